@@ -37,9 +37,14 @@ mod tests {
     fn pauses_double_up_to_ten_seconds_and_begin_anew_after_a_long_life() {
         let mut backoff = Backoff::default();
         let pauses: Vec<u64> = (0..9)
-            .map(|_| u64::try_from(backoff.pause(Duration::from_millis(5)).as_millis()).unwrap_or(0))
+            .map(|_| {
+                u64::try_from(backoff.pause(Duration::from_millis(5)).as_millis()).unwrap_or(0)
+            })
             .collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(
+            pauses,
+            [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
+        );
         assert_eq!(backoff.pause(FORGIVEN_AFTER), FIRST);
         assert_eq!(backoff.pause(Duration::ZERO), FIRST * 2);
     }

@@ -58,13 +58,19 @@ impl Cgroup {
     /// Makes the directories, empty, and sets the limits. What an earlier holder left under the
     /// same name is killed; while it dies, this fails with `ResourceBusy`.
     pub(super) fn create(place: &Place, name: &str, limits: &Limits) -> io::Result<Self> {
-        let dirs = place.roots().map(|(kind, root)| (kind, root.join(name))).collect();
+        let dirs = place
+            .roots()
+            .map(|(kind, root)| (kind, root.join(name)))
+            .collect();
         let cgroup = Self { dirs };
         if cgroup.exists() {
             cgroup.kill()?;
             cgroup.remove()?;
         }
-        let made = cgroup.dirs.iter().try_for_each(|(_, dir)| fs::create_dir(dir));
+        let made = cgroup
+            .dirs
+            .iter()
+            .try_for_each(|(_, dir)| fs::create_dir(dir));
         let made = made.and_then(|()| cgroup.limit(place, limits));
         if let Err(error) = made {
             // The error that counts is the first.
@@ -89,7 +95,10 @@ impl Cgroup {
     }
 
     pub(super) fn to_record(&self) -> Vec<String> {
-        self.dirs.iter().map(|(kind, dir)| format!("{}={}", kind.name(), dir.display())).collect()
+        self.dirs
+            .iter()
+            .map(|(kind, dir)| format!("{}={}", kind.name(), dir.display()))
+            .collect()
     }
 
     /// The v2 cgroup, to be born in.
@@ -101,18 +110,29 @@ impl Cgroup {
     /// The v1 membership files; writing "0" joins.
     pub(super) fn open_members(&self) -> io::Result<Vec<OwnedFd>> {
         let v1 = self.dirs.iter().filter(|(kind, _)| *kind != Kind::Unified);
-        v1.map(|(_, dir)| Ok(File::options().write(true).open(dir.join("cgroup.procs"))?.into())).collect()
+        v1.map(|(_, dir)| {
+            Ok(File::options()
+                .write(true)
+                .open(dir.join("cgroup.procs"))?
+                .into())
+        })
+        .collect()
     }
 
     /// Sends SIGKILL to everything inside, at once.
     pub(super) fn kill(&self) -> io::Result<()> {
-        let Some(dir) = self.dir(Kind::Unified) else { return Ok(()) };
+        let Some(dir) = self.dir(Kind::Unified) else {
+            return Ok(());
+        };
         match write(&dir.join("cgroup.kill"), "1") {
             // Kernels before 5.14 have no such file. A tree that forks faster than this loop is
             // killed by the next round: the caller repeats until nothing is left.
             Err(error) if error.kind() == io::ErrorKind::NotFound && dir.exists() => {
                 for pid in members(dir)? {
-                    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+                    if let Some(pid) = i32::try_from(pid)
+                        .ok()
+                        .and_then(rustix::process::Pid::from_raw)
+                    {
                         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                     }
                 }
@@ -125,13 +145,18 @@ impl Cgroup {
 
     /// Whether anything inside still runs.
     pub(super) fn is_populated(&self) -> bool {
-        let Some(dir) = self.dir(Kind::Unified) else { return false };
-        fs::read_to_string(dir.join("cgroup.events")).is_ok_and(|events| events.contains("populated 1"))
+        let Some(dir) = self.dir(Kind::Unified) else {
+            return false;
+        };
+        fs::read_to_string(dir.join("cgroup.events"))
+            .is_ok_and(|events| events.contains("populated 1"))
     }
 
     /// The processes inside.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.dir(Kind::Unified).and_then(|dir| members(dir).ok()).unwrap_or_default()
+        self.dir(Kind::Unified)
+            .and_then(|dir| members(dir).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn reading(&self) -> Reading {
@@ -153,7 +178,9 @@ impl Cgroup {
         if let (Some(bytes), Some(dir)) = (limits.memory_bytes, place.memory_dir(self)) {
             self.limit_memory(dir, bytes)?;
         }
-        let quota = limits.cpu_millicores.map(|millicores| u64::from(millicores) * PERIOD_USEC / 1000);
+        let quota = limits
+            .cpu_millicores
+            .map(|millicores| u64::from(millicores) * PERIOD_USEC / 1000);
         // The kernel takes no quota under one millisecond.
         let quota = quota.map(|quota| quota.max(1000));
         match (quota, place.cpu_dir(self)) {
@@ -191,7 +218,10 @@ impl Cgroup {
     }
 
     fn dir(&self, kind: Kind) -> Option<&Path> {
-        self.dirs.iter().find(|(known, _)| *known == kind).map(|(_, dir)| dir.as_path())
+        self.dirs
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map(|(_, dir)| dir.as_path())
     }
 
     /// The directory whose files speak about `kind`: its v1 one, or the unified one.
@@ -210,5 +240,8 @@ fn members(dir: &Path) -> io::Result<Vec<u32>> {
 
 fn write(path: &Path, value: &str) -> io::Result<()> {
     // Not created: a missing file means a missing controller.
-    File::options().write(true).open(path)?.write_all(value.as_bytes())
+    File::options()
+        .write(true)
+        .open(path)?
+        .write_all(value.as_bytes())
 }

@@ -11,7 +11,10 @@ pub(super) struct Now {
 
 impl Now {
     pub(super) fn read() -> Self {
-        Self { mono: Instant::now(), wall: SystemTime::now() }
+        Self {
+            mono: Instant::now(),
+            wall: SystemTime::now(),
+        }
     }
 }
 
@@ -39,7 +42,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 

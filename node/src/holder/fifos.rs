@@ -30,15 +30,29 @@ pub(super) struct Fifos {
 impl Fifos {
     pub(super) fn new(dir: &Path, id: &ProcessId) -> Self {
         let path = |end: &str| dir.join(format!("{id}~{end}"));
-        Self { out: path("out"), err: path("err"), notify: path("notify") }
+        Self {
+            out: path("out"),
+            err: path("err"),
+            notify: path("notify"),
+        }
     }
 
     /// Makes those that are missing, owned by the user of the process: programs open
     /// `/dev/stderr`, which is the FIFO once more.
     pub(super) fn make(&self, user: Option<User>, notify: bool) -> io::Result<()> {
-        let wanted = [Some(&self.out), Some(&self.err), notify.then_some(&self.notify)];
+        let wanted = [
+            Some(&self.out),
+            Some(&self.err),
+            notify.then_some(&self.notify),
+        ];
         for path in wanted.into_iter().flatten() {
-            match rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
+            match rustix::fs::mknodat(
+                rustix::fs::CWD,
+                path,
+                FileType::Fifo,
+                Mode::RUSR | Mode::WUSR,
+                0,
+            ) {
                 Err(error) if error != rustix::io::Errno::EXIST => return Err(error.into()),
                 _ => {}
             }
@@ -83,5 +97,9 @@ pub(super) fn reading_end(path: &Path) -> io::Result<OwnedFd> {
 
 /// The end a process gets.
 pub(super) fn process_end(path: &Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }

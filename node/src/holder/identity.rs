@@ -17,7 +17,11 @@ pub(super) struct Identity {
 impl Identity {
     /// Reads the identity of a process that the caller knows to exist.
     pub(super) fn of(pid: u32, boot_id: &str) -> io::Result<Self> {
-        Ok(Self { pid, start_ticks: stat(pid)?.start_ticks, boot_id: boot_id.to_owned() })
+        Ok(Self {
+            pid,
+            start_ticks: stat(pid)?.start_ticks,
+            boot_id: boot_id.to_owned(),
+        })
     }
 
     /// A pidfd of exactly this process, or `None` if it is gone. The pidfd is opened *first*: what
@@ -41,7 +45,9 @@ pub(super) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
 
 /// The boot this machine is in.
 pub(super) fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
 }
 
 /// What `/proc/<pid>/stat` says, as far as it is needed.
@@ -78,7 +84,13 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let start_ticks = skip(6)?.parse().ok()?; // 22
     let resident: i64 = skip(1)?.parse().ok()?; // 24
     let resident_pages = u64::try_from(resident).unwrap_or(0);
-    Some(Stat { state, parent, cpu_ticks: user + system, start_ticks, resident_pages })
+    Some(Stat {
+        state,
+        parent,
+        cpu_ticks: user + system,
+        start_ticks,
+        resident_pages,
+    })
 }
 
 #[cfg(test)]
@@ -90,8 +102,13 @@ mod tests {
     fn a_name_full_of_parentheses_does_not_shift_the_fields() {
         let text = "7 (a) R 1) S 42 7 7 0 -1 4194560 1 0 0 0 11 22 0 0 20 0 1 0 9876 1000 33 18446744073709551615";
         let stat = parse_stat(text).unwrap();
-        let want =
-            Stat { state: b'S', parent: 42, cpu_ticks: 33, start_ticks: 9876, resident_pages: 33 };
+        let want = Stat {
+            state: b'S',
+            parent: 42,
+            cpu_ticks: 33,
+            start_ticks: 9876,
+            resident_pages: 33,
+        };
         assert_eq!(stat, want);
         assert_eq!(parse_stat("7 (a) S 1"), None);
     }
@@ -101,7 +118,10 @@ mod tests {
         let boot = boot_id().unwrap();
         let me = Identity::of(std::process::id(), &boot).unwrap();
         assert!(me.open(&boot).is_some());
-        let reused = Identity { start_ticks: me.start_ticks + 1, ..me.clone() };
+        let reused = Identity {
+            start_ticks: me.start_ticks + 1,
+            ..me.clone()
+        };
         assert!(reused.open(&boot).is_none());
         assert!(me.open("another boot").is_none());
     }

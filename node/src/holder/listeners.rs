@@ -35,9 +35,16 @@ struct Socket {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("listener {name:?} is bound to {bound} and cannot also be bound to {asked}")]
-    Taken { name: String, bound: SocketAddr, asked: SocketAddr },
+    Taken {
+        name: String,
+        bound: SocketAddr,
+        asked: SocketAddr,
+    },
     #[error("{address} cannot be bound: {source}")]
-    Bind { address: SocketAddr, source: io::Error },
+    Bind {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("the list of listeners cannot be written: {0}")]
     Record(io::Error),
 }
@@ -45,23 +52,43 @@ pub(super) enum Error {
 impl Listeners {
     /// Reads what an earlier holder had bound.
     pub(super) fn open(path: PathBuf) -> Self {
-        let lost = fs::read(&path).ok().and_then(|bytes| HeldListeners::decode(&bytes[..]).ok());
-        let lost = lost.filter(|list| list.version <= record::VERSION).unwrap_or_default().listeners;
-        Self { path, sockets: BTreeMap::new(), lost }
+        let lost = fs::read(&path)
+            .ok()
+            .and_then(|bytes| HeldListeners::decode(&bytes[..]).ok());
+        let lost = lost
+            .filter(|list| list.version <= record::VERSION)
+            .unwrap_or_default()
+            .listeners;
+        Self {
+            path,
+            sockets: BTreeMap::new(),
+            lost,
+        }
     }
 
     /// Binds `asked` under `name`, or returns what is bound.
     pub(super) fn listen(&mut self, name: &str, asked: SocketAddr) -> Result<SocketAddr, Error> {
         match self.sockets.get(name) {
-            Some(socket) if socket.asked == asked || socket.bound == asked => return Ok(socket.bound),
+            Some(socket) if socket.asked == asked || socket.bound == asked => {
+                return Ok(socket.bound);
+            }
             Some(socket) => {
-                return Err(Error::Taken { name: name.to_owned(), bound: socket.bound, asked });
+                return Err(Error::Taken {
+                    name: name.to_owned(),
+                    bound: socket.bound,
+                    asked,
+                });
             }
             None => {}
         }
         // A port the kernel chose for an earlier holder stays the same.
-        let before = self.lost.iter().find(|lost| lost.name == name && lost.asked == asked.to_string());
-        let address = before.and_then(|lost| lost.bound.parse().ok()).unwrap_or(asked);
+        let before = self
+            .lost
+            .iter()
+            .find(|lost| lost.name == name && lost.asked == asked.to_string());
+        let address = before
+            .and_then(|lost| lost.bound.parse().ok())
+            .unwrap_or(asked);
         let failed = |source| Error::Bind { address, source };
         let fd = bind(address).map_err(failed)?;
         let bound = local_address(&fd).map_err(failed)?;
@@ -75,13 +102,25 @@ impl Listeners {
 
     /// Takes sockets back from a process of an earlier holder, which still has them.
     pub(super) fn recover(&mut self, pid: u32, pidfd: &OwnedFd) {
-        let mut missing: Vec<_> = self.lost.iter().filter(|lost| !self.sockets.contains_key(&lost.name)).cloned().collect();
+        let mut missing: Vec<_> = self
+            .lost
+            .iter()
+            .filter(|lost| !self.sockets.contains_key(&lost.name))
+            .cloned()
+            .collect();
         for number in descriptors(pid) {
             if missing.is_empty() {
                 return;
             }
-            let Some((fd, address)) = listening_copy(pidfd, number) else { continue };
-            let Some(found) = missing.iter().position(|lost| lost.bound == address.to_string()) else { continue };
+            let Some((fd, address)) = listening_copy(pidfd, number) else {
+                continue;
+            };
+            let Some(found) = missing
+                .iter()
+                .position(|lost| lost.bound == address.to_string())
+            else {
+                continue;
+            };
             let lost = missing.swap_remove(found);
             let asked = lost.asked.parse().unwrap_or(address);
             if let Err(error) = self.keep(&lost.name, asked, address, fd) {
@@ -93,7 +132,9 @@ impl Listeners {
     /// Binds again what no process had any more.
     pub(super) fn rebind_lost(&mut self) {
         for lost in self.lost.clone() {
-            let Ok(asked) = lost.asked.parse() else { continue };
+            let Ok(asked) = lost.asked.parse() else {
+                continue;
+            };
             if !self.sockets.contains_key(&lost.name)
                 && let Err(error) = self.listen(&lost.name, asked)
             {
@@ -103,22 +144,45 @@ impl Listeners {
         }
     }
 
-    fn keep(&mut self, name: &str, asked: SocketAddr, bound: SocketAddr, fd: OwnedFd) -> io::Result<()> {
-        self.sockets.insert(name.to_owned(), Socket { asked, bound, fd });
+    fn keep(
+        &mut self,
+        name: &str,
+        asked: SocketAddr,
+        bound: SocketAddr,
+        fd: OwnedFd,
+    ) -> io::Result<()> {
+        self.sockets
+            .insert(name.to_owned(), Socket { asked, bound, fd });
         let listeners = self.sockets.iter().map(|(name, socket)| HeldListener {
             name: name.clone(),
             asked: socket.asked.to_string(),
             bound: socket.bound.to_string(),
         });
         let mut listeners: Vec<_> = listeners.collect();
-        listeners.extend(self.lost.iter().filter(|lost| !self.sockets.contains_key(&lost.name)).cloned());
-        record::replace(&self.path, &HeldListeners { version: record::VERSION, listeners }.encode_to_vec())
+        listeners.extend(
+            self.lost
+                .iter()
+                .filter(|lost| !self.sockets.contains_key(&lost.name))
+                .cloned(),
+        );
+        record::replace(
+            &self.path,
+            &HeldListeners {
+                version: record::VERSION,
+                listeners,
+            }
+            .encode_to_vec(),
+        )
     }
 }
 
 /// A listening TCP socket that does not block, as every server of ours expects it.
 fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     // Connections of an earlier life in TIME_WAIT do not keep the port.
@@ -134,15 +198,21 @@ fn local_address(fd: &impl AsFd) -> io::Result<SocketAddr> {
 
 /// The descriptors a process has, lowest first: listeners were given to it as 3 and up.
 fn descriptors(pid: u32) -> Vec<i32> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let mut numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut numbers: Vec<i32> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
     numbers.sort_unstable();
     numbers
 }
 
 /// A copy of a descriptor of another process, if it is a listening internet socket.
 fn listening_copy(pidfd: &OwnedFd, number: i32) -> Option<(OwnedFd, SocketAddr)> {
-    let fd = rustix::process::pidfd_getfd(pidfd, number, rustix::process::PidfdGetfdFlags::empty()).ok()?;
+    let fd = rustix::process::pidfd_getfd(pidfd, number, rustix::process::PidfdGetfdFlags::empty())
+        .ok()?;
     let listens = sockopt::socket_acceptconn(&fd).unwrap_or(false);
     let address = local_address(&fd).ok()?;
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC).ok()?;
@@ -164,8 +234,14 @@ mod tests {
         assert_eq!(listeners.listen("http", any).unwrap(), bound);
         assert_eq!(listeners.listen("http", bound).unwrap(), bound);
         let other = "127.0.0.2:0".parse().unwrap();
-        assert!(matches!(listeners.listen("http", other), Err(Error::Taken { .. })));
-        assert!(matches!(listeners.listen("other", bound), Err(Error::Bind { .. })));
+        assert!(matches!(
+            listeners.listen("http", other),
+            Err(Error::Taken { .. })
+        ));
+        assert!(matches!(
+            listeners.listen("other", bound),
+            Err(Error::Bind { .. })
+        ));
         std::net::TcpStream::connect(bound).unwrap();
     }
 

@@ -63,8 +63,14 @@ pub(super) struct Log {
 impl Log {
     /// Continues the log in `dir`, which is created. The last lines are those already there.
     pub(super) fn open(dir: &Path, limit: u64) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let last = tail(dir, LAST_LINES)?.iter().map(|line| shortened(text_of(line))).collect();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)?;
+        let last = tail(dir, LAST_LINES)?
+            .iter()
+            .map(|line| shortened(text_of(line)))
+            .collect();
         let mut log = Self {
             dir: dir.to_owned(),
             limit,
@@ -111,11 +117,21 @@ impl Log {
 
     /// The last lines, oldest first.
     pub(super) fn last_lines(&self) -> Vec<String> {
-        self.last.iter().map(|line| super::convert::text(line)).collect()
+        self.last
+            .iter()
+            .map(|line| super::convert::text(line))
+            .collect()
     }
 
     fn line(&mut self, stream: Stream, time: &str, text: &[u8], lines: &mut Vec<u8>) {
-        for part in [time.as_bytes(), b" ", stream.name().as_bytes(), b" ", text, b"\n"] {
+        for part in [
+            time.as_bytes(),
+            b" ",
+            stream.name().as_bytes(),
+            b" ",
+            text,
+            b"\n",
+        ] {
             lines.extend_from_slice(part);
         }
         if self.last.len() == LAST_LINES {
@@ -129,7 +145,11 @@ impl Log {
             return;
         }
         if self.lost > 0 {
-            let note = format!("{} err fleet: {} lines were lost\n", clock::rfc3339(SystemTime::now()), self.lost);
+            let note = format!(
+                "{} err fleet: {} lines were lost\n",
+                clock::rfc3339(SystemTime::now()),
+                self.lost
+            );
             if self.append(note.as_bytes()).is_ok() {
                 self.lost = 0;
             }
@@ -142,14 +162,20 @@ impl Log {
     }
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.file.as_ref().is_some_and(|(_, size)| *size > 0 && size + lines.len() as u64 > self.limit) {
+        if self
+            .file
+            .as_ref()
+            .is_some_and(|(_, size)| *size > 0 && size + lines.len() as u64 > self.limit)
+        {
             self.file = None;
             fs::rename(self.dir.join("current"), self.dir.join("previous"))?;
         }
         if self.file.is_none() {
             self.reopen()?;
         }
-        let Some((file, size)) = &mut self.file else { return Ok(()) };
+        let Some((file, size)) = &mut self.file else {
+            return Ok(());
+        };
         file.write_all(lines)?;
         *size += lines.len() as u64;
         Ok(())
@@ -157,7 +183,11 @@ impl Log {
 
     fn reopen(&mut self) -> io::Result<()> {
         let path = self.dir.join("current");
-        let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
         let size = file.metadata()?.len();
         self.file = Some((file, size));
         Ok(())
@@ -181,7 +211,11 @@ mod tests {
     use super::*;
 
     fn texts(dir: &Path, n: usize) -> Vec<String> {
-        tail(dir, n).unwrap().iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+        tail(dir, n)
+            .unwrap()
+            .iter()
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect()
     }
 
     #[test]
@@ -193,7 +227,10 @@ mod tests {
         log.take(Stream::Out, b"o\n\nend", UNIX_EPOCH);
         log.end(UNIX_EPOCH);
         let want = ["out one", "err bad", "out two", "out ", "out end"];
-        let want: Vec<String> = want.iter().map(|w| format!("1970-01-01T00:00:00.000Z {w}")).collect();
+        let want: Vec<String> = want
+            .iter()
+            .map(|w| format!("1970-01-01T00:00:00.000Z {w}"))
+            .collect();
         assert_eq!(texts(dir.path(), 10), want);
         assert_eq!(log.last_lines(), ["one", "bad", "two", "", "end"]);
     }
@@ -209,8 +246,20 @@ mod tests {
         log.end(UNIX_EPOCH);
         let lines = tail(dir.path(), 10).unwrap();
         let lengths: Vec<usize> = lines.iter().map(|line| text_of(line).len()).collect();
-        assert_eq!(lengths, [LINE_LIMIT, LINE_LIMIT, LINE_LIMIT, (50 << 10) - 3 * LINE_LIMIT]);
-        assert!(log.last_lines().iter().all(|line| line.len() == LAST_LINE_LIMIT));
+        assert_eq!(
+            lengths,
+            [
+                LINE_LIMIT,
+                LINE_LIMIT,
+                LINE_LIMIT,
+                (50 << 10) - 3 * LINE_LIMIT
+            ]
+        );
+        assert!(
+            log.last_lines()
+                .iter()
+                .all(|line| line.len() == LAST_LINE_LIMIT)
+        );
     }
 
     #[test]
@@ -221,7 +270,10 @@ mod tests {
             log.take(Stream::Out, format!("line {i}\n").as_bytes(), UNIX_EPOCH);
         }
         for name in ["current", "previous"] {
-            assert!(fs::metadata(dir.path().join(name)).unwrap().len() <= 1000, "{name}");
+            assert!(
+                fs::metadata(dir.path().join(name)).unwrap().len() <= 1000,
+                "{name}"
+            );
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         let tail = texts(dir.path(), 30);
@@ -232,7 +284,9 @@ mod tests {
     #[test]
     fn a_new_holder_continues_with_the_lines_of_the_old_one() {
         let dir = tempfile::tempdir().unwrap();
-        Log::open(dir.path(), FILE_LIMIT).unwrap().take(Stream::Out, b"a b c\n", UNIX_EPOCH);
+        Log::open(dir.path(), FILE_LIMIT)
+            .unwrap()
+            .take(Stream::Out, b"a b c\n", UNIX_EPOCH);
         let mut log = Log::open(dir.path(), FILE_LIMIT).unwrap();
         log.take(Stream::Out, b"d\n", UNIX_EPOCH);
         assert_eq!(log.last_lines(), ["a b c", "d"]);
@@ -250,7 +304,10 @@ mod tests {
         fs::remove_dir(dir.path().join("current")).unwrap();
         log.take(Stream::Out, b"3\n", UNIX_EPOCH);
         let lines = texts(dir.path(), 10);
-        assert!(lines[0].ends_with("err fleet: 2 lines were lost"), "{lines:?}");
+        assert!(
+            lines[0].ends_with("err fleet: 2 lines were lost"),
+            "{lines:?}"
+        );
         assert!(lines[1].ends_with("out 3"));
         assert_eq!(log.last_lines(), ["1", "2", "3"]);
     }

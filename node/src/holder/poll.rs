@@ -40,23 +40,46 @@ pub(super) struct Poll {
 impl Poll {
     pub(super) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, sources: HashMap::new(), next: 0 })
+        Ok(Self {
+            epoll,
+            sources: HashMap::new(),
+            next: 0,
+        })
     }
 
     /// Waits for a descriptor to become readable, level-triggered.
     pub(super) fn watch(&mut self, fd: &impl AsFd, source: Source) -> io::Result<Token> {
         let token = self.next;
         self.next += 1;
-        epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
+        epoll::add(
+            &self.epoll,
+            fd,
+            epoll::EventData::new_u64(token),
+            epoll::EventFlags::IN,
+        )?;
         self.sources.insert(token, source);
         Ok(Token(token))
     }
 
     /// Also waits until it can be written to, or no longer.
-    pub(super) fn want_write(&mut self, fd: &impl AsFd, token: Token, want: bool) -> io::Result<()> {
-        let write = if want { epoll::EventFlags::OUT } else { epoll::EventFlags::empty() };
+    pub(super) fn want_write(
+        &mut self,
+        fd: &impl AsFd,
+        token: Token,
+        want: bool,
+    ) -> io::Result<()> {
+        let write = if want {
+            epoll::EventFlags::OUT
+        } else {
+            epoll::EventFlags::empty()
+        };
         let data = epoll::EventData::new_u64(token.0);
-        Ok(epoll::modify(&self.epoll, fd, data, epoll::EventFlags::IN | write)?)
+        Ok(epoll::modify(
+            &self.epoll,
+            fd,
+            data,
+            epoll::EventFlags::IN | write,
+        )?)
     }
 
     /// Must be called before the descriptor is closed: a child between clone and exec still holds
@@ -72,10 +95,17 @@ impl Poll {
         // Rounded up, so that a deadline has passed when it is looked at.
         let timeout = deadline.map(|at| {
             let left = at.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
-            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) }
+            Timespec {
+                tv_sec: left.as_secs().cast_signed(),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            }
         });
         let mut events = Vec::with_capacity(64);
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+        match epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(&mut events),
+            timeout.as_ref(),
+        ) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -49,6 +49,9 @@ pub(super) struct Process {
     pub(super) said: Vec<u8>,
     /// How the main process ended, while the rest of the tree is cleared.
     pub(super) ended: Option<ExitStatus>,
+    /// A main process that was not our child, whose status can be read once its parent has reaped
+    /// it, and how long that is waited for.
+    pub(super) unread_status: Option<(OwnedFd, Instant)>,
     /// Kills for lack of memory in the tree being cleared.
     pub(super) oom_kills: u64,
     /// Why the latest exec failed.
@@ -118,6 +121,7 @@ impl Process {
             notify: None,
             said: Vec::new(),
             ended: None,
+            unread_status: None,
             oom_kills: 0,
             exec_failure: None,
             kill_at: None,
@@ -142,12 +146,17 @@ impl Process {
     pub(super) fn due(&self) -> Option<Instant> {
         let replacement = self.replaces.as_ref().map(|(_, deadline)| *deadline);
         let look = self.look_again.map(|(at, _)| at);
-        [self.kill_at, look, self.restart_at, replacement].into_iter().flatten().min()
+        [self.kill_at, look, self.restart_at, replacement]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Looks at the rest of the tree again, a little later each time.
     pub(super) fn look_later(&mut self, now: Now) {
-        let pause = self.look_again.map_or(FIRST_LOOK, |(_, pause)| (pause * 2).min(LONGEST_LOOK));
+        let pause = self
+            .look_again
+            .map_or(FIRST_LOOK, |(_, pause)| (pause * 2).min(LONGEST_LOOK));
         self.look_again = Some((now.mono + pause, pause));
     }
 
@@ -181,13 +190,21 @@ impl Process {
             boot_id: boot_id.to_owned(),
             pid: identity.map_or(0, |identity| identity.pid),
             start_ticks: identity.map_or(0, |identity| identity.start_ticks),
-            cgroups: self.cgroup.as_ref().map_or_else(Vec::new, Cgroup::to_record),
+            cgroups: self
+                .cgroup
+                .as_ref()
+                .map_or_else(Vec::new, Cgroup::to_record),
             phase: convert::phase_to_wire(self.phase) as i32,
             ready: self.ready,
             starts: self.starts,
-            started_unix_ms: self.started.map_or(0, |started| convert::unix_ms(started.wall)),
+            started_unix_ms: self
+                .started
+                .map_or(0, |started| convert::unix_ms(started.wall)),
             exit: self.exit.as_ref().map(convert::exit_to_wire),
-            replaces: self.replaces.as_ref().map_or_else(String::new, |(old, _)| old.as_str().to_owned()),
+            replaces: self
+                .replaces
+                .as_ref()
+                .map_or_else(String::new, |(old, _)| old.as_str().to_owned()),
             stopping: self.told_to_stop,
         }
     }

@@ -24,7 +24,10 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn open(dir: PathBuf) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)?;
         Ok(Self { dir })
     }
 
@@ -72,7 +75,12 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut scratch = path.as_os_str().to_owned();
     scratch.push("~");
     let scratch = PathBuf::from(scratch);
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&scratch)?;
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&scratch)?;
     file.write_all(bytes)?;
     fs::rename(&scratch, path)
 }
@@ -87,11 +95,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::open(dir.path().join("processes")).unwrap();
         let id = ProcessId::parse("f-1").unwrap();
-        let record = HeldRecord { version: VERSION, pid: 7, ..HeldRecord::default() };
+        let record = HeldRecord {
+            version: VERSION,
+            pid: 7,
+            ..HeldRecord::default()
+        };
         records.write(&id, &record).unwrap();
         fs::write(dir.path().join("processes/f-2"), b"\xff\xff").unwrap();
-        let newer = HeldRecord { version: VERSION + 1, ..HeldRecord::default() };
-        records.write(&ProcessId::parse("f-3").unwrap(), &newer).unwrap();
+        let newer = HeldRecord {
+            version: VERSION + 1,
+            ..HeldRecord::default()
+        };
+        records
+            .write(&ProcessId::parse("f-3").unwrap(), &newer)
+            .unwrap();
         fs::write(dir.path().join("processes/f-4~"), b"half").unwrap();
 
         let found = records.read_all().unwrap();

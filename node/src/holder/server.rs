@@ -52,19 +52,37 @@ const OOM_SCORE: &str = "-900";
 
 pub(super) fn run(data_dir: &Path) -> Result<(), RunError> {
     let run_dir = data_dir.join("run");
-    for dir in [data_dir.to_owned(), run_dir.clone(), run_dir.join("fifos"), data_dir.join("logs")] {
-        make_dir(&dir)?;
+    // Frontends pass through the data directory to their own; what they may not see is closed one
+    // level below.
+    make_dir(data_dir, 0o711)?;
+    for dir in [
+        run_dir.clone(),
+        run_dir.join("fifos"),
+        data_dir.join("logs"),
+    ] {
+        make_dir(&dir, 0o700)?;
     }
     let Some(_lock) = lock(&run_dir.join("holder.lock"))? else {
         tracing::info!("another holder serves this data directory");
         return Ok(());
     };
-    let data_dir = data_dir.canonicalize().map_err(|source| RunError::Directory { path: data_dir.to_owned(), source })?;
+    let data_dir = data_dir
+        .canonicalize()
+        .map_err(|source| RunError::Directory {
+            path: data_dir.to_owned(),
+            source,
+        })?;
     let mut holder = Holder::set_up(&data_dir).map_err(RunError::SetUp)?;
     // Only now: whoever can connect finds everything adopted.
     let run_dir = data_dir.join("run");
-    let failed = |source| RunError::Socket { run_dir: run_dir.clone(), source };
-    holder.connections.listen(&run_dir, &mut holder.table.poll).map_err(failed)?;
+    let failed = |source| RunError::Socket {
+        run_dir: run_dir.clone(),
+        source,
+    };
+    holder
+        .connections
+        .listen(&run_dir, &mut holder.table.poll)
+        .map_err(failed)?;
     tracing::info!(pid = std::process::id(), "holder is ready");
     holder.serve().map_err(RunError::Wait)?;
     // A socket that nobody answers would be taken for a holder that died.
@@ -106,7 +124,11 @@ impl Holder {
         poll.watch(&signals, Source::Signals)?;
         let mut table = Table::new(poll, paths, place.ok(), node, capabilities)?;
         table.adopt(Now::read())?;
-        Ok(Self { table, connections: Connections::default(), signals })
+        Ok(Self {
+            table,
+            connections: Connections::default(),
+            signals,
+        })
     }
 
     fn serve(&mut self) -> io::Result<()> {
@@ -120,7 +142,8 @@ impl Holder {
             }
             self.table.tick(now);
             let over = self.table.is_shut_down();
-            self.connections.send(std::mem::take(&mut self.table.outbox), &mut self.table.poll);
+            self.connections
+                .send(std::mem::take(&mut self.table.outbox), &mut self.table.poll);
             if over {
                 self.connections.flush();
                 return Ok(());
@@ -142,7 +165,13 @@ impl Holder {
             Source::Accept => self.connections.accept(&mut self.table.poll),
             Source::Connection(connection) => {
                 for call in self.connections.receive(connection, &mut self.table.poll) {
-                    dispatch::dispatch(&mut self.table, &mut self.connections, connection, call, now);
+                    dispatch::dispatch(
+                        &mut self.table,
+                        &mut self.connections,
+                        connection,
+                        call,
+                        now,
+                    );
                 }
             }
             Source::Output(id, stream) => self.table.output(&id, stream, now),
@@ -153,16 +182,31 @@ impl Holder {
     }
 }
 
-fn make_dir(path: &Path) -> Result<(), RunError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| RunError::Directory { path: path.to_owned(), source })
+fn make_dir(path: &Path, mode: u32) -> Result<(), RunError> {
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path);
+    made.map_err(|source| RunError::Directory {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The lock that makes this holder the only one; `None` when another has it. Released by the
 /// kernel with the process, never by us.
 fn lock(path: &Path) -> Result<Option<File>, RunError> {
-    let failed = |source| RunError::Lock { path: path.to_owned(), source };
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
+    let failed = |source| RunError::Lock {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -173,5 +217,8 @@ fn lock(path: &Path) -> Result<Option<File>, RunError> {
 /// Names this node's cgroups: several nodes may run on one machine.
 fn node_name(data_dir: &Path) -> String {
     let hash = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
-    format!("fleet-{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3])
+    format!(
+        "fleet-{:02x}{:02x}{:02x}{:02x}",
+        hash[0], hash[1], hash[2], hash[3]
+    )
 }

@@ -13,8 +13,8 @@ use std::{
     },
 };
 
-use self::child::{Child, Failure};
 pub(super) use self::child::Step;
+use self::child::{Child, Failure};
 use super::{
     cgroup::Cgroup,
     sandbox::Built,
@@ -67,22 +67,43 @@ pub(super) struct Failed {
 pub(super) fn spawn(spec: &ProcessSpec, gifts: &Gifts<'_>) -> io::Result<Spawned> {
     let (outcome, report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&outcome, true)?;
-    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+    let null = rustix::fs::open(
+        "/dev/null",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
 
     let mut places = vec![lift(&null)?];
-    for fd in gifts.output.iter().chain(&gifts.listeners).chain(&gifts.notify) {
+    for fd in gifts
+        .output
+        .iter()
+        .chain(&gifts.listeners)
+        .chain(&gifts.notify)
+    {
         places.push(lift(fd)?);
     }
     let report = lift(&report)?;
     let members = match gifts.cgroup {
-        Some(cgroup) => cgroup.open_members()?.iter().map(lift).collect::<io::Result<_>>()?,
+        Some(cgroup) => cgroup
+            .open_members()?
+            .iter()
+            .map(lift)
+            .collect::<io::Result<_>>()?,
         None => Vec::new(),
     };
     let ruleset = gifts.sandbox.ruleset.as_ref().map(lift).transpose()?;
     let unified = gifts.cgroup.map(Cgroup::open_unified).transpose()?;
 
-    let env: Vec<CString> = gifts.env.iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect::<io::Result<_>>()?;
-    let argv: Vec<CString> = spec.argv.iter().map(|arg| c_string(arg.clone())).collect::<io::Result<_>>()?;
+    let env: Vec<CString> = gifts
+        .env
+        .iter()
+        .map(|(name, value)| c_string(format!("{name}={value}")))
+        .collect::<io::Result<_>>()?;
+    let argv: Vec<CString> = spec
+        .argv
+        .iter()
+        .map(|arg| c_string(arg.clone()))
+        .collect::<io::Result<_>>()?;
     let child = Child {
         programs: programs(&spec.argv[0], gifts.env.get("PATH").map(String::as_str))?,
         argv: child::Pointers::new(&argv),
@@ -97,7 +118,11 @@ pub(super) fn spawn(spec: &ProcessSpec, gifts: &Gifts<'_>) -> io::Result<Spawned
         ruleset: ruleset.as_ref(),
         filters: &gifts.sandbox.filters,
     };
-    clone(&child, unified.as_ref()).map(|(pid, pidfd)| Spawned { pid, pidfd, outcome })
+    clone(&child, unified.as_ref()).map(|(pid, pidfd)| Spawned {
+        pid,
+        pidfd,
+        outcome,
+    })
 }
 
 /// The outcome of an exec: `None` while it is open, then whether it failed.
@@ -146,12 +171,21 @@ fn programs(program: &str, path: Option<&str>) -> io::Result<Vec<CString>> {
     if program.contains('/') {
         return Ok(vec![c_string(program)?]);
     }
-    let dirs = path.unwrap_or(DEFAULT_PATH).split(':').filter(|dir| !dir.is_empty());
-    dirs.map(|dir| c_string(format!("{dir}/{program}"))).collect()
+    let dirs = path
+        .unwrap_or(DEFAULT_PATH)
+        .split(':')
+        .filter(|dir| !dir.is_empty());
+    dirs.map(|dir| c_string(format!("{dir}/{program}")))
+        .collect()
 }
 
 fn limits(spec: &ProcessSpec, gifts: &Gifts<'_>) -> Vec<(u32, u64)> {
-    let files = spec.limits.open_files.map(u64::from);
+    // Above what the holder itself may have, even root of a container is refused.
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let files = spec
+        .limits
+        .open_files
+        .map(|files| u64::from(files).min(most.unwrap_or(u64::MAX)));
     let limits = [
         (libc::RLIMIT_NOFILE, files),
         (libc::RLIMIT_DATA, gifts.limit_data),
@@ -159,7 +193,10 @@ fn limits(spec: &ProcessSpec, gifts: &Gifts<'_>) -> Vec<(u32, u64)> {
         // A core file of an app may be as large as its memory, and holds its secrets.
         (libc::RLIMIT_CORE, Some(0)),
     ];
-    limits.into_iter().filter_map(|(which, limit)| Some((which, limit?))).collect()
+    limits
+        .into_iter()
+        .filter_map(|(which, limit)| Some((which, limit?)))
+        .collect()
 }
 
 fn c_string(text: impl Into<Vec<u8>>) -> io::Result<CString> {
@@ -174,7 +211,11 @@ mod tests {
     #[test]
     fn programs_are_looked_up_in_the_path_of_the_process() {
         let found = |program, path| {
-            let programs: Vec<String> = programs(program, path).unwrap().into_iter().map(|p| p.into_string().unwrap()).collect();
+            let programs: Vec<String> = programs(program, path)
+                .unwrap()
+                .into_iter()
+                .map(|p| p.into_string().unwrap())
+                .collect();
             programs
         };
         assert_eq!(found("a", Some("/x::/y")), ["/x/a", "/y/a"]);

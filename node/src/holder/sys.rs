@@ -17,8 +17,16 @@ pub(super) fn signal_fd() -> io::Result<OwnedFd> {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
         libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
-        check(libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()))?;
-        let fd = check(libc::signalfd(-1, set.as_ptr(), libc::SFD_NONBLOCK | libc::SFD_CLOEXEC))?;
+        check(libc::sigprocmask(
+            libc::SIG_BLOCK,
+            set.as_ptr(),
+            std::ptr::null_mut(),
+        ))?;
+        let fd = check(libc::signalfd(
+            -1,
+            set.as_ptr(),
+            libc::SFD_NONBLOCK | libc::SFD_CLOEXEC,
+        ))?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
 }
@@ -41,7 +49,10 @@ pub(super) fn reap() -> Option<(u32, i32)> {
     let mut status = 0;
     // SAFETY: waitpid writes the status it is given a place for.
     let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
-    u32::try_from(pid).ok().filter(|pid| *pid > 0).map(|pid| (pid, status))
+    u32::try_from(pid)
+        .ok()
+        .filter(|pid| *pid > 0)
+        .map(|pid| (pid, status))
 }
 
 /// `struct pidfd_info` of Linux 6.13, its first version.
@@ -58,11 +69,15 @@ struct PidfdInfo {
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 
 /// `_IOWR(0xFF, 11, struct pidfd_info)`.
-const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
+const PIDFD_GET_INFO: libc::c_ulong =
+    (3 << 30) | ((size_of::<PidfdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
 
 /// The wait status of a process that has ended, whoever reaped it (Linux 6.15).
 pub(super) fn exit_status(pidfd: &impl AsFd) -> Option<i32> {
-    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+    let mut info = PidfdInfo {
+        mask: PIDFD_INFO_EXIT,
+        ..PidfdInfo::default()
+    };
     // SAFETY: the request names the size of the struct, which is what the kernel writes at most.
     let result = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO, &mut info) };
     (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
@@ -73,7 +88,9 @@ pub(super) fn exit_status(pidfd: &impl AsFd) -> Option<i32> {
 /// Kernels that know the request at all answer for a living process; whether they also keep the
 /// exit status shows only on a dead one, so a child is made for it.
 pub(super) fn keeps_exit_status() -> bool {
-    let Ok(Child { pid, pidfd }) = clone_and_exit(0) else { return false };
+    let Ok(Child { pid, pidfd }) = clone_and_exit(0) else {
+        return false;
+    };
     let mut status = 0;
     // SAFETY: waitpid writes the status it is given a place for; the pid is our child's.
     unsafe { libc::waitpid(pid, &mut status, 0) };
@@ -82,7 +99,9 @@ pub(super) fn keeps_exit_status() -> bool {
 
 /// Whether a process of ours may create a user namespace.
 pub(super) fn may_create_user_namespace() -> bool {
-    let Ok(Child { pid, .. }) = clone_and_exit(libc::CLONE_NEWUSER as u64) else { return false };
+    let Ok(Child { pid, .. }) = clone_and_exit(libc::CLONE_NEWUSER as u64) else {
+        return false;
+    };
     let mut status = 0;
     // SAFETY: as above.
     unsafe { libc::waitpid(pid, &mut status, 0) == pid }
@@ -106,7 +125,10 @@ fn clone_and_exit(flags: u64) -> io::Result<Child> {
     match unsafe { clone3(&args) }? {
         0 => unsafe { libc::_exit(0) },
         // SAFETY: the kernel has just made this descriptor for us.
-        pid => Ok(Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+        pid => Ok(Child {
+            pid,
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        }),
     }
 }
 
@@ -145,7 +167,11 @@ pub(super) struct CloneArgs {
 pub(super) unsafe fn clone3(args: &CloneArgs) -> io::Result<libc::pid_t> {
     // SAFETY: the caller's promise; the size names the struct.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, args, size_of::<CloneArgs>()) };
-    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid as libc::pid_t) }
+    if pid < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(pid as libc::pid_t)
+    }
 }
 
 /// The Landlock ABI version of the kernel; 0 when it has none or it is switched off.
@@ -153,7 +179,12 @@ pub(super) fn landlock_abi() -> u32 {
     const CREATE_RULESET_VERSION: u32 = 1;
     // SAFETY: with this flag the call takes no attributes and returns a number.
     let abi = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, CREATE_RULESET_VERSION)
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<u8>(),
+            0,
+            CREATE_RULESET_VERSION,
+        )
     };
     u32::try_from(abi).unwrap_or(0)
 }
@@ -162,13 +193,22 @@ pub(super) fn landlock_abi() -> u32 {
 pub(super) fn has_seccomp() -> bool {
     let action = libc::SECCOMP_RET_ERRNO;
     // SAFETY: the call reads one u32.
-    unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 }
+    unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_GET_ACTION_AVAIL,
+            0,
+            &action,
+        ) == 0
+    }
 }
 
 /// Clock ticks per second, the unit of `/proc/<pid>/stat`.
 pub(super) fn ticks_per_second() -> u64 {
     // SAFETY: sysconf reads a constant.
-    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) })
+        .unwrap_or(100)
+        .max(1)
 }
 
 /// Bytes of a page.
@@ -178,5 +218,9 @@ pub(super) fn page_size() -> u64 {
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }

@@ -46,7 +46,11 @@ pub(super) type Refused = answer::Refused;
 pub(super) use answer::refused::Kind as Refusal;
 
 pub(super) fn refuse(kind: Refusal, message: impl Into<String>) -> Refused {
-    Refused { kind: kind as i32, message: message.into(), errno: 0 }
+    Refused {
+        kind: kind as i32,
+        message: message.into(),
+        errno: 0,
+    }
 }
 
 /// Where things of the holder lie.
@@ -107,29 +111,50 @@ impl Table {
 
     /// Readings of those that run.
     pub(super) fn usage(&self, ids: &[ProcessId]) -> Vec<Usage> {
-        let running = ids.iter().filter_map(|id| self.processes.get(id)).filter(|process| process.main.is_some());
+        let running = ids
+            .iter()
+            .filter_map(|id| self.processes.get(id))
+            .filter(|process| process.main.is_some());
         let usage = |process: &Process| {
-            let Reading { cpu_usec, memory_bytes, pids, oom_kills } = match &process.cgroup {
+            let Reading {
+                cpu_usec,
+                memory_bytes,
+                pids,
+                oom_kills,
+            } = match &process.cgroup {
                 Some(cgroup) => cgroup.reading(),
                 None => tree::reading(&tree::mark(&self.node, &process.spec.id), process.pid()),
             };
-            Usage { id: process.spec.id.clone(), cpu_usec, memory_bytes, pids, oom_kills }
+            Usage {
+                id: process.spec.id.clone(),
+                cpu_usec,
+                memory_bytes,
+                pids,
+                oom_kills,
+            }
         };
         running.map(usage).collect()
     }
 
-    /// Drops all that is kept of a process that has ended.
+    /// Drops all that is kept of a process that has ended; one that is not known has been dropped.
     pub(super) fn forget(&mut self, id: &ProcessId) -> Result<(), Refused> {
-        let process = self.processes.get(id).ok_or_else(|| unknown(id))?;
-        if process.phase != Phase::Exited {
-            return Err(refuse(Refusal::Conflict, format!("process {id} still runs")));
+        if self
+            .processes
+            .get(id)
+            .is_some_and(|process| process.phase != Phase::Exited)
+        {
+            return Err(refuse(
+                Refusal::Conflict,
+                format!("process {id} still runs"),
+            ));
         }
         self.drop_process(id);
         let logs = self.paths.logs.join(id.as_str());
         match std::fs::remove_dir_all(&logs) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(refuse(Refusal::Internal, format!("{} cannot be removed: {error}", logs.display())))
-            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refuse(
+                Refusal::Internal,
+                format!("{} cannot be removed: {error}", logs.display()),
+            )),
             _ => Ok(()),
         }
     }
@@ -140,7 +165,12 @@ impl Table {
             return Err(unknown(id));
         }
         let read = super::logs::tail(&self.paths.logs.join(id.as_str()), lines);
-        read.map_err(|error| refuse(Refusal::Internal, format!("log of {id} cannot be read: {error}")))
+        read.map_err(|error| {
+            refuse(
+                Refusal::Internal,
+                format!("log of {id} cannot be read: {error}"),
+            )
+        })
     }
 
     /// The next moment at which [`tick`](Self::tick) has something to do.
@@ -151,8 +181,12 @@ impl Table {
     /// Does what has become due.
     pub(super) fn tick(&mut self, now: Now) {
         let due = |process: &Process| process.due().is_some_and(|due| due <= now.mono);
-        let ids: Vec<ProcessId> =
-            self.processes.values().filter(|process| due(process)).map(|process| process.spec.id.clone()).collect();
+        let ids: Vec<ProcessId> = self
+            .processes
+            .values()
+            .filter(|process| due(process))
+            .map(|process| process.spec.id.clone())
+            .collect();
         for id in ids {
             self.tick_kill(&id, now);
             self.tick_replacement(&id, now);
@@ -163,10 +197,15 @@ impl Table {
 
     /// Everything has ended after a shutdown; who asked for it has its answer in the outbox.
     pub(super) fn is_shut_down(&mut self) -> bool {
-        let over = self.shutting_down.is_some() && self.processes.values().all(|process| process.phase == Phase::Exited);
+        let over = self.shutting_down.is_some()
+            && self
+                .processes
+                .values()
+                .all(|process| process.phase == Phase::Exited);
         if over {
             for caller in self.shutting_down.take().into_iter().flatten() {
-                self.outbox.push(Notice::Reply(caller, answer::Result::Done(answer::Done {})));
+                self.outbox
+                    .push(Notice::Reply(caller, answer::Result::Done(answer::Done {})));
             }
             if let Some(place) = &self.place {
                 place.remove();
@@ -185,7 +224,9 @@ impl Table {
 
     /// Answers all who waited for this.
     fn reply_waiters(&mut self, id: &ProcessId, until: Until, result: Result<(), Refused>) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         let (callers, info) = (process.take_waiters(until), process.info());
         for caller in callers {
             self.reply(caller, result.clone().map(|()| &info));
@@ -194,7 +235,8 @@ impl Table {
 
     fn announce(&mut self, id: &ProcessId, kind: EventKind) {
         if let Some(process) = self.processes.get(id) {
-            self.outbox.push(Notice::Event(kind, Box::new(process.info())));
+            self.outbox
+                .push(Notice::Event(kind, Box::new(process.info())));
         }
     }
 

@@ -23,7 +23,8 @@ pub(super) fn pids(mark: &str, main: Option<u32>) -> Vec<u32> {
     let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let marked = |pid: &u32| {
         let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        env.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+        env.split(|byte| *byte == 0)
+            .any(|variable| variable == wanted.as_bytes())
     };
     all.filter(|pid| Some(*pid) == main || marked(pid))
         .filter(|pid| identity::stat(*pid).is_ok_and(|stat| !stat.is_dead()))
@@ -43,7 +44,10 @@ pub(super) fn kill(mark: &str, main: Option<u32>) {
 pub(super) fn reading(mark: &str, main: Option<u32>) -> Reading {
     let page = sys::page_size();
     let mut reading = Reading::default();
-    for stat in pids(mark, main).into_iter().filter_map(|pid| identity::stat(pid).ok()) {
+    for stat in pids(mark, main)
+        .into_iter()
+        .filter_map(|pid| identity::stat(pid).ok())
+    {
         reading.cpu_usec += stat.cpu_ticks * 1_000_000 / sys::ticks_per_second();
         reading.memory_bytes += stat.resident_pages * page;
         reading.pids += 1;

@@ -21,7 +21,10 @@ async fn processes_survive_the_holder_and_are_adopted_with_their_output() {
     assert!(is_alive(started.pid.unwrap()));
     holder.recover().await;
     let adopted = info(&holder, "f-1").await;
-    assert_eq!((adopted.pid, adopted.adopted, adopted.phase), (started.pid, true, Phase::Running));
+    assert_eq!(
+        (adopted.pid, adopted.adopted, adopted.phase),
+        (started.pid, true, Phase::Running)
+    );
     assert_eq!(adopted.spec_hash, started.spec_hash);
     // The order repeated by an agent that knows nothing of this starts nothing.
     let again = holder.client.start(sh("f-1", &script)).await.unwrap();
@@ -31,7 +34,14 @@ async fn processes_survive_the_holder_and_are_adopted_with_their_output() {
     fs::write(&go, "").unwrap();
     let exit = exited(&mut events, "f-1").await.exit.unwrap();
     let known = holder.capabilities.exit_status_after_adoption;
-    assert_eq!(exit.status, if known { ExitStatus::Code(9) } else { ExitStatus::Unknown });
+    assert_eq!(
+        exit.status,
+        if known {
+            ExitStatus::Code(9)
+        } else {
+            ExitStatus::Unknown
+        }
+    );
     assert_eq!(exit.last_lines.last().unwrap(), "after");
     holder.finish().await;
 }
@@ -66,7 +76,11 @@ async fn an_adopted_process_is_stopped_like_any_other() {
     let child: u32 = printed(&holder, "f-1", "child ").await.parse().unwrap();
     holder.crash().await;
     holder.recover().await;
-    let stopped = holder.client.stop(&id("f-1"), Duration::from_millis(100)).await.unwrap();
+    let stopped = holder
+        .client
+        .stop(&id("f-1"), Duration::from_millis(100))
+        .await
+        .unwrap();
     assert_eq!(stopped.phase, Phase::Exited);
     assert!(!is_alive(started.pid.unwrap()) && !is_alive(child));
     holder.finish().await;
@@ -76,14 +90,19 @@ async fn an_adopted_process_is_stopped_like_any_other() {
 async fn an_adopted_tenant_is_started_again_when_it_ends() {
     let mut holder = Holder::start().await;
     let mut spec = sh("control", "echo $SECRET; exec sleep 1000");
-    spec.env.insert("SECRET".into(), "kept for the restart".into());
+    spec.env
+        .insert("SECRET".into(), "kept for the restart".into());
     spec.restart = Restart::Always;
     let started = holder.client.start(spec).await.unwrap();
     holder.crash().await;
     holder.recover().await;
     let mut events = holder.client.events().await.unwrap();
     kill(started.pid.unwrap(), "KILL");
-    let again = event(&mut events, "control", |kind| kind == fleet_node::holder::EventKind::Started).await.process;
+    let again = event(&mut events, "control", |kind| {
+        kind == fleet_node::holder::EventKind::Started
+    })
+    .await
+    .process;
     assert_ne!(again.pid, started.pid);
     assert_eq!((again.starts, again.adopted), (2, false));
     eventually_printed_twice(&holder).await;
@@ -93,7 +112,12 @@ async fn an_adopted_tenant_is_started_again_when_it_ends() {
 async fn eventually_printed_twice(holder: &Holder) {
     loop {
         let lines = holder.client.tail(&id("control"), 10).await.unwrap();
-        if lines.iter().filter(|line| line.ends_with("kept for the restart")).count() == 2 {
+        if lines
+            .iter()
+            .filter(|line| line.ends_with("kept for the restart"))
+            .count()
+            == 2
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -106,10 +130,17 @@ async fn a_recorded_pid_that_became_another_process_is_left_alone() {
     use prost::Message as _;
 
     let mut holder = Holder::start().await;
-    let started = holder.client.start(sh("f-1", "exec sleep 1000")).await.unwrap();
+    let started = holder
+        .client
+        .start(sh("f-1", "exec sleep 1000"))
+        .await
+        .unwrap();
     holder.crash().await;
     // As if the pid had been given to a stranger meanwhile.
-    let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut stranger = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
     let path = holder.dir.path().join("run/processes/f-1");
     let mut record = HeldRecord::decode(&fs::read(&path).unwrap()[..]).unwrap();
     assert_eq!(Some(record.pid), started.pid);
@@ -117,7 +148,10 @@ async fn a_recorded_pid_that_became_another_process_is_left_alone() {
     fs::write(&path, record.encode_to_vec()).unwrap();
 
     holder.recover().await;
-    eventually("the process of the cgroup is cleared", || !is_alive(started.pid.unwrap())).await;
+    eventually("the process of the cgroup is cleared", || {
+        !is_alive(started.pid.unwrap())
+    })
+    .await;
     assert!(is_alive(stranger.id()));
     stranger.kill().unwrap();
     stranger.wait().unwrap();

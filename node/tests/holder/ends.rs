@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use fleet_node::holder::{ExitStatus, Phase};
 
-use super::harness::{Holder, eventually, exited, id, is_alive, kill, printed, run, sh, skip, state, zombies_of};
+use super::harness::{
+    Holder, eventually, exited, id, is_alive, kill, printed, run, sh, skip, state, zombies_of,
+};
 
 #[tokio::test]
 async fn exit_codes_signals_and_last_lines_are_reported() {
@@ -16,7 +18,11 @@ async fn exit_codes_signals_and_last_lines_are_reported() {
     ] {
         let ended = run(&holder, sh(name, script)).await;
         let exit = ended.exit.unwrap();
-        assert_eq!((exit.status, exit.oom_killed, ended.pid), (status, false, None), "{name}");
+        assert_eq!(
+            (exit.status, exit.oom_killed, ended.pid),
+            (status, false, None),
+            "{name}"
+        );
         assert_eq!(exit.last_lines.len(), 1, "{name}");
     }
     let ended = run(&holder, sh("f-4", "seq 1 100")).await;
@@ -33,19 +39,35 @@ async fn what_a_main_process_leaves_behind_is_killed_and_reaped() {
     let script = "(setsid sh -c 'echo grandchild $$; sleep 1000 & echo great $!; wait' &); sleep 0.01; \
                   while ! read -r _ < \"$GO\"; do :; done 2>/dev/null; exit 5";
     let go = holder.dir.path().join("go");
-    rustix::fs::mknodat(rustix::fs::CWD, &go, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &go,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
     let mut spec = sh("f-1", script);
     spec.env.insert("GO".into(), go.to_str().unwrap().into());
     holder.client.start(spec).await.unwrap();
-    let grandchild: u32 = printed(&holder, "f-1", "grandchild ").await.parse().unwrap();
+    let grandchild: u32 = printed(&holder, "f-1", "grandchild ")
+        .await
+        .parse()
+        .unwrap();
     let great: u32 = printed(&holder, "f-1", "great ").await.parse().unwrap();
     assert!(is_alive(grandchild) && is_alive(great));
     std::fs::write(&go, "go\n").unwrap();
 
     let ended = exited(&mut events, "f-1").await;
     assert_eq!(ended.exit.unwrap().status, ExitStatus::Code(5));
-    assert!(!is_alive(grandchild) && !is_alive(great), "an exit was reported too early");
-    eventually("all are reaped", || state(grandchild).is_none() && state(great).is_none()).await;
+    assert!(
+        !is_alive(grandchild) && !is_alive(great),
+        "an exit was reported too early"
+    );
+    eventually("all are reaped", || {
+        state(grandchild).is_none() && state(great).is_none()
+    })
+    .await;
     assert_eq!(zombies_of(holder.pid), Vec::<u32>::new());
     holder.finish().await;
 }
@@ -66,7 +88,11 @@ async fn a_process_that_obeys_sigterm_ends_within_its_grace() {
     let script = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done";
     holder.client.start(sh("f-1", script)).await.unwrap();
     printed(&holder, "f-1", "up").await;
-    let stopped = holder.client.stop(&id("f-1"), Duration::from_secs(20)).await.unwrap();
+    let stopped = holder
+        .client
+        .stop(&id("f-1"), Duration::from_secs(20))
+        .await
+        .unwrap();
     let exit = stopped.exit.unwrap();
     assert_eq!(exit.status, ExitStatus::Code(0));
     assert_eq!(exit.last_lines, ["up", "bye"]);
@@ -91,10 +117,18 @@ async fn a_tree_that_ignores_sigterm_is_killed_after_its_grace() {
 #[tokio::test]
 async fn a_second_stop_with_a_shorter_grace_shortens_it() {
     let holder = Holder::start().await;
-    holder.client.start(sh("f-1", "trap '' TERM; echo up; while :; do sleep 0.1; done")).await.unwrap();
+    holder
+        .client
+        .start(sh(
+            "f-1",
+            "trap '' TERM; echo up; while :; do sleep 0.1; done",
+        ))
+        .await
+        .unwrap();
     printed(&holder, "f-1", "up").await;
     let patient = holder.client.clone();
-    let waiting = tokio::spawn(async move { patient.stop(&id("f-1"), Duration::from_secs(600)).await });
+    let waiting =
+        tokio::spawn(async move { patient.stop(&id("f-1"), Duration::from_secs(600)).await });
     let stopped = holder.client.kill(&id("f-1")).await.unwrap();
     assert_eq!(stopped.phase, Phase::Exited);
     assert_eq!(waiting.await.unwrap().unwrap().exit, stopped.exit);
@@ -112,11 +146,21 @@ async fn a_tree_over_its_memory_limit_is_reported_as_such() {
     let mut spec = sh("f-1", "exec tail /dev/zero");
     spec.limits.memory_bytes = Some(32 << 20);
     let exit = run(&holder, spec).await.exit.unwrap();
-    assert_eq!((exit.status, exit.oom_killed), (ExitStatus::Signal(9), true));
+    assert_eq!(
+        (exit.status, exit.oom_killed),
+        (ExitStatus::Signal(9), true)
+    );
     // Without the limit the same ending is no such thing.
-    holder.client.start(sh("f-2", "exec sleep 1000")).await.unwrap();
+    holder
+        .client
+        .start(sh("f-2", "exec sleep 1000"))
+        .await
+        .unwrap();
     let exit = holder.client.kill(&id("f-2")).await.unwrap().exit.unwrap();
-    assert_eq!((exit.status, exit.oom_killed), (ExitStatus::Signal(9), false));
+    assert_eq!(
+        (exit.status, exit.oom_killed),
+        (ExitStatus::Signal(9), false)
+    );
     holder.finish().await;
 }
 
@@ -127,10 +171,16 @@ async fn a_process_limit_stops_a_fork_bomb() {
         skip("a process limit needs the pids controller");
         return holder.finish().await;
     }
-    let mut spec = sh("f-1", "for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; echo all; wait");
+    let mut spec = sh(
+        "f-1",
+        "for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; echo all; wait",
+    );
     spec.limits.pids = Some(5);
     let exit = run(&holder, spec).await.exit.unwrap();
-    assert!(exit.last_lines.iter().any(|line| line.contains("fork")), "{exit:?}");
+    assert!(
+        exit.last_lines.iter().any(|line| line.contains("fork")),
+        "{exit:?}"
+    );
     assert!(!exit.last_lines.contains(&"all".to_owned()));
     holder.finish().await;
 }
@@ -141,7 +191,11 @@ async fn usage_counts_the_tree() {
     let script = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo burnt; exec sleep 1000' & exec sleep 1000";
     holder.client.start(sh("f-1", script)).await.unwrap();
     printed(&holder, "f-1", "burnt").await;
-    let usage = holder.client.usage(&[id("f-1"), id("unknown")]).await.unwrap();
+    let usage = holder
+        .client
+        .usage(&[id("f-1"), id("unknown")])
+        .await
+        .unwrap();
     assert_eq!(usage.len(), 1);
     assert!(usage[0].cpu_usec > 10_000, "{usage:?}");
     assert!(usage[0].memory_bytes > 100_000, "{usage:?}");

@@ -28,7 +28,13 @@ impl Holder {
         let dir = tempfile::tempdir().unwrap();
         let client = Client::ensure(dir.path(), exe()).await.unwrap();
         let pong = client.ping().await.unwrap();
-        Self { dir, client, pid: pong.pid, capabilities: pong.capabilities, finished: false }
+        Self {
+            dir,
+            client,
+            pid: pong.pid,
+            capabilities: pong.capabilities,
+            finished: false,
+        }
     }
 
     /// Kills the holder alone, as a crash would, and waits until it is gone.
@@ -48,7 +54,11 @@ impl Holder {
         self.client.shutdown_all(Duration::ZERO).await.unwrap();
         let pid = self.pid;
         eventually("holder has ended", || !is_alive(pid)).await;
-        assert_eq!(cgroups_of(self.dir.path()), Vec::<PathBuf>::new(), "cgroups are left");
+        assert_eq!(
+            cgroups_of(self.dir.path()),
+            Vec::<PathBuf>::new(),
+            "cgroups are left"
+        );
         self.finished = true;
     }
 }
@@ -93,11 +103,15 @@ pub(crate) async fn event(
             }
         }
     };
-    tokio::time::timeout(PATIENCE, next).await.expect("no such event")
+    tokio::time::timeout(PATIENCE, next)
+        .await
+        .expect("no such event")
 }
 
 pub(crate) async fn exited(events: &mut Receiver<ProcessEvent>, name: &str) -> ProcessInfo {
-    event(events, name, |kind| kind == EventKind::Exited).await.process
+    event(events, name, |kind| kind == EventKind::Exited)
+        .await
+        .process
 }
 
 /// Runs a process to its end.
@@ -110,7 +124,9 @@ pub(crate) async fn run(holder: &Holder, spec: ProcessSpec) -> ProcessInfo {
 
 pub(crate) async fn info(holder: &Holder, name: &str) -> ProcessInfo {
     let list = holder.client.list().await.unwrap();
-    list.into_iter().find(|process| process.id == id(name)).expect("process is listed")
+    list.into_iter()
+        .find(|process| process.id == id(name))
+        .expect("process is listed")
 }
 
 /// Waits for a condition without knowing how long it takes.
@@ -130,7 +146,10 @@ pub(crate) async fn printed(holder: &Holder, name: &str, text: &str) -> String {
         if let Some(after) = lines.iter().find_map(|line| line.split_once(text)) {
             return after.1.trim().to_owned();
         }
-        assert!(began.elapsed() < PATIENCE, "{name} never printed {text:?}: {lines:?}");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{name} never printed {text:?}: {lines:?}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -159,8 +178,13 @@ pub(crate) fn zombies_of(parent: u32) -> Vec<u32> {
     let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     all.filter(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().unwrap_or("").split_whitespace().take(2).collect();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or("")
+            .split_whitespace()
+            .take(2)
+            .collect();
         fields == ["Z", parent.to_string().as_str()]
     })
     .collect()
@@ -171,10 +195,19 @@ pub(crate) fn cgroups_of(data_dir: &Path) -> Vec<PathBuf> {
     use sha2::{Digest as _, Sha256};
     let data_dir = data_dir.canonicalize().unwrap();
     let hash = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
-    let name = format!("fleet-{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]);
+    let name = format!(
+        "fleet-{:02x}{:02x}{:02x}{:02x}",
+        hash[0], hash[1], hash[2], hash[3]
+    );
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let points = mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
-    points.map(|point| Path::new(point).join(&name)).filter(|dir| dir.exists()).collect()
+    let points = mounts
+        .lines()
+        .filter(|line| line.contains(" - cgroup"))
+        .filter_map(|line| line.split(' ').nth(4));
+    points
+        .map(|point| Path::new(point).join(&name))
+        .filter(|dir| dir.exists())
+        .collect()
 }
 
 /// Says why a test does less here.

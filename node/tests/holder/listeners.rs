@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -55,15 +55,68 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Connects without pause until told to end; returns the answers.
-fn load(address: SocketAddr, stop: Arc<AtomicBool>) -> JoinHandle<Vec<std::io::Result<String>>> {
-    std::thread::spawn(move || {
-        let mut answers = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            answers.push(ask(address));
+/// Connects without pause until it is ended.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    thread: JoinHandle<Vec<std::io::Result<String>>>,
+}
+
+impl Load {
+    fn on(address: SocketAddr) -> Self {
+        let (stop, answered) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (stopped, count) = (stop.clone(), answered.clone());
+        let thread = std::thread::spawn(move || {
+            let mut answers = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                answers.push(ask(address));
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            answers
+        });
+        Self {
+            stop,
+            answered,
+            thread,
         }
-        answers
-    })
+    }
+
+    /// Waits for more answers than there are now.
+    async fn goes_on(&self) {
+        let enough = self.answered.load(Ordering::Relaxed) + 20;
+        eventually("load goes on", || {
+            self.answered.load(Ordering::Relaxed) >= enough
+        })
+        .await;
+    }
+
+    /// Ends it; every connection must have been answered, by both.
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let answers = self.thread.join().unwrap();
+        let names = ["ingress-1", "ingress-2"];
+        let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| {
+            answer
+                .as_ref()
+                .is_ok_and(|name| names.contains(&name.as_str()))
+        });
+        assert!(
+            bad.is_empty(),
+            "{} of {} failed: {bad:?}",
+            bad.len(),
+            answers.len()
+        );
+        for name in names {
+            assert!(
+                good.iter()
+                    .any(|answer| answer.as_ref().is_ok_and(|by| by == name)),
+                "{name} never answered"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -71,18 +124,18 @@ async fn a_replacement_takes_over_without_a_failed_connection() {
     let holder = Holder::start().await;
     let address = holder.client.listen("http", any()).await.unwrap();
     let old = holder.client.start(server("ingress-1")).await.unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let load = load(address, stop.clone());
+    let load = Load::on(address);
+    load.goes_on().await;
 
-    let new = holder.client.replace(&id("ingress-1"), server("ingress-2")).await.unwrap();
+    let new = holder
+        .client
+        .replace(&id("ingress-1"), server("ingress-2"))
+        .await
+        .unwrap();
     assert!(new.ready);
     eventually("the old one has ended", || !is_alive(old.pid.unwrap())).await;
-    assert_eq!(tokio::task::spawn_blocking(move || ask(address)).await.unwrap().unwrap(), "ingress-2");
-    stop.store(true, Ordering::Relaxed);
-    let answers = load.join().unwrap();
-    let failed: Vec<_> = answers.iter().filter(|answer| answer.as_ref().is_ok_and(String::is_empty) || answer.is_err()).collect();
-    assert!(failed.is_empty(), "{} of {} failed: {failed:?}", failed.len(), answers.len());
-    assert!(answers.iter().flatten().any(|answer| answer == "ingress-1"));
+    load.goes_on().await;
+    load.end();
     holder.finish().await;
 }
 
@@ -94,20 +147,42 @@ async fn a_replacement_that_fails_leaves_the_old_one_in_place() {
 
     let mut dies = server("ingress-2");
     dies.argv = ["/bin/sh", "-c", "exit 4"].map(Into::into).to_vec();
-    let error = holder.client.replace(&id("ingress-1"), dies).await.unwrap_err();
+    let error = holder
+        .client
+        .replace(&id("ingress-1"), dies)
+        .await
+        .unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::NotReady));
-    assert!(error.to_string().contains("exited with code 4 before it was ready"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("exited with code 4 before it was ready"),
+        "{error}"
+    );
 
     let mut hangs = server("ingress-3");
-    hangs.argv = ["/bin/sh", "-c", "exec sleep 1000"].map(Into::into).to_vec();
+    hangs.argv = ["/bin/sh", "-c", "exec sleep 1000"]
+        .map(Into::into)
+        .to_vec();
     hangs.ready_within = Duration::from_millis(200);
-    let error = holder.client.replace(&id("ingress-1"), hangs).await.unwrap_err();
+    let error = holder
+        .client
+        .replace(&id("ingress-1"), hangs)
+        .await
+        .unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::NotReady), "{error}");
 
     let mut missing = server("ingress-4");
     missing.argv = vec!["/no/such/program".into()];
-    let error = holder.client.replace(&id("ingress-1"), missing).await.unwrap_err();
-    assert!(matches!(error.refusal(), Some(Refusal::Spawn { .. })), "{error}");
+    let error = holder
+        .client
+        .replace(&id("ingress-1"), missing)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error.refusal(), Some(Refusal::Spawn { .. })),
+        "{error}"
+    );
 
     let still = info(&holder, "ingress-1").await;
     assert_eq!((still.pid, still.phase), (old.pid, Phase::Running));
@@ -130,18 +205,21 @@ async fn sockets_are_recovered_from_the_process_that_has_them() {
     let mut holder = Holder::start().await;
     let address = holder.client.listen("http", any()).await.unwrap();
     let old = holder.client.start(server("ingress-1")).await.unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let load = load(address, stop.clone());
+    let load = Load::on(address);
+    load.goes_on().await;
 
     holder.crash().await;
+    load.goes_on().await;
     holder.recover().await;
     assert_eq!(holder.client.listen("http", any()).await.unwrap(), address);
-    holder.client.replace(&id("ingress-1"), server("ingress-2")).await.unwrap();
+    holder
+        .client
+        .replace(&id("ingress-1"), server("ingress-2"))
+        .await
+        .unwrap();
     eventually("the old one has ended", || !is_alive(old.pid.unwrap())).await;
-    assert_eq!(tokio::task::spawn_blocking(move || ask(address)).await.unwrap().unwrap(), "ingress-2");
-    stop.store(true, Ordering::Relaxed);
-    let answers = load.join().unwrap();
-    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|text| !text.is_empty())), "{answers:?}");
+    load.goes_on().await;
+    load.end();
     holder.finish().await;
 }
 
@@ -151,7 +229,11 @@ async fn a_listener_that_does_not_exist_or_cannot_be_bound_is_refused() {
     let error = holder.client.start(server("ingress-1")).await.unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::Unknown), "{error}");
     let taken = std::net::TcpListener::bind(any()).unwrap();
-    let error = holder.client.listen("http", taken.local_addr().unwrap()).await.unwrap_err();
+    let error = holder
+        .client
+        .listen("http", taken.local_addr().unwrap())
+        .await
+        .unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::Address), "{error}");
     holder.finish().await;
 }

@@ -9,20 +9,46 @@ use super::harness::{self, Holder, event, exited, id, info, is_alive, run, sh, s
 #[tokio::test]
 async fn the_same_id_is_started_once_and_another_spec_is_refused() {
     let holder = Holder::start().await;
-    let first = holder.client.start(sh("f-1", "exec sleep 1000")).await.unwrap();
-    let again = holder.client.start(sh("f-1", "exec sleep 1000")).await.unwrap();
+    let first = holder
+        .client
+        .start(sh("f-1", "exec sleep 1000"))
+        .await
+        .unwrap();
+    let again = holder
+        .client
+        .start(sh("f-1", "exec sleep 1000"))
+        .await
+        .unwrap();
     assert_eq!((first.pid, first.starts), (again.pid, 1));
-    let error = holder.client.start(sh("f-1", "exec sleep 1001")).await.unwrap_err();
+    let error = holder
+        .client
+        .start(sh("f-1", "exec sleep 1001"))
+        .await
+        .unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::Conflict), "{error}");
 
     // An order repeated after the end starts nothing either.
-    let stopped = holder.client.stop(&id("f-1"), Duration::from_secs(5)).await.unwrap();
+    let stopped = holder
+        .client
+        .stop(&id("f-1"), Duration::from_secs(5))
+        .await
+        .unwrap();
     assert_eq!(stopped.phase, Phase::Exited);
-    let late = holder.client.start(sh("f-1", "exec sleep 1000")).await.unwrap();
+    let late = holder
+        .client
+        .start(sh("f-1", "exec sleep 1000"))
+        .await
+        .unwrap();
     assert_eq!((late.phase, late.starts), (Phase::Exited, 1));
     holder.client.forget(&id("f-1")).await.unwrap();
     assert!(holder.client.list().await.unwrap().is_empty());
-    assert_eq!(holder.client.forget(&id("f-1")).await.unwrap_err().refusal(), Some(Refusal::Unknown));
+    holder.client.forget(&id("f-1")).await.unwrap();
+    let error = holder
+        .client
+        .stop(&id("f-1"), Duration::ZERO)
+        .await
+        .unwrap_err();
+    assert_eq!(error.refusal(), Some(Refusal::Unknown));
     holder.finish().await;
 }
 
@@ -36,17 +62,41 @@ async fn what_cannot_be_executed_is_refused_with_the_reason_and_leaves_nothing()
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
     let cases = [
         ("/no/such/program", "/", "not found", libc_errno::ENOENT),
-        ("no-such-program", "/", "not found in PATH", libc_errno::ENOENT),
-        (plain.to_str().unwrap(), "/", "may not be executed", libc_errno::EACCES),
-        (broken.to_str().unwrap(), "/", "neither a program", libc_errno::ENOEXEC),
-        ("/bin/true", "/no/such/dir", "cannot be entered", libc_errno::ENOENT),
+        (
+            "no-such-program",
+            "/",
+            "not found in PATH",
+            libc_errno::ENOENT,
+        ),
+        (
+            plain.to_str().unwrap(),
+            "/",
+            "may not be executed",
+            libc_errno::EACCES,
+        ),
+        (
+            broken.to_str().unwrap(),
+            "/",
+            "neither a program",
+            libc_errno::ENOEXEC,
+        ),
+        (
+            "/bin/true",
+            "/no/such/dir",
+            "cannot be entered",
+            libc_errno::ENOENT,
+        ),
     ];
     for (program, cwd, text, errno) in cases {
         let mut spec = sh("f-1", "");
         spec.argv = vec![program.into()];
         spec.cwd = cwd.into();
         let error = holder.client.start(spec).await.unwrap_err();
-        assert_eq!(error.refusal(), Some(Refusal::Spawn { errno: Some(errno) }), "{error}");
+        assert_eq!(
+            error.refusal(),
+            Some(Refusal::Spawn { errno: Some(errno) }),
+            "{error}"
+        );
         assert!(error.to_string().contains(text), "{program}: {error}");
         assert!(holder.client.list().await.unwrap().is_empty());
     }
@@ -72,9 +122,17 @@ async fn a_program_that_the_user_may_not_reach_is_refused_for_that_user() {
     fs::set_permissions(holder.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut spec = sh("f-1", "");
     spec.argv = vec![program.to_str().unwrap().into()];
-    spec.user = Some(User { uid: 700_001, gid: 700_001 });
+    spec.user = Some(User {
+        uid: 700_001,
+        gid: 700_001,
+    });
     let error = holder.client.start(spec).await.unwrap_err();
-    assert!(error.to_string().contains("may not be executed for uid 700001"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("may not be executed for uid 700001"),
+        "{error}"
+    );
     holder.finish().await;
 }
 
@@ -86,7 +144,10 @@ async fn the_environment_is_the_one_given_and_nothing_else() {
     spec.env = [("A".to_owned(), "1".to_owned())].into();
     let ended = run(&holder, spec).await;
     let lines = ended.exit.unwrap().last_lines;
-    let lines: Vec<_> = lines.iter().filter(|line| !line.starts_with("FLEET_HELD=")).collect();
+    let lines: Vec<_> = lines
+        .iter()
+        .filter(|line| !line.starts_with("FLEET_HELD="))
+        .collect();
     assert_eq!(lines, ["A=1"]);
     holder.finish().await;
 }
@@ -100,16 +161,27 @@ async fn tenants_are_started_again_after_growing_pauses() {
     holder.client.start(spec.clone()).await.unwrap();
     for pause in [100, 200, 400] {
         let pause = Duration::from_millis(pause);
-        let event = event(&mut events, "control", |kind| matches!(kind, EventKind::Restarting { .. })).await;
+        let event = event(&mut events, "control", |kind| {
+            matches!(kind, EventKind::Restarting { .. })
+        })
+        .await;
         assert_eq!(event.kind, EventKind::Restarting { pause });
         assert_eq!(event.process.phase, Phase::BackingOff);
     }
     assert!(info(&holder, "control").await.starts >= 3);
 
     // Told to end, it stays ended; started anew, it runs again.
-    holder.client.stop(&id("control"), Duration::ZERO).await.unwrap();
+    holder
+        .client
+        .stop(&id("control"), Duration::ZERO)
+        .await
+        .unwrap();
     exited(&mut events, "control").await;
-    let again = holder.client.start(sh_always("control", "exec sleep 1000")).await.unwrap();
+    let again = holder
+        .client
+        .start(sh_always("control", "exec sleep 1000"))
+        .await
+        .unwrap();
     assert_eq!(again.phase, Phase::Running);
     holder.finish().await;
 }
@@ -134,17 +206,26 @@ async fn readiness_is_what_the_process_says() {
     assert!(!holder.client.start(spec).await.unwrap().ready);
     assert!(!info(&holder, "f-1").await.ready);
     fs::write(&go, "").unwrap();
-    assert!(event(&mut events, "f-1", |kind| kind == EventKind::Ready).await.process.ready);
+    assert!(
+        event(&mut events, "f-1", |kind| kind == EventKind::Ready)
+            .await
+            .process
+            .ready
+    );
     holder.finish().await;
 }
 
 #[tokio::test]
 async fn processes_outlive_their_client_and_the_next_client_finds_them() {
     let holder = Holder::start().await;
-    let agent = Client::connect(&holder.dir.path().join("run")).await.unwrap();
+    let agent = Client::connect(&holder.dir.path().join("run"))
+        .await
+        .unwrap();
     let started = agent.start(sh("f-1", "exec sleep 1000")).await.unwrap();
     drop(agent);
-    let agent = Client::connect(&holder.dir.path().join("run")).await.unwrap();
+    let agent = Client::connect(&holder.dir.path().join("run"))
+        .await
+        .unwrap();
     let found = agent.list().await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].pid, found[0].adopted), (started.pid, false));
@@ -167,5 +248,8 @@ async fn two_that_ensure_at_once_share_one_holder() {
 async fn without_a_holder_a_plain_client_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let error = Client::connect(dir.path()).await.err().unwrap();
-    assert!(error.to_string().starts_with("no holder answers in"), "{error}");
+    assert!(
+        error.to_string().starts_with("no holder answers in"),
+        "{error}"
+    );
 }

@@ -27,10 +27,14 @@ pub(in super::super) fn probe(place: &Result<Place, Unusable>) -> Capabilities {
         tree_kill: place.is_ok(),
         landlock_abi: sys::landlock_abi(),
         seccomp: sys::has_seccomp(),
-        own_uids: root && maps_every_uid(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default()),
+        own_uids: root
+            && maps_every_uid(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default()),
         user_namespaces: sys::may_create_user_namespace(),
         exit_status_after_adoption: sys::keeps_exit_status(),
-        cgroup_problem: place.as_ref().err().map_or_else(String::new, ToString::to_string),
+        cgroup_problem: place
+            .as_ref()
+            .err()
+            .map_or_else(String::new, ToString::to_string),
     }
 }
 
@@ -38,7 +42,10 @@ pub(in super::super) fn probe(place: &Result<Place, Unusable>) -> Capabilities {
 /// mapped for it, usually 65536.
 fn maps_every_uid(uid_map: &str) -> bool {
     uid_map.lines().any(|line| {
-        let fields: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<u64> = line
+            .split_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
         matches!(fields[..], [inside, _, count] if inside == 0 && count >= 1_000_000)
     })
 }

@@ -60,15 +60,28 @@ impl Place {
     /// Whether limits of this kind can be set.
     pub(in super::super) fn has(&self, kind: Kind) -> bool {
         let v1 = self.roots.iter().any(|(known, _)| *known == kind);
-        let delegated = || fs::read_to_string(self.roots[0].1.join("cgroup.subtree_control")).unwrap_or_default();
-        v1 || self.unified && delegated().split_whitespace().any(|name| name == kind.name())
+        let delegated = || {
+            fs::read_to_string(self.roots[0].1.join("cgroup.subtree_control")).unwrap_or_default()
+        };
+        v1 || self.unified
+            && delegated()
+                .split_whitespace()
+                .any(|name| name == kind.name())
     }
 
     /// Names of the process cgroups that exist, whoever made them.
     pub(in super::super) fn existing(&self) -> Vec<String> {
-        let entries = self.roots.iter().filter_map(|(_, root)| fs::read_dir(root).ok()).flatten();
-        let dirs = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let mut names: Vec<String> = dirs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let entries = self
+            .roots
+            .iter()
+            .filter_map(|(_, root)| fs::read_dir(root).ok())
+            .flatten();
+        let dirs = entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut names: Vec<String> = dirs
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
         names.sort();
         names.dedup();
         names
@@ -76,7 +89,12 @@ impl Place {
 
     /// The cgroup of that name, whether or not it exists.
     pub(in super::super) fn cgroup(&self, name: &str) -> Cgroup {
-        Cgroup { dirs: self.roots().map(|(kind, root)| (kind, root.join(name))).collect() }
+        Cgroup {
+            dirs: self
+                .roots()
+                .map(|(kind, root)| (kind, root.join(name)))
+                .collect(),
+        }
     }
 
     /// Removes the directories if nothing is left inside.
@@ -87,19 +105,29 @@ impl Place {
     }
 
     pub(super) fn roots(&self) -> impl Iterator<Item = (Kind, &Path)> {
-        self.roots.iter().map(|(kind, root)| (*kind, root.as_path()))
+        self.roots
+            .iter()
+            .map(|(kind, root)| (*kind, root.as_path()))
     }
 
     pub(super) fn memory_dir<'a>(&self, cgroup: &'a Cgroup) -> Option<&'a Path> {
-        self.has(Kind::Memory).then(|| cgroup.dir_about(Kind::Memory)).flatten().map(|(_, dir)| dir)
+        self.has(Kind::Memory)
+            .then(|| cgroup.dir_about(Kind::Memory))
+            .flatten()
+            .map(|(_, dir)| dir)
     }
 
     pub(super) fn cpu_dir<'a>(&self, cgroup: &'a Cgroup) -> Option<(Kind, &'a Path)> {
-        self.has(Kind::Cpu).then(|| cgroup.dir_about(Kind::Cpu)).flatten()
+        self.has(Kind::Cpu)
+            .then(|| cgroup.dir_about(Kind::Cpu))
+            .flatten()
     }
 
     pub(super) fn pids_dir<'a>(&self, cgroup: &'a Cgroup) -> Option<&'a Path> {
-        self.has(Kind::Pids).then(|| cgroup.dir_about(Kind::Pids)).flatten().map(|(_, dir)| dir)
+        self.has(Kind::Pids)
+            .then(|| cgroup.dir_about(Kind::Pids))
+            .flatten()
+            .map(|(_, dir)| dir)
     }
 }
 
@@ -110,9 +138,13 @@ fn base(mount: &Path, own: Option<&str>, root: bool) -> Option<PathBuf> {
     let marked = |name| rustix::fs::getxattr(&own, name, &mut [0_u8; 8][..]).is_ok();
     let writable = || {
         let access = rustix::fs::Access::WRITE_OK;
-        ["cgroup.procs", "cgroup.subtree_control"].iter().all(|file| rustix::fs::access(own.join(file), access).is_ok())
+        ["cgroup.procs", "cgroup.subtree_control"]
+            .iter()
+            .all(|file| rustix::fs::access(own.join(file), access).is_ok())
     };
-    if own != mount && (marked("trusted.delegate") || marked("user.delegate") || !root && writable()) {
+    if own != mount
+        && (marked("trusted.delegate") || marked("user.delegate") || !root && writable())
+    {
         // A v2 cgroup with controllers for its children may hold no processes itself.
         let anchor = own.join("anchor");
         make(&anchor).ok()?;
@@ -126,9 +158,10 @@ fn base(mount: &Path, own: Option<&str>, root: bool) -> Option<PathBuf> {
 
 fn make(dir: &Path) -> Result<(), Unusable> {
     match fs::create_dir(dir) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Unusable::ReadOnly { path: dir.to_owned(), source })
-        }
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(Unusable::ReadOnly {
+            path: dir.to_owned(),
+            source,
+        }),
         _ => Ok(()),
     }
 }
@@ -136,13 +169,18 @@ fn make(dir: &Path) -> Result<(), Unusable> {
 /// Lets children of a v2 cgroup be limited; each controller by itself, since one may be missing.
 fn enable(dir: &Path) {
     for kind in Kind::V1 {
-        let _ = write(&dir.join("cgroup.subtree_control"), &format!("+{}", kind.name()));
+        let _ = write(
+            &dir.join("cgroup.subtree_control"),
+            &format!("+{}", kind.name()),
+        );
     }
 }
 
 /// Our place in the v2 hierarchy.
 fn own_cgroup(memberships: &str) -> Option<&str> {
-    memberships.lines().find_map(|line| line.strip_prefix("0::"))
+    memberships
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -156,8 +194,12 @@ impl Mounts {
     fn parse(mountinfo: &str) -> Self {
         let mut mounts = Self::default();
         for line in mountinfo.lines() {
-            let Some((before, after)) = line.split_once(" - ") else { continue };
-            let Some(point) = before.split(' ').nth(4).map(PathBuf::from) else { continue };
+            let Some((before, after)) = line.split_once(" - ") else {
+                continue;
+            };
+            let Some(point) = before.split(' ').nth(4).map(PathBuf::from) else {
+                continue;
+            };
             let mut after = after.split(' ');
             match (after.next(), after.nth(1)) {
                 (Some("cgroup2"), _) if mounts.unified.is_none() => mounts.unified = Some(point),
@@ -194,7 +236,13 @@ mod tests {
         };
         assert_eq!(Mounts::parse(hybrid), want);
         let unified = "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(Mounts::parse(unified).unified, Some("/sys/fs/cgroup".into()));
-        assert_eq!(own_cgroup("9:name=systemd:/\n0::/fleet.slice/x.scope\n"), Some("/fleet.slice/x.scope"));
+        assert_eq!(
+            Mounts::parse(unified).unified,
+            Some("/sys/fs/cgroup".into())
+        );
+        assert_eq!(
+            own_cgroup("9:name=systemd:/\n0::/fleet.slice/x.scope\n"),
+            Some("/fleet.slice/x.scope")
+        );
     }
 }

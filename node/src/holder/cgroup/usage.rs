@@ -33,19 +33,31 @@ pub(super) fn read(cgroup: &Cgroup) -> Reading {
         }
         None => {}
     }
-    let pids = cgroup.dir_about(Kind::Pids).map_or(0, |(_, dir)| number(&dir.join("pids.current")));
-    let pids = if pids > 0 { pids } else { cgroup.pids().len() as u64 };
+    let pids = cgroup
+        .dir_about(Kind::Pids)
+        .map_or(0, |(_, dir)| number(&dir.join("pids.current")));
+    let pids = if pids > 0 {
+        pids
+    } else {
+        cgroup.pids().len() as u64
+    };
     reading.pids = u32::try_from(pids).unwrap_or(u32::MAX);
     reading
 }
 
 fn number(path: &Path) -> u64 {
-    fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    fs::read_to_string(path)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 /// The value behind `name` in a file of lines `name value`.
 fn field(path: &Path, name: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let mut values = text.lines().filter_map(|line| line.split_once(' '));
-    values.find(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
+    values
+        .find(|(key, _)| *key == name)
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .unwrap_or(0)
 }

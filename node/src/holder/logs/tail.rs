@@ -35,8 +35,11 @@ fn last_lines(path: &Path, n: usize) -> io::Result<Vec<Vec<u8>>> {
     if ended.is_empty() {
         return Ok(Vec::new());
     }
-    let mut lines: Vec<Vec<u8>> =
-        ended.rsplit(|byte| *byte == b'\n').take(n).map(<[u8]>::to_vec).collect();
+    let mut lines: Vec<Vec<u8>> = ended
+        .rsplit(|byte| *byte == b'\n')
+        .take(n)
+        .map(<[u8]>::to_vec)
+        .collect();
     lines.reverse();
     Ok(lines)
 }

@@ -26,7 +26,8 @@ pub(super) fn ruleset(rules: &Landlock, fifos: &[&Path]) -> Result<Option<OwnedF
         .create()?;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     // Devices are written to and controlled, but never made.
-    let write = AccessFs::from_all(NEWEST) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
+    let write = AccessFs::from_all(NEWEST)
+        & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
     ruleset = allow(ruleset, &rules.read, read)?;
     ruleset = allow(ruleset, &rules.execute, read | AccessFs::Execute)?;
     ruleset = allow(ruleset, &rules.write, write)?;
@@ -46,7 +47,11 @@ fn allow(
     for path in paths {
         // What does not exist needs no rule.
         let Ok(fd) = PathFd::new(path) else { continue };
-        let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+        let access = if path.is_dir() {
+            access
+        } else {
+            access & AccessFs::from_file(NEWEST)
+        };
         ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
     }
     Ok(ruleset)

@@ -80,7 +80,10 @@ pub(super) fn filters() -> Result<Vec<BpfProgram>, BackendError> {
     let mut denied: BTreeMap<_, _> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
     denied.insert(libc::SYS_clone, vec![SeccompRule::new(vec![new_user])?]);
     let absent = ABSENT.iter().map(|call| (*call, Vec::new())).collect();
-    Ok(vec![filter(denied, libc::EPERM)?, filter(absent, libc::ENOSYS)?])
+    Ok(vec![
+        filter(denied, libc::EPERM)?,
+        filter(absent, libc::ENOSYS)?,
+    ])
 }
 
 fn filter(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, BackendError> {

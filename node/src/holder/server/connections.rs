@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fleet_proto::internal::{HolderCall, HolderFrame, HolderReply, holder_frame, holder_reply as answer};
+use fleet_proto::internal::{
+    HolderCall, HolderFrame, HolderReply, holder_frame, holder_reply as answer,
+};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::super::{
@@ -64,7 +66,9 @@ impl Connections {
     }
 
     pub(super) fn accept(&mut self, poll: &mut Poll) {
-        let Some(listener) = &self.listener else { return };
+        let Some(listener) = &self.listener else {
+            return;
+        };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         while let Ok(fd) = rustix::net::accept_with(listener, flags) {
             if self.open.len() >= MOST_CONNECTIONS || !is_trusted(&fd) {
@@ -73,8 +77,13 @@ impl Connections {
             let number = self.next;
             self.next += 1;
             if let Ok(token) = poll.watch(&fd, Source::Connection(number)) {
-                let connection =
-                    Connection { fd, token, joiner: Joiner::default(), unsent: VecDeque::new(), watches: false };
+                let connection = Connection {
+                    fd,
+                    token,
+                    joiner: Joiner::default(),
+                    unsent: VecDeque::new(),
+                    watches: false,
+                };
                 self.open.insert(number, connection);
             }
         }
@@ -84,7 +93,9 @@ impl Connections {
     /// both.
     pub(super) fn receive(&mut self, number: u64, poll: &mut Poll) -> Vec<HolderCall> {
         let mut calls = Vec::new();
-        let Some(connection) = self.open.get_mut(&number) else { return calls };
+        let Some(connection) = self.open.get_mut(&number) else {
+            return calls;
+        };
         let mut packet = vec![0; PACKET];
         let mut usable = true;
         while usable {
@@ -123,10 +134,13 @@ impl Connections {
         let mut touched = Vec::new();
         for notice in notices {
             let (frame, only) = match notice {
-                Notice::Reply(Caller { connection, call }, result) => (reply(call, result), Some(connection)),
-                Notice::Event(kind, process) => {
-                    (holder_frame::Frame::Event(convert::event_to_wire(kind, &process)), None)
+                Notice::Reply(Caller { connection, call }, result) => {
+                    (reply(call, result), Some(connection))
                 }
+                Notice::Event(kind, process) => (
+                    holder_frame::Frame::Event(convert::event_to_wire(kind, &process)),
+                    None,
+                ),
             };
             let packets = wire::packets(&HolderFrame { frame: Some(frame) });
             for (number, connection) in &mut self.open {
@@ -137,7 +151,11 @@ impl Connections {
             }
         }
         for number in touched {
-            if self.open.get_mut(&number).is_some_and(|connection| !connection.send(poll)) {
+            if self
+                .open
+                .get_mut(&number)
+                .is_some_and(|connection| !connection.send(poll))
+            {
                 self.close(number, poll);
             }
         }
@@ -150,7 +168,9 @@ impl Connections {
             while let Some(packet) = connection.unsent.front() {
                 match rustix::net::send(&connection.fd, packet, SendFlags::NOSIGNAL) {
                     Ok(_) => drop(connection.unsent.pop_front()),
-                    Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => std::thread::yield_now(),
+                    Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => {
+                        std::thread::yield_now()
+                    }
                     Err(_) => break,
                 }
             }
@@ -175,12 +195,17 @@ impl Connection {
             }
         }
         self.unsent.len() <= MOST_UNSENT
-            && poll.want_write(&self.fd, self.token, !self.unsent.is_empty()).is_ok()
+            && poll
+                .want_write(&self.fd, self.token, !self.unsent.is_empty())
+                .is_ok()
     }
 }
 
 fn reply(call: u64, result: answer::Result) -> holder_frame::Frame {
-    holder_frame::Frame::Reply(HolderReply { call, result: Some(result) })
+    holder_frame::Frame::Reply(HolderReply {
+        call,
+        result: Some(result),
+    })
 }
 
 /// Root and our own user may give orders; the mode of the socket says the same.

@@ -19,15 +19,27 @@ use super::{
 /// Most lines of one tail; with the longest line each, they fit a message.
 const MOST_LINES: u32 = 1000;
 
-pub(super) fn dispatch(table: &mut Table, connections: &mut Connections, connection: u64, call: HolderCall, now: Now) {
-    let caller = Caller { connection, call: call.call };
+pub(super) fn dispatch(
+    table: &mut Table,
+    connections: &mut Connections,
+    connection: u64,
+    call: HolderCall,
+    now: Now,
+) {
+    let caller = Caller {
+        connection,
+        call: call.call,
+    };
     let answered = match call.request {
         Some(ask::Request::Watch(_)) => {
             connections.watch(connection);
             Ok(Some(answer::Result::Done(answer::Done {})))
         }
         Some(request) => answer_to(table, request, caller, now),
-        None => Err(refuse(Refusal::Invalid, "this holder does not know the request")),
+        None => Err(refuse(
+            Refusal::Invalid,
+            "this holder does not know the request",
+        )),
     };
     let result = match answered {
         Ok(Some(result)) => result,
@@ -38,7 +50,12 @@ pub(super) fn dispatch(table: &mut Table, connections: &mut Connections, connect
     table.outbox.push(Notice::Reply(caller, result));
 }
 
-fn answer_to(table: &mut Table, request: ask::Request, caller: Caller, now: Now) -> Result<Option<answer::Result>, Refused> {
+fn answer_to(
+    table: &mut Table,
+    request: ask::Request,
+    caller: Caller,
+    now: Now,
+) -> Result<Option<answer::Result>, Refused> {
     let done = || Ok(Some(answer::Result::Done(answer::Done {})));
     match request {
         ask::Request::Ping(_) => Ok(Some(answer::Result::Pong(answer::Pong {
@@ -57,10 +74,17 @@ fn answer_to(table: &mut Table, request: ask::Request, caller: Caller, now: Now)
         }
         ask::Request::List(_) => {
             let processes = table.list().iter().map(convert::process_to_wire).collect();
-            Ok(Some(answer::Result::Processes(answer::HeldProcesses { processes })))
+            Ok(Some(answer::Result::Processes(answer::HeldProcesses {
+                processes,
+            })))
         }
         ask::Request::Stop(stop) => {
-            table.stop(&id(&stop.id)?, Duration::from_millis(stop.grace_ms), caller, now);
+            table.stop(
+                &id(&stop.id)?,
+                Duration::from_millis(stop.grace_ms),
+                caller,
+                now,
+            );
             Ok(None)
         }
         ask::Request::Forget(forget) => {
@@ -74,12 +98,24 @@ fn answer_to(table: &mut Table, request: ask::Request, caller: Caller, now: Now)
             Ok(Some(answer::Result::Lines(answer::Lines { lines })))
         }
         ask::Request::Usage(usage) => {
-            let ids: Vec<ProcessId> = usage.ids.iter().map(|name| id(name)).collect::<Result<_, _>>()?;
-            let usages = table.usage(&ids).iter().map(convert::usage_to_wire).collect();
+            let ids: Vec<ProcessId> = usage
+                .ids
+                .iter()
+                .map(|name| id(name))
+                .collect::<Result<_, _>>()?;
+            let usages = table
+                .usage(&ids)
+                .iter()
+                .map(convert::usage_to_wire)
+                .collect();
             Ok(Some(answer::Result::Usages(answer::Usages { usages })))
         }
         ask::Request::ShutDown(shut_down) => {
-            table.shut_down(Some(Duration::from_millis(shut_down.grace_ms)), Some(caller), now);
+            table.shut_down(
+                Some(Duration::from_millis(shut_down.grace_ms)),
+                Some(caller),
+                now,
+            );
             Ok(None)
         }
     }
@@ -88,13 +124,25 @@ fn answer_to(table: &mut Table, request: ask::Request, caller: Caller, now: Now)
 fn listen(table: &mut Table, listen: &ask::Listen) -> Result<answer::Result, Refused> {
     let invalid = |text: String| refuse(Refusal::Invalid, text);
     // Names are joined with ':' in LISTEN_FDNAMES.
-    let named = !listen.name.is_empty() && listen.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let named = !listen.name.is_empty()
+        && listen
+            .name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !named {
-        return Err(invalid(format!("listener name {:?} must be of letters, digits and '-'", listen.name)));
+        return Err(invalid(format!(
+            "listener name {:?} must be of letters, digits and '-'",
+            listen.name
+        )));
     }
-    let address = listen.address.parse().map_err(|_| invalid(format!("{:?} is not ip:port", listen.address)))?;
+    let address = listen
+        .address
+        .parse()
+        .map_err(|_| invalid(format!("{:?} is not ip:port", listen.address)))?;
     match table.listeners.listen(&listen.name, address) {
-        Ok(bound) => Ok(answer::Result::Listening(answer::Listening { address: bound.to_string() })),
+        Ok(bound) => Ok(answer::Result::Listening(answer::Listening {
+            address: bound.to_string(),
+        })),
         Err(error) => {
             let kind = match error {
                 listeners::Error::Taken { .. } => Refusal::Conflict,

@@ -52,8 +52,14 @@ impl Failure {
 
     pub(super) fn decode([a, b, c, d, e, f, g, h]: [u8; Self::SIZE]) -> Failed {
         let number = i32::from_ne_bytes([a, b, c, d]);
-        let step = Step::ALL.into_iter().find(|step| *step as i32 == number).unwrap_or(Step::Exec);
-        Failed { step, errno: i32::from_ne_bytes([e, f, g, h]) }
+        let step = Step::ALL
+            .into_iter()
+            .find(|step| *step as i32 == number)
+            .unwrap_or(Step::Exec);
+        Failed {
+            step,
+            errno: i32::from_ne_bytes([e, f, g, h]),
+        }
     }
 }
 
@@ -65,8 +71,15 @@ pub(super) struct Pointers<'a> {
 
 impl<'a> Pointers<'a> {
     pub(super) fn new(strings: &'a [CString]) -> Self {
-        let pointers = strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
-        Self { pointers, strings: std::marker::PhantomData }
+        let pointers = strings
+            .iter()
+            .map(|text| text.as_ptr())
+            .chain([ptr::null()])
+            .collect();
+        Self {
+            pointers,
+            strings: std::marker::PhantomData,
+        }
     }
 }
 
@@ -99,7 +112,11 @@ impl Child<'_> {
         let failure = Failure::encode(step, errno);
         // SAFETY: writes eight bytes of the stack to a descriptor of ours; _exit never returns.
         unsafe {
-            libc::write(self.report.as_raw_fd(), failure.as_ptr().cast(), failure.len());
+            libc::write(
+                self.report.as_raw_fd(),
+                failure.as_ptr().cast(),
+                failure.len(),
+            );
             libc::_exit(127)
         }
     }
@@ -137,18 +154,31 @@ impl Child<'_> {
     /// A session of its own, no signal blocked or ignored, files others may read, and no share in
     /// the protection of the holder from the out-of-memory killer.
     unsafe fn leave_the_holder(&self) -> Result<(), c_int> {
-        // SAFETY: plain system calls; the set is initialised by sigemptyset, and a zeroed
-        // sigaction is the default action.
+        // SAFETY: plain system calls on memory of the stack; the set is initialised by
+        // sigemptyset, and four words are the size of a kernel sigaction.
         unsafe {
             check(libc::setsid().into())?;
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&mut none);
             check(libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut()).into())?;
-            // Rust ignores it, and what is ignored stays so across exec.
-            let default: libc::sigaction = std::mem::zeroed();
-            check(libc::sigaction(libc::SIGPIPE, &default, ptr::null_mut()).into())?;
+            // What is ignored stays so across exec: SIGPIPE by Rust, others by whoever started the
+            // agent. A kernel sigaction of zeroes is the default action; libc's own function keeps
+            // two signals to itself. Fails for SIGKILL and SIGSTOP.
+            let default = [0_u64; 4];
+            for signal in 1..=64 {
+                libc::syscall(
+                    libc::SYS_rt_sigaction,
+                    signal,
+                    &default,
+                    ptr::null::<u8>(),
+                    8,
+                );
+            }
             libc::umask(0o022);
-            let oom = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            let oom = libc::open(
+                c"/proc/self/oom_score_adj".as_ptr(),
+                libc::O_WRONLY | libc::O_CLOEXEC,
+            );
             if oom >= 0 {
                 libc::write(oom, c"0".as_ptr().cast(), 1);
             }
@@ -166,22 +196,35 @@ impl Child<'_> {
         // Whoever started the holder may have left it descriptors. Kernels before 5.11 lack the
         // flag; ours are closed on exec anyway.
         // SAFETY: only marks descriptors.
-        unsafe { libc::syscall(libc::SYS_close_range, place, c_int::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                place,
+                c_int::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            )
+        };
         Ok(())
     }
 
     unsafe fn set_limits(&self) -> Result<(), c_int> {
         for (which, limit) in &self.limits {
-            let limit = libc::rlimit { rlim_cur: *limit, rlim_max: *limit };
+            let limit = libc::rlimit {
+                rlim_cur: *limit,
+                rlim_max: *limit,
+            };
             // SAFETY: reads one struct of the stack.
-            let set = unsafe { libc::syscall(libc::SYS_prlimit64, 0, *which, &limit, ptr::null::<u8>()) };
+            let set =
+                unsafe { libc::syscall(libc::SYS_prlimit64, 0, *which, &limit, ptr::null::<u8>()) };
             check(set)?;
         }
         Ok(())
     }
 
     unsafe fn become_user(&self) -> Result<(), c_int> {
-        let Some(User { uid, gid }) = self.user else { return Ok(()) };
+        let Some(User { uid, gid }) = self.user else {
+            return Ok(());
+        };
         // SAFETY: plain system calls. Raw ones, because libc's wrappers signal other threads,
         // which this process has none of, under a lock, which it need not take.
         unsafe {
@@ -192,7 +235,11 @@ impl Child<'_> {
                         break;
                     }
                 }
-                check(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>()))?;
+                check(libc::syscall(
+                    libc::SYS_setgroups,
+                    0,
+                    ptr::null::<libc::gid_t>(),
+                ))?;
             }
             check(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
             check(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
@@ -213,14 +260,23 @@ impl Child<'_> {
                 check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())?;
             }
             if let Some(ruleset) = self.ruleset {
-                check(libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0))?;
+                check(libc::syscall(
+                    libc::SYS_landlock_restrict_self,
+                    ruleset.as_raw_fd(),
+                    0,
+                ))?;
             }
             for filter in self.filters {
                 let program = libc::sock_fprog {
                     len: filter.len() as libc::c_ushort,
                     filter: filter.as_ptr().cast_mut().cast(),
                 };
-                check(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &program))?;
+                check(libc::syscall(
+                    libc::SYS_seccomp,
+                    libc::SECCOMP_SET_MODE_FILTER,
+                    0,
+                    &program,
+                ))?;
             }
         }
         Ok(())
@@ -233,7 +289,11 @@ impl Child<'_> {
         for program in &self.programs {
             // SAFETY: null-terminated arrays of strings that were ready.
             unsafe {
-                libc::execve(program.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr());
+                libc::execve(
+                    program.as_ptr(),
+                    self.argv.pointers.as_ptr(),
+                    self.env.pointers.as_ptr(),
+                );
             }
             match errno() {
                 libc::ENOENT | libc::ENOTDIR => {}

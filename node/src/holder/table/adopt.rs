@@ -35,7 +35,12 @@ impl Table {
         Ok(())
     }
 
-    fn adopt_process(&mut self, id: &ProcessId, record: HeldRecord, now: Now) -> Result<(), Box<dyn std::error::Error>> {
+    fn adopt_process(
+        &mut self,
+        id: &ProcessId,
+        record: HeldRecord,
+        now: Now,
+    ) -> Result<(), Box<dyn std::error::Error>> {
         let mut process = self.remembered(id, &record, now)?;
         let same_boot = record.boot_id == self.boot_id;
         if record.phase == convert::phase_to_wire(Phase::Exited) as i32 {
@@ -47,10 +52,18 @@ impl Table {
             return self.ended_with_the_machine(process, now);
         }
         process.cgroup = Cgroup::from_record(&record.cgroups);
-        let identity = Identity { pid: record.pid, start_ticks: record.start_ticks, boot_id: record.boot_id };
+        let identity = Identity {
+            pid: record.pid,
+            start_ticks: record.start_ticks,
+            boot_id: record.boot_id,
+        };
         let pidfd = identity.open(&self.boot_id);
         // Output may lie unread in the FIFOs of a process that has ended.
-        if process.fifos.output(super::super::logs::Stream::Out).exists() {
+        if process
+            .fifos
+            .output(super::super::logs::Stream::Out)
+            .exists()
+        {
             self.open_fifos(&mut process)?;
         }
         let Some(pidfd) = pidfd else {
@@ -58,7 +71,12 @@ impl Table {
         };
         self.listeners.recover(identity.pid, &pidfd);
         let end = self.poll.watch(&pidfd, Source::Exit(id.clone()))?;
-        process.main = Some(Main { identity, pidfd, outcome: None, end: Some(end) });
+        process.main = Some(Main {
+            identity,
+            pidfd,
+            outcome: None,
+            end: Some(end),
+        });
         process.phase = Phase::Running;
         let (stopping, grace) = (record.stopping, process.spec.stop_grace);
         self.processes.insert(id.clone(), process);
@@ -70,7 +88,12 @@ impl Table {
     }
 
     /// The process as its record describes it.
-    fn remembered(&self, id: &ProcessId, record: &HeldRecord, now: Now) -> Result<Process, Box<dyn std::error::Error>> {
+    fn remembered(
+        &self,
+        id: &ProcessId,
+        record: &HeldRecord,
+        now: Now,
+    ) -> Result<Process, Box<dyn std::error::Error>> {
         let spec = record.spec.clone().unwrap_or_default();
         let spec = convert::spec_from_wire(spec)?;
         let log = Log::open(&self.paths.logs.join(id.as_str()), FILE_LIMIT)?;
@@ -93,7 +116,12 @@ impl Table {
     }
 
     /// It ended while no holder was there; what it left of its tree is cleared first.
-    fn ended_unseen(&mut self, process: Process, phase: &i32, now: Now) -> Result<(), Box<dyn std::error::Error>> {
+    fn ended_unseen(
+        &mut self,
+        process: Process,
+        phase: &i32,
+        now: Now,
+    ) -> Result<(), Box<dyn std::error::Error>> {
         let id = process.spec.id.clone();
         let backing_off = *phase == convert::phase_to_wire(Phase::BackingOff) as i32;
         self.processes.insert(id.clone(), process);
@@ -111,7 +139,11 @@ impl Table {
 
     /// The machine was restarted. A tenant is started by the agent as on any new machine; of a
     /// frontend is told that it ended, so that it is replaced.
-    fn ended_with_the_machine(&mut self, mut process: Process, now: Now) -> Result<(), Box<dyn std::error::Error>> {
+    fn ended_with_the_machine(
+        &mut self,
+        mut process: Process,
+        now: Now,
+    ) -> Result<(), Box<dyn std::error::Error>> {
         let id = process.spec.id.clone();
         let restart = process.spec.restart;
         process.exit = Some(Exit {

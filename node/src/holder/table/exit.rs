@@ -4,44 +4,74 @@
 //! container. An exit is reported once the tree is gone, so that its port is free and nothing of it
 //! can still act.
 
+use std::time::Duration;
+
 use super::{
     super::{
         clock::Now,
-        process::Until,
+        process::{Process, Until},
         spec::{EventKind, Exit, ExitStatus, Phase, ProcessId},
         sys, tree,
     },
     Refusal, Refused, Table, refuse,
 };
 
+/// How long the parent of an adopted process (init, mostly) may take to reap it: the kernel tells
+/// its status only then. Some inits look every two seconds.
+const REAPED_WITHIN: Duration = Duration::from_secs(5);
+
 impl Table {
     /// Reaps every child that has ended: main processes, and orphans of their trees, which come to
     /// us because we are the subreaper.
     pub(in super::super) fn reap(&mut self, now: Now) {
         while let Some((pid, status)) = sys::reap() {
-            let main = self.processes.values().find(|process| process.pid() == Some(pid));
+            let main = self
+                .processes
+                .values()
+                .find(|process| process.pid() == Some(pid));
             if let Some(id) = main.map(|process| process.spec.id.clone()) {
                 self.main_ended(&id, decode(status), now);
             }
         }
-        let clearing = self.processes.values().filter(|process| process.phase == Phase::Clearing);
-        for id in clearing.map(|process| process.spec.id.clone()).collect::<Vec<_>>() {
+        let clearing = self
+            .processes
+            .values()
+            .filter(|process| process.phase == Phase::Clearing);
+        for id in clearing
+            .map(|process| process.spec.id.clone())
+            .collect::<Vec<_>>()
+        {
             self.clear(&id, now);
         }
     }
 
     /// An adopted main process has ended.
     pub(in super::super) fn adopted_ended(&mut self, id: &ProcessId, now: Now) {
-        let Some(main) = self.processes.get(id).and_then(|process| process.main.as_ref()) else { return };
-        let status = sys::exit_status(&main.pidfd).map_or(ExitStatus::Unknown, decode);
-        self.main_ended(id, status, now);
+        let Some(main) = self
+            .processes
+            .get(id)
+            .and_then(|process| process.main.as_ref())
+        else {
+            return;
+        };
+        let pidfd = main
+            .pidfd
+            .try_clone()
+            .ok()
+            .filter(|_| self.capabilities.exit_status_after_adoption);
+        self.main_ended(id, ExitStatus::Unknown, now);
+        if let Some(process) = self.processes.get_mut(id) {
+            process.unread_status = pidfd.map(|pidfd| (pidfd, now.mono + REAPED_WITHIN));
+        }
         self.clear(id, now);
     }
 
     pub(super) fn main_ended(&mut self, id: &ProcessId, status: ExitStatus, now: Now) {
         // An exec that failed and one that succeeded and ended at once look alike to waitpid.
         self.exec_outcome(id, now);
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         if let Some(main) = process.main.take() {
             if let Some((pipe, token)) = &main.outcome {
                 self.poll.forget(pipe, *token);
@@ -58,7 +88,9 @@ impl Table {
 
     pub(super) fn tick_clearing(&mut self, id: &ProcessId, now: Now) {
         let process = self.processes.get(id);
-        let due = process.and_then(|process| process.look_again).is_some_and(|(at, _)| at <= now.mono);
+        let due = process
+            .and_then(|process| process.look_again)
+            .is_some_and(|(at, _)| at <= now.mono);
         if due {
             self.clear(id, now);
         }
@@ -66,7 +98,9 @@ impl Table {
 
     /// Kills what is left of a tree whose main process has ended; finishes when nothing is.
     pub(super) fn clear(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         if process.phase != Phase::Clearing {
             return;
         }
@@ -89,7 +123,7 @@ impl Table {
             }
         };
         process.oom_kills = process.oom_kills.max(kills);
-        if alive {
+        if alive || is_status_open(process, now) {
             process.look_later(now);
         } else {
             self.finish(id, now);
@@ -99,11 +133,16 @@ impl Table {
     /// Nothing of the tree is left.
     fn finish(&mut self, id: &ProcessId, now: Now) {
         self.drain(id, now);
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         process.cgroup = None;
         process.look_again = None;
         let failure = process.exec_failure.take();
-        let first_start = process.waiters.iter().any(|waiter| waiter.until != Until::Exited);
+        let first_start = process
+            .waiters
+            .iter()
+            .any(|waiter| waiter.until != Until::Exited);
         let mut last_lines = process.log.last_lines();
         last_lines.extend(failure.as_ref().map(|failure| failure.sentence.clone()));
         process.exit = Some(Exit {
@@ -129,9 +168,13 @@ impl Table {
     }
 
     fn after_exit(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         if process.restarts() && self.shutting_down.is_none() {
-            let lived = process.started.map_or_else(Default::default, |started| now.mono - started.mono);
+            let lived = process
+                .started
+                .map_or_else(Default::default, |started| now.mono - started.mono);
             let pause = process.backoff.pause(lived);
             process.phase = Phase::BackingOff;
             process.ready = false;
@@ -146,7 +189,9 @@ impl Table {
 
     /// The end for good.
     pub(super) fn exited(&mut self, id: &ProcessId) {
-        let Some(mut process) = self.processes.remove(id) else { return };
+        let Some(mut process) = self.processes.remove(id) else {
+            return;
+        };
         process.phase = Phase::Exited;
         process.ready = false;
         process.replaces = None;
@@ -154,7 +199,10 @@ impl Table {
         process.kill_at = None;
         self.close_fifos(&mut process);
         process.fifos.remove();
-        let status = process.exit.as_ref().map_or(ExitStatus::Unknown, |exit| exit.status);
+        let status = process
+            .exit
+            .as_ref()
+            .map_or(ExitStatus::Unknown, |exit| exit.status);
         self.processes.insert(id.clone(), process);
         self.save(id);
         self.announce(id, EventKind::Exited);
@@ -165,7 +213,9 @@ impl Table {
     }
 
     pub(super) fn tick_restart(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         if process.restart_at.is_none_or(|at| at > now.mono) {
             return;
         }
@@ -178,6 +228,20 @@ impl Table {
             }
         }
     }
+}
+
+/// Reads the status of an adopted process if it can be read by now; true while it may come.
+fn is_status_open(process: &mut Process, now: Now) -> bool {
+    let Some((pidfd, deadline)) = &process.unread_status else {
+        return false;
+    };
+    match sys::exit_status(pidfd) {
+        Some(status) => process.ended = Some(decode(status)),
+        None if now.mono < *deadline => return true,
+        None => {}
+    }
+    process.unread_status = None;
+    false
 }
 
 /// A wait status as the kernel encodes it.

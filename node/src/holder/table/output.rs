@@ -3,14 +3,7 @@
 use std::io;
 
 use super::{
-    super::{
-        clock::Now,
-        fifos,
-        logs::Stream,
-        poll::Source,
-        process::Process,
-        spec::ProcessId,
-    },
+    super::{clock::Now, fifos, logs::Stream, poll::Source, process::Process, spec::ProcessId},
     Table,
 };
 
@@ -40,15 +33,22 @@ impl Table {
 
     pub(super) fn close_fifos(&mut self, process: &mut Process) {
         let [out, err] = &mut process.outputs;
-        for (fd, token) in [out.take(), err.take(), process.notify.take()].into_iter().flatten() {
+        for (fd, token) in [out.take(), err.take(), process.notify.take()]
+            .into_iter()
+            .flatten()
+        {
             self.poll.forget(&fd, token);
         }
     }
 
     /// Takes one turn's worth of output.
     pub(in super::super) fn output(&mut self, id: &ProcessId, stream: Stream, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
-        let Some((fd, token)) = &process.outputs[stream as usize] else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
+        let Some((fd, token)) = &process.outputs[stream as usize] else {
+            return;
+        };
         let mut buffer = vec![0; TURN];
         match rustix::io::read(fd, &mut buffer) {
             Ok(0) => {
@@ -63,10 +63,14 @@ impl Table {
 
     /// Takes all that a process which is gone has left.
     pub(super) fn drain(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         let mut buffer = vec![0; TURN];
         for stream in [Stream::Out, Stream::Err] {
-            let Some((fd, _)) = &process.outputs[stream as usize] else { continue };
+            let Some((fd, _)) = &process.outputs[stream as usize] else {
+                continue;
+            };
             while let Ok(length @ 1..) = rustix::io::read(fd, &mut buffer) {
                 process.log.take(stream, &buffer[..length], now.wall);
             }
@@ -76,8 +80,12 @@ impl Table {
 
     /// Listens to a process that tells of its readiness.
     pub(in super::super) fn notified(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
-        let Some((fd, token)) = &process.notify else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
+        let Some((fd, token)) = &process.notify else {
+            return;
+        };
         let mut buffer = [0; 512];
         match rustix::io::read(fd, &mut buffer) {
             Ok(0) => {
@@ -85,10 +93,15 @@ impl Table {
                 process.notify = None;
                 return;
             }
-            Ok(length) if process.said.len() < LONGEST_SAYING => process.said.extend_from_slice(&buffer[..length]),
+            Ok(length) if process.said.len() < LONGEST_SAYING => {
+                process.said.extend_from_slice(&buffer[..length])
+            }
             _ => return,
         }
-        let ready = process.said.split_inclusive(|byte| *byte == b'\n').any(|line| line == b"READY=1\n");
+        let ready = process
+            .said
+            .split_inclusive(|byte| *byte == b'\n')
+            .any(|line| line == b"READY=1\n");
         if ready {
             self.became_ready(id, now);
         }

@@ -11,7 +11,13 @@ use super::{
 };
 
 impl Table {
-    pub(in super::super) fn replace(&mut self, old: &ProcessId, spec: ProcessSpec, caller: Caller, now: Now) {
+    pub(in super::super) fn replace(
+        &mut self,
+        old: &ProcessId,
+        spec: ProcessSpec,
+        caller: Caller,
+        now: Now,
+    ) {
         let id = spec.id.clone();
         match self.begin_replacement(old, spec, now) {
             Ok(()) => self.answer_when(&id, caller, Until::Ready),
@@ -19,14 +25,27 @@ impl Table {
         }
     }
 
-    fn begin_replacement(&mut self, old: &ProcessId, spec: ProcessSpec, now: Now) -> Result<(), Refused> {
+    fn begin_replacement(
+        &mut self,
+        old: &ProcessId,
+        spec: ProcessSpec,
+        now: Now,
+    ) -> Result<(), Refused> {
         let (id, deadline) = (spec.id.clone(), after(now, spec.ready_within));
         if id == *old {
-            return Err(refuse(Refusal::Invalid, format!("a replacement of {old} needs another id")));
+            return Err(refuse(
+                Refusal::Invalid,
+                format!("a replacement of {old} needs another id"),
+            ));
         }
         // A repeated call finds the new one there, and perhaps the old one gone.
         let repeated = self.contains(&id);
-        if !repeated && !self.processes.get(old).is_some_and(|process| process.info().is_alive()) {
+        if !repeated
+            && !self
+                .processes
+                .get(old)
+                .is_some_and(|process| process.info().is_alive())
+        {
             return Err(unknown(old));
         }
         self.begin(spec, now)?;
@@ -39,17 +58,30 @@ impl Table {
 
     /// The new one is ready: the old one ends with its own grace.
     pub(super) fn complete_replacement(&mut self, id: &ProcessId, now: Now) {
-        let replaced = self.processes.get_mut(id).and_then(|process| process.replaces.take());
+        let replaced = self
+            .processes
+            .get_mut(id)
+            .and_then(|process| process.replaces.take());
         let Some((old, _)) = replaced else { return };
-        if let Some(grace) = self.processes.get(&old).map(|process| process.spec.stop_grace) {
+        if let Some(grace) = self
+            .processes
+            .get(&old)
+            .map(|process| process.spec.stop_grace)
+        {
             self.tell_to_stop(&old, grace, now);
         }
     }
 
     /// Gives up a replacement that did not become ready in time; the old one stays.
     pub(super) fn tick_replacement(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
-        if process.replaces.as_ref().is_none_or(|(_, deadline)| *deadline > now.mono) {
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
+        if process
+            .replaces
+            .as_ref()
+            .is_none_or(|(_, deadline)| *deadline > now.mono)
+        {
             return;
         }
         process.replaces = None;

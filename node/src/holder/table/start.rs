@@ -59,10 +59,21 @@ impl Table {
     fn insert(&mut self, process: Process, now: Now) -> Result<(), Refused> {
         let id = process.spec.id.clone();
         if process.spec.listeners.len() > MOST_LISTENERS {
-            return Err(refuse(Refusal::Invalid, format!("process {id} wants more than {MOST_LISTENERS} listeners")));
+            return Err(refuse(
+                Refusal::Invalid,
+                format!("process {id} wants more than {MOST_LISTENERS} listeners"),
+            ));
         }
-        if let Some(name) = process.spec.listeners.iter().find(|name| self.listeners.get(name).is_none()) {
-            return Err(refuse(Refusal::Unknown, format!("no listener is called {name:?}")));
+        if let Some(name) = process
+            .spec
+            .listeners
+            .iter()
+            .find(|name| self.listeners.get(name).is_none())
+        {
+            return Err(refuse(
+                Refusal::Unknown,
+                format!("no listener is called {name:?}"),
+            ));
         }
         self.processes.insert(id.clone(), process);
         self.launch(&id, now).map_err(|error| {
@@ -73,7 +84,9 @@ impl Table {
 
     /// Answers now if it is so already, else when it comes to be.
     pub(super) fn answer_when(&mut self, id: &ProcessId, caller: Caller, until: Until) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         let already = match until {
             Until::Executed => process.phase != Phase::Starting,
             Until::Ready => process.ready && process.replaces.is_none(),
@@ -89,21 +102,29 @@ impl Table {
 
     /// The exec has succeeded.
     pub(super) fn executed(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         if process.phase == Phase::Starting {
             process.phase = Phase::Running;
         }
         self.save(id);
         self.announce(id, EventKind::Started);
         self.reply_waiters(id, Until::Executed, Ok(()));
-        if self.processes.get(id).is_some_and(|process| !process.spec.notify) {
+        if self
+            .processes
+            .get(id)
+            .is_some_and(|process| !process.spec.notify)
+        {
             self.became_ready(id, now);
         }
     }
 
     /// The process can serve.
     pub(super) fn became_ready(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id).filter(|process| !process.ready) else { return };
+        let Some(process) = self.processes.get_mut(id).filter(|process| !process.ready) else {
+            return;
+        };
         process.ready = true;
         self.complete_replacement(id, now);
         self.save(id);

@@ -19,7 +19,13 @@ use super::{
 };
 
 impl Table {
-    pub(in super::super) fn stop(&mut self, id: &ProcessId, grace: Duration, caller: Caller, now: Now) {
+    pub(in super::super) fn stop(
+        &mut self,
+        id: &ProcessId,
+        grace: Duration,
+        caller: Caller,
+        now: Now,
+    ) {
         if !self.contains(id) {
             return self.reply(caller, Err(unknown(id)));
         }
@@ -28,23 +34,37 @@ impl Table {
     }
 
     /// Ends everything with this grace, or each with its own.
-    pub(in super::super) fn shut_down(&mut self, grace: Option<Duration>, caller: Option<Caller>, now: Now) {
+    pub(in super::super) fn shut_down(
+        &mut self,
+        grace: Option<Duration>,
+        caller: Option<Caller>,
+        now: Now,
+    ) {
         self.shutting_down.get_or_insert_default().extend(caller);
         for id in self.processes.keys().cloned().collect::<Vec<_>>() {
-            let own = self.processes.get(&id).map_or(Duration::ZERO, |process| process.spec.stop_grace);
+            let own = self
+                .processes
+                .get(&id)
+                .map_or(Duration::ZERO, |process| process.spec.stop_grace);
             self.tell_to_stop(&id, grace.unwrap_or(own), now);
         }
     }
 
     pub(super) fn tell_to_stop(&mut self, id: &ProcessId, grace: Duration, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         process.told_to_stop = true;
         match process.phase {
             Phase::Exited | Phase::Clearing => {}
             Phase::BackingOff => self.exited(id),
             Phase::Starting | Phase::Running | Phase::Stopping => {
                 let deadline = after(now, grace);
-                process.kill_at = Some(process.kill_at.map_or(deadline, |before| before.min(deadline)));
+                process.kill_at = Some(
+                    process
+                        .kill_at
+                        .map_or(deadline, |before| before.min(deadline)),
+                );
                 if process.phase != Phase::Stopping {
                     process.phase = Phase::Stopping;
                     if grace > Duration::ZERO {
@@ -59,7 +79,9 @@ impl Table {
 
     /// Kills the tree when its grace is over.
     pub(super) fn tick_kill(&mut self, id: &ProcessId, now: Now) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
         if process.kill_at.is_none_or(|at| at > now.mono) {
             return;
         }

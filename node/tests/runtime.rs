@@ -22,6 +22,19 @@ struct Node {
     dir: TempDir,
     holder: Client,
     runtime: ProcessRuntime,
+    holder_pid: u32,
+}
+
+/// A test that failed must not leave its processes behind: SIGTERM to the holder ends all.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let kill = format!("kill -TERM {} 2>/dev/null", self.holder_pid);
+        drop(
+            std::process::Command::new("/bin/sh")
+                .args(["-c", &kill])
+                .status(),
+        );
+    }
 }
 
 impl Node {
@@ -32,6 +45,7 @@ impl Node {
         let holder = Client::ensure(&data_dir, Path::new(env!("CARGO_BIN_EXE_fleetd")))
             .await
             .unwrap();
+        let holder_pid = holder.ping().await.unwrap().pid;
         let runtime = ProcessRuntime::new(holder.clone(), data_dir, UIDS)
             .await
             .unwrap();
@@ -39,6 +53,7 @@ impl Node {
             dir,
             holder,
             runtime,
+            holder_pid,
         }
     }
 
@@ -174,7 +189,7 @@ async fn an_order_repeated_by_a_new_agent_starts_nothing() {
     let after = ProcessRuntime::new(node.holder.clone(), node.dir.path().join("node"), UIDS)
         .await
         .unwrap();
-    assert_eq!(after.adopt().await.unwrap(), [first.clone()]);
+    assert_eq!(after.adopt().await.unwrap(), std::slice::from_ref(&first));
     let prepared = after.prepare(order()).await.unwrap();
     assert_eq!(after.start(prepared).await.unwrap(), first);
     // Even an order that says something else: the id has been used.

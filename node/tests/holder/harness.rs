@@ -20,7 +20,7 @@ pub(crate) struct Holder {
     pub(crate) client: Client,
     pub(crate) pid: u32,
     pub(crate) capabilities: Capabilities,
-    finished: bool,
+    pub(crate) finished: bool,
 }
 
 impl Holder {

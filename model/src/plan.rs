@@ -69,7 +69,10 @@ const BATCH: usize = 256;
 /// Decides what should happen next.
 #[must_use]
 pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
-    let mut draft = Draft { now, ..Draft::default() };
+    let mut draft = Draft {
+        now,
+        ..Draft::default()
+    };
     let ingresses = ingress::Ingresses::of(state, load, now);
     lease::plan(state, load, &mut draft);
     slots::plan(state, &mut draft);
@@ -107,8 +110,20 @@ impl Draft {
         let steps: Vec<Step> = self.steps.into_values().collect();
         let mut commands = self.commands;
         // Forgetting before placing: a failed frontend gives its slot back first.
-        commands.extend(steps.chunks(BATCH).map(|chunk| Command::Step(chunk.to_vec())));
-        commands.extend(self.placements.chunks(BATCH).map(|chunk| Command::Place(chunk.to_vec())));
-        Plan { commands, waiting: self.waiting, next_wake: self.next_wake }
+        commands.extend(
+            steps
+                .chunks(BATCH)
+                .map(|chunk| Command::Step(chunk.to_vec())),
+        );
+        commands.extend(
+            self.placements
+                .chunks(BATCH)
+                .map(|chunk| Command::Place(chunk.to_vec())),
+        );
+        Plan {
+            commands,
+            waiting: self.waiting,
+            next_wake: self.next_wake,
+        }
     }
 }

@@ -46,10 +46,16 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
         if loaded.status == LoadedStatus::Unloading {
             continue;
         }
-        let public = loaded.manifest.services.iter().filter(|(_, service)| service.public());
+        let public = loaded
+            .manifest
+            .services
+            .iter()
+            .filter(|(_, service)| service.public());
         for (service, _) in public {
-            let target =
-                Target { release: loaded_key.release.clone(), service: service.clone() };
+            let target = Target {
+                release: loaded_key.release.clone(),
+                service: service.clone(),
+            };
             routes.hosts.insert(
                 format!("{service}.{}.{}", loaded.name, suffix(state, key)),
                 target.clone(),

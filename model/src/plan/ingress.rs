@@ -38,8 +38,17 @@ impl<'a> Ingresses<'a> {
         for node in state.nodes_with(Role::Ingress) {
             let facts = load.ingresses.get(&node.id);
             let heard = facts.map_or(load.since, |facts| facts.heard.max(load.since));
-            let ingress = Ingress { id: node.id, name: &node.name, facts, heard };
-            if now.since(heard) < LOST_AFTER { live.push(ingress) } else { silent.push(ingress) }
+            let ingress = Ingress {
+                id: node.id,
+                name: &node.name,
+                facts,
+                heard,
+            };
+            if now.since(heard) < LOST_AFTER {
+                live.push(ingress)
+            } else {
+                silent.push(ingress)
+            }
         }
         Self { live, silent, now }
     }
@@ -47,14 +56,20 @@ impl<'a> Ingresses<'a> {
     /// Live ingresses that have not confirmed `generation`.
     #[must_use]
     pub fn unconfirmed(&self, generation: u64) -> Vec<NodeName> {
-        names(self.live.iter().filter(|ingress| ingress.applied() < generation))
+        names(
+            self.live
+                .iter()
+                .filter(|ingress| ingress.applied() < generation),
+        )
     }
 
     /// Whether a live ingress has requests in flight on any of `frontends`.
     #[must_use]
     pub fn busy(&self, frontends: &BTreeSet<FrontendId>) -> bool {
         let busy = |ingress: &Ingress| {
-            ingress.facts.is_some_and(|facts| !facts.busy.is_disjoint(frontends))
+            ingress
+                .facts
+                .is_some_and(|facts| !facts.busy.is_disjoint(frontends))
         };
         self.live.iter().any(busy)
     }
@@ -71,9 +86,18 @@ impl<'a> Ingresses<'a> {
     /// When the next live ingress would be called silent, or a silent one be given up.
     #[must_use]
     pub fn next_change(&self) -> Option<Time> {
-        let to_silence = self.live.iter().map(|ingress| ingress.heard.plus(LOST_AFTER));
-        let to_release = self.silent.iter().map(|ingress| ingress.heard.plus(SILENT_INGRESS_HOLD));
-        to_silence.chain(to_release).filter(|at| *at > self.now).min()
+        let to_silence = self
+            .live
+            .iter()
+            .map(|ingress| ingress.heard.plus(LOST_AFTER));
+        let to_release = self
+            .silent
+            .iter()
+            .map(|ingress| ingress.heard.plus(SILENT_INGRESS_HOLD));
+        to_silence
+            .chain(to_release)
+            .filter(|at| *at > self.now)
+            .min()
     }
 }
 
@@ -84,5 +108,10 @@ impl Ingress<'_> {
 }
 
 fn names<'a, 'b: 'a>(ingresses: impl Iterator<Item = &'a Ingress<'b>>) -> Vec<NodeName> {
-    ingresses.map(|i| NodeName { id: i.id, name: i.name.to_owned() }).collect()
+    ingresses
+        .map(|i| NodeName {
+            id: i.id,
+            name: i.name.to_owned(),
+        })
+        .collect()
 }

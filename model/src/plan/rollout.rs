@@ -13,7 +13,11 @@ use crate::{
 };
 
 pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) {
-    for rollout in state.rollouts.values().filter(|rollout| !rollout.phase.over()) {
+    for rollout in state
+        .rollouts
+        .values()
+        .filter(|rollout| !rollout.phase.over())
+    {
         let step = match rollout.phase {
             Phase::Warming => warming(state, rollout, draft),
             Phase::Switching { generation } => {
@@ -34,12 +38,19 @@ pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) 
 }
 
 fn warming(state: &State, rollout: &Rollout, draft: &mut Draft) -> Option<Advance> {
-    let incoming = rollout.incoming.as_ref().map(|release| of(rollout, release))?;
+    let incoming = rollout
+        .incoming
+        .as_ref()
+        .map(|release| of(rollout, release))?;
     let Some(loaded) = state.loaded.get(&incoming) else {
-        return Some(Advance::Fail { reason: "the release is no longer loaded".to_owned() });
+        return Some(Advance::Fail {
+            reason: "the release is no longer loaded".to_owned(),
+        });
     };
     if loaded.status != LoadedStatus::Activating {
-        return Some(Advance::Fail { reason: format!("the release is {}", loaded.status.as_str()) });
+        return Some(Advance::Fail {
+            reason: format!("the release is {}", loaded.status.as_str()),
+        });
     }
     let warmth = warmth::of(state, &incoming);
     if warmth.is_warm() {
@@ -56,7 +67,10 @@ fn warming(state: &State, rollout: &Rollout, draft: &mut Draft) -> Option<Advanc
         });
     }
     draft.wake(rollout.deadline);
-    let reason = Reason::Warming { healthy: warmth.healthy, wanted: warmth.wanted };
+    let reason = Reason::Warming {
+        healthy: warmth.healthy,
+        wanted: warmth.wanted,
+    };
     wait(rollout, reason, draft);
     warmth::report(state, &incoming, loaded, draft);
     None
@@ -73,15 +87,36 @@ fn switching(
     let silent = ingresses.holding(generation);
     if !silent.is_empty() {
         let held = leaving(state, rollout).len() as u32;
-        wait(rollout, Reason::SilentIngress { nodes: silent, held }, draft);
+        wait(
+            rollout,
+            Reason::SilentIngress {
+                nodes: silent,
+                held,
+            },
+            draft,
+        );
     }
     if !unconfirmed.is_empty() {
-        ingresses.next_change().into_iter().for_each(|at| draft.wake(at));
-        wait(rollout, Reason::Unconfirmed { generation, nodes: unconfirmed }, draft);
+        ingresses
+            .next_change()
+            .into_iter()
+            .for_each(|at| draft.wake(at));
+        wait(
+            rollout,
+            Reason::Unconfirmed {
+                generation,
+                nodes: unconfirmed,
+            },
+            draft,
+        );
         return None;
     }
     let busy = ingresses.busy(&leaving(state, rollout));
-    Some(if busy { Advance::Confirmed } else { Advance::Drained })
+    Some(if busy {
+        Advance::Confirmed
+    } else {
+        Advance::Drained
+    })
 }
 
 fn draining(
@@ -98,18 +133,35 @@ fn draining(
     }
     draft.wake(until);
     let rest = until.since(draft.now);
-    wait(rollout, Reason::InFlight { frontends: leaving.len() as u32, rest }, draft);
+    wait(
+        rollout,
+        Reason::InFlight {
+            frontends: leaving.len() as u32,
+            rest,
+        },
+        draft,
+    );
     None
 }
 
 /// The frontends of the outgoing release, on which requests may still be in flight.
 fn leaving(state: &State, rollout: &Rollout) -> BTreeSet<FrontendId> {
-    let outgoing = rollout.outgoing.as_ref().map(|release| of(rollout, release));
-    outgoing.iter().flat_map(|key| state.frontends_of(key)).map(|f| f.id).collect()
+    let outgoing = rollout
+        .outgoing
+        .as_ref()
+        .map(|release| of(rollout, release));
+    outgoing
+        .iter()
+        .flat_map(|key| state.frontends_of(key))
+        .map(|f| f.id)
+        .collect()
 }
 
 fn of(rollout: &Rollout, release: &ReleaseId) -> LoadedKey {
-    LoadedKey { environment: rollout.environment.clone(), release: release.clone() }
+    LoadedKey {
+        environment: rollout.environment.clone(),
+        release: release.clone(),
+    }
 }
 
 fn wait(rollout: &Rollout, reason: Reason, draft: &mut Draft) {

@@ -69,13 +69,13 @@ impl<'a> Ingresses<'a> {
         )
     }
 
-    /// Whether a live ingress has requests in flight on any of `frontends`.
+    /// Whether a live ingress has requests in flight on a frontend.
     #[must_use]
-    pub fn busy(&self, frontends: &BTreeSet<FrontendId>) -> bool {
+    pub fn busy(&self, frontend: FrontendId) -> bool {
         let busy = |ingress: &Ingress| {
             ingress
                 .facts
-                .is_some_and(|facts| !facts.busy.is_disjoint(frontends))
+                .is_some_and(|facts| facts.busy.contains(&frontend))
         };
         self.live.iter().any(busy)
     }

@@ -136,7 +136,7 @@ fn draining(
     wait(
         rollout,
         Reason::InFlight {
-            frontends: leaving.len() as u32,
+            frontends: leaving(state, rollout),
             rest,
         },
         draft,

@@ -8,6 +8,11 @@ use fleet_proto::internal as wire;
 
 use crate::config::Endpoint;
 
+mod wire_form;
+
+#[cfg(test)]
+pub(in crate::worker) mod testing;
+
 /// One process for ever: an id is never given to a second one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrontendId(pub u64);
@@ -129,7 +134,7 @@ impl TryFrom<wire::Assignment> for Assignment {
             command: command.ok_or(Unusable::Missing("command"))?.into(),
             variables: wire.variables,
             wants_port: wire.wants_port,
-            health: wire.health.unwrap_or_default().try_into()?,
+            health: health(wire.health.unwrap_or_default(), wire.wants_port)?,
             termination_grace: Duration::from_millis(wire.termination_grace_ms),
             limits: wire.limits.unwrap_or_default().into(),
         })
@@ -213,6 +218,15 @@ impl HealthCheck {
     pub const TIMEOUT: Duration = Duration::from_secs(4);
     /// Until the first success.
     pub const START_DEADLINE: Duration = Duration::from_secs(60);
+}
+
+/// A frontend without a port has nothing that could be asked.
+fn health(wire: wire::HealthCheck, has_port: bool) -> Result<HealthCheck, Unusable> {
+    let check = HealthCheck::try_from(wire)?;
+    match has_port {
+        true => Ok(check),
+        false => Ok(HealthCheck { kind: CheckKind::Settle, ..check }),
+    }
 }
 
 /// The request goes to the frontend's own address whatever the path says, so all that is left to

@@ -1,7 +1,9 @@
 //! One frontend as the supervisor keeps it: what is wanted, what is so, and since when.
 
 use super::next::{Action, Next, Wanted, begin, next};
-use super::stage::{Outcome, Stage};
+use super::observed::{Observed, Phase};
+use super::resume::Found;
+use super::stage::{End, Outcome, Stage, StopAttempt, Why};
 use crate::clock::Now;
 use crate::worker::assignment::{Assignment, Desired};
 use crate::worker::probe::Verdict;
@@ -15,24 +17,11 @@ pub struct Frontend {
     /// Chosen when it is started, and its own until it has ended.
     pub port: Option<u16>,
     /// When its phase last changed.
-    pub since_unix_ms: u64,
+    since_unix_ms: u64,
     /// When its process was started; 0 before.
-    pub started_unix_ms: u64,
+    started_unix_ms: u64,
     /// Log index of the order that was last about it.
-    pub based_on_index: u64,
-}
-
-/// What people and control see of a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    Assigned,
-    Fetching,
-    Starting,
-    Healthy,
-    Unhealthy,
-    Stopping,
-    Stopped,
-    Failed,
+    based_on_index: u64,
 }
 
 impl Frontend {
@@ -48,8 +37,28 @@ impl Frontend {
         }
     }
 
-    /// As [`Frontend::accept`], at a stage that was restored.
-    pub fn at(self, stage: Stage) -> Self {
+    /// The same frontend at the stage to which an earlier agent had brought it. `was` is the phase
+    /// it was last seen in, since when the wall clock says.
+    pub fn resumed(self, stage: Stage, was: Phase, since: u64, started: u64, now: Now) -> Self {
+        let mut frontend = Self { stage, since_unix_ms: since, started_unix_ms: started, ..self };
+        if frontend.phase() != was {
+            frontend.since_unix_ms = now.unix_ms;
+        }
+        frontend
+    }
+
+    /// The same frontend, of which a process was found though no ledger tells its port: it can
+    /// neither be probed nor reached, nor started again under its id.
+    pub fn found_unrecorded(self, found: Found, now: Now) -> Self {
+        let reason = "runs, but the ledger of this worker was lost and with it the port".to_owned();
+        let stage = match found {
+            Found::Exited(exit) => Stage::Ended(End::failed(exit.sentence(), Some(exit))),
+            Found::Running { pid, .. } => Stage::Stopping {
+                pid: Some(pid),
+                why: Why::Failed(reason),
+                attempt: StopAttempt::RetryAt(now.instant),
+            },
+        };
         Self { stage, ..self }
     }
 
@@ -74,6 +83,10 @@ impl Frontend {
         &self.stage
     }
 
+    pub fn started_unix_ms(&self) -> u64 {
+        self.started_unix_ms
+    }
+
     pub fn next(&self, now: Now) -> Next {
         next(self.wanted, &self.stage, &self.assignment.health, now.instant)
     }
@@ -83,9 +96,28 @@ impl Frontend {
     }
 
     pub fn learn(&mut self, outcome: Outcome, now: Now) {
-        self.change(now, |stage, frontend| stage.after(outcome, &frontend.health, now));
+        self.change(now, |stage, assignment| stage.after(outcome, &assignment.health, now));
         if let (Stage::Running(running), 0) = (&self.stage, self.started_unix_ms) {
             self.started_unix_ms = running.since.unix_ms;
+        }
+    }
+
+    /// As reported; `host` is where frontends of this node are reached.
+    pub fn observed(&self, host: &str) -> Observed {
+        Observed {
+            id: self.assignment.id,
+            incarnation: self.assignment.incarnation,
+            phase: self.phase(),
+            address: self.port.map(|port| address(host, port)).unwrap_or_default(),
+            pid: match &self.stage {
+                Stage::Running(running) => Some(running.pid),
+                Stage::Stopping { pid, .. } => *pid,
+                _ => None,
+            },
+            since_unix_ms: self.since_unix_ms,
+            exit: self.end().and_then(|end| end.exit.clone()),
+            reason: self.reason(),
+            based_on_index: self.based_on_index,
         }
     }
 
@@ -106,6 +138,22 @@ impl Frontend {
         }
     }
 
+    fn reason(&self) -> String {
+        match &self.stage {
+            Stage::FetchFailed { reason, .. } => reason.clone(),
+            Stage::Running(running) => running.health.last_failure().unwrap_or_default().to_owned(),
+            Stage::Stopping { why: Why::Failed(reason), .. } => reason.clone(),
+            _ => self.end().map(|end| end.reason.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn end(&self) -> Option<&End> {
+        match &self.stage {
+            Stage::Ended(end) | Stage::Cleaning(end) | Stage::Clean(end) => Some(end),
+            _ => None,
+        }
+    }
+
     fn change(&mut self, now: Now, step: impl FnOnce(Stage, &Assignment) -> Stage) {
         let before = self.phase();
         let stage = std::mem::replace(&mut self.stage, Stage::Accepted);
@@ -121,4 +169,9 @@ fn wanted(assignment: &Assignment) -> Wanted {
         Desired::Run => Wanted::Run,
         Desired::Stop => Wanted::Stop,
     }
+}
+
+/// `host:port`, with brackets where an IPv6 address needs them.
+pub fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

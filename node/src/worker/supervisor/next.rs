@@ -50,7 +50,7 @@ pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) ->
         Stage::Fetched => Next::Do(Action::Start),
         Stage::Running(_) if !run => Next::Do(Action::Stop(Why::Asked)),
         Stage::Running(running) => watch(running, check, now),
-        Stage::Stopping { why, attempt: StopAttempt::RetryAt(at) } => {
+        Stage::Stopping { why, attempt: StopAttempt::RetryAt(at), .. } => {
             due(*at, now, Action::Stop(why.clone()))
         }
         Stage::Ended(_) if wanted == Wanted::Gone => Next::Do(Action::Clean),
@@ -74,8 +74,11 @@ pub fn begin(stage: Stage, action: &Action) -> Stage {
         (Stage::Running(running), Action::Probe) => {
             Stage::Running(Running { probe: ProbeState::InFlight, ..running })
         }
-        (Stage::Running(_) | Stage::Stopping { .. }, Action::Stop(why)) => {
-            Stage::Stopping { why: why.clone(), attempt: StopAttempt::InFlight }
+        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => {
+            Stage::Stopping { pid: Some(pid), why: why.clone(), attempt: StopAttempt::InFlight }
+        }
+        (Stage::Stopping { pid, .. }, Action::Stop(why)) => {
+            Stage::Stopping { pid, why: why.clone(), attempt: StopAttempt::InFlight }
         }
         (
             Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched,
@@ -90,7 +93,7 @@ pub fn begin(stage: Stage, action: &Action) -> Stage {
 fn watch(running: &Running, check: &HealthCheck, now: Instant) -> Next {
     let deadline = running.deadline(check);
     if deadline.is_some_and(|deadline| deadline <= now) {
-        return Next::Do(Action::Stop(Why::StartDeadline(too_late(running, check))));
+        return Next::Do(Action::Stop(Why::Failed(too_late(running, check))));
     }
     match (running.probe, deadline) {
         (ProbeState::DueAt(at), _) if at <= now => Next::Do(Action::Probe),

@@ -27,7 +27,7 @@ pub enum Stage {
     Starting,
     Running(Running),
     /// The process was told to end.
-    Stopping { why: Why, attempt: StopAttempt },
+    Stopping { pid: Option<u32>, why: Why, attempt: StopAttempt },
     /// There is no process and never will be.
     Ended(End),
     /// What it left is being removed.
@@ -57,8 +57,9 @@ pub enum ProbeState {
 pub enum Why {
     /// Control asked.
     Asked,
-    /// It did not become healthy in time; the sentence says what its checks saw.
-    StartDeadline(String),
+    /// It cannot be kept, most often because it did not become healthy in time; the sentence says
+    /// what its checks saw.
+    Failed(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,13 +124,21 @@ impl Stage {
                 Stage::Running(running.probed(result, check, now))
             }
             (Stage::Stopping { why, .. }, Outcome::Exited(exit)) => Stage::Ended(why.end(exit)),
-            (Stage::Stopping { why, .. }, Outcome::NotStopped { .. }) => {
-                Stage::Stopping { why, attempt: StopAttempt::RetryAt(now.instant + RETRY) }
+            (Stage::Stopping { pid, why, .. }, Outcome::NotStopped { .. }) => {
+                Stage::Stopping { pid, why, attempt: StopAttempt::RetryAt(now.instant + RETRY) }
             }
             (Stage::Cleaning(end), Outcome::Cleaned) => Stage::Clean(end),
             // What could not be removed stays listed as ended and is tried again on the next turn.
             (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => Stage::Ended(end),
             (stage, _) => stage,
+        }
+    }
+
+    /// When the process was started by this agent or found by it; `None` when there is none.
+    pub fn known_since(&self) -> Option<Instant> {
+        match self {
+            Stage::Running(running) => Some(running.since.instant),
+            _ => None,
         }
     }
 
@@ -165,7 +174,7 @@ impl Why {
     fn end(self, exit: Exit) -> End {
         match self {
             Why::Asked => End { asked: true, reason: String::new(), exit: Some(exit) },
-            Why::StartDeadline(reason) => End::failed(reason, Some(exit)),
+            Why::Failed(reason) => End::failed(reason, Some(exit)),
         }
     }
 }

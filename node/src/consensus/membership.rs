@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -15,6 +16,7 @@ use openraft::errors::{
 };
 use openraft::impls::BasicNode;
 use openraft::raft::ClientWriteResponse;
+use tokio::time::Instant;
 
 use super::error::MembershipError;
 use super::handle::Handle;
@@ -22,6 +24,12 @@ use super::types::TypeConfig;
 
 /// Entries a learner may miss and still be made a voter: what replication sends in a second or so.
 const MAX_LAG: u64 = 1_000;
+
+/// Pause before a change is tried again that found another one under way.
+const RETRY: Duration = Duration::from_millis(50);
+
+type Changed =
+    Result<ClientWriteResponse<TypeConfig>, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>;
 
 /// A control node and where it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +115,8 @@ impl Handle {
             }
             None => {}
         }
-        self.change(self.core().raft.add_learner(id, BasicNode::new(address), false)).await
+        let node = BasicNode::new(address);
+        self.change(|| self.core().raft.add_learner(id, node.clone(), false)).await
     }
 
     /// Makes exactly these members voters; voters left out become learners. All of them must be
@@ -129,7 +138,7 @@ impl Handle {
             }
         }
         let change = ChangeMembers::ReplaceAllVoters(voters);
-        self.change(self.core().raft.change_membership(change, true)).await
+        self.change(|| self.core().raft.change_membership(change.clone(), true)).await
     }
 
     /// Removes a member, voter or learner. A leader that removes itself hands leadership over once
@@ -148,7 +157,7 @@ impl Handle {
         } else {
             return Err(MembershipError::UnknownNode { id });
         };
-        self.change(self.core().raft.change_membership(change, false)).await
+        self.change(|| self.core().raft.change_membership(change.clone(), false)).await
     }
 
     /// Hands leadership to a voter, and returns when this node sees it lead.
@@ -181,23 +190,29 @@ impl Handle {
         Err(MembershipError::NotLeader { leader: leadership.leader })
     }
 
-    async fn change(
-        &self,
-        change: impl Future<
-            Output = Result<
-                ClientWriteResponse<TypeConfig>,
-                RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
-            >,
-        >,
-    ) -> Result<(), MembershipError> {
-        let limit = self.core().timers.change;
-        match tokio::time::timeout(limit, Box::pin(change)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(RaftError::Fatal(fatal))) => Err(stopped(&fatal)),
-            Ok(Err(RaftError::APIError(error))) => Err(self.refused(error)),
-            Err(_) => {
-                Err(MembershipError::Unknown { reason: format!("not committed within {limit:?}") })
+    /// Makes a change. One that is under way, or a new leader that has not committed anything yet,
+    /// is waited for as long as users are asked to wait.
+    async fn change<F>(&self, change: impl Fn() -> F) -> Result<(), MembershipError>
+    where
+        F: Future<Output = Changed>,
+    {
+        let timers = &self.core().timers;
+        let patience = Instant::now() + timers.unavailable_after;
+        loop {
+            let result = tokio::time::timeout(timers.change, Box::pin(change())).await;
+            let error = match result {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(RaftError::Fatal(fatal))) => stopped(&fatal),
+                Ok(Err(RaftError::APIError(error))) => self.refused(error),
+                Err(_) => {
+                    let reason = format!("not committed within {:?}", timers.change);
+                    MembershipError::Unknown { reason }
+                }
+            };
+            if error != MembershipError::InProgress || Instant::now() >= patience {
+                return Err(error);
             }
+            tokio::time::sleep(RETRY).await;
         }
     }
 

@@ -26,8 +26,25 @@ const CLOSE: Duration = Duration::from_secs(10);
 pub struct Consensus {
     handle: Handle,
     closed: Closed,
-    // None: the caller's runtime.
-    runtime: Option<Runtime>,
+    threads: Threads,
+}
+
+/// The runtime of a node; none: the caller's.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn stop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // A runtime must not be waited for where other tasks run.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 impl Consensus {
@@ -66,15 +83,15 @@ impl Consensus {
     ) -> Result<Self, OpenError> {
         let identity = identity::read(io.as_ref()).map_err(|error| failed(&options, error))?;
         identity::check(identity, &options)?;
-        let runtime = runtime(&options)?;
-        let (handle, closed) = match &runtime {
+        let threads = threads(&options)?;
+        let (handle, closed) = match &threads.0 {
             None => build(options, io, machine).await?,
             Some(runtime) => {
                 let built = runtime.spawn(build(options, io, machine)).await;
                 built.map_err(|error| OpenError::Start(error.to_string()))??
             }
         };
-        Ok(Self { handle, closed, runtime })
+        Ok(Self { handle, closed, threads })
     }
 
     /// What the rest of the node uses.
@@ -86,9 +103,7 @@ impl Consensus {
     /// may be opened again.
     #[cfg(test)]
     pub(super) async fn kill(mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.threads.stop();
         self.closed.wait().await;
     }
 
@@ -98,15 +113,6 @@ impl Consensus {
         self.handle.stop().await;
         if tokio::time::timeout(CLOSE, self.closed.wait()).await.is_err() {
             tracing::warn!("the log is still in use");
-        }
-    }
-}
-
-impl Drop for Consensus {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // A runtime must not be waited for where other tasks run.
-            runtime.shutdown_background();
         }
     }
 }
@@ -138,6 +144,7 @@ async fn build(
     identity::check_tail(&found, &options.dir)?;
     let snapshots = SnapshotDir::open(&options.snapshot_dir, &options.cluster_id, found.purged_index)
         .map_err(|error| snapshot_failed(&options, found.purged_index, error))?;
+    check_snapshot(&options, &snapshots, found.purged_index)?;
     let pool = Pool::new(&options);
     let network = NetworkFactory {
         pool: pool.clone(),
@@ -171,6 +178,21 @@ async fn build(
     Ok((handle, closed))
 }
 
+/// The log must continue where the snapshot ends, or before.
+fn check_snapshot(
+    options: &Options,
+    snapshots: &SnapshotDir,
+    purged: Option<u64>,
+) -> Result<(), OpenError> {
+    let Some(purged) = purged else { return Ok(()) };
+    let covered = snapshots.current().and_then(|(meta, _)| meta.last_log_id).map(|id| id.index);
+    if covered.is_some_and(|covered| covered >= purged) {
+        return Ok(());
+    }
+    let what = covered.map_or("there is none".to_owned(), |index| format!("it ends at {index}"));
+    Err(OpenError::NoSnapshot { dir: options.snapshot_dir.clone(), purged, what })
+}
+
 async fn rocks(options: &Options, create: bool) -> Result<Arc<dyn LogIo>, OpenError> {
     let dir = options.dir.clone();
     let open = move || Rocks::open(&dir, create);
@@ -183,16 +205,16 @@ async fn rocks(options: &Options, create: bool) -> Result<Arc<dyn LogIo>, OpenEr
 
 /// Consensus gets threads of its own: planning, encoding and proxied calls on the same ones would
 /// delay heartbeats, and a delayed heartbeat is an election.
-fn runtime(options: &Options) -> Result<Option<Runtime>, OpenError> {
+fn threads(options: &Options) -> Result<Threads, OpenError> {
     if options.threads == 0 {
-        return Ok(None);
+        return Ok(Threads(None));
     }
     Builder::new_multi_thread()
         .worker_threads(options.threads)
         .thread_name("raft")
         .enable_all()
         .build()
-        .map(Some)
+        .map(|runtime| Threads(Some(runtime)))
         .map_err(|error| failed(options, error))
 }
 

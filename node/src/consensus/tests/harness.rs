@@ -168,7 +168,23 @@ pub(super) struct Node {
     pub(super) journal: Journal,
     consensus: Consensus,
     // The connections die with their runtime, as they would with their process.
-    server: Option<Runtime>,
+    server: Connections,
+}
+
+struct Connections(Option<Runtime>);
+
+impl Connections {
+    fn cut(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.cut();
+    }
 }
 
 impl Node {
@@ -181,7 +197,7 @@ impl Node {
         let bound = server.spawn(async move { TcpListener::bind(bind).await }).await.unwrap();
         let incoming = TcpListenerStream::new(bound.unwrap());
         server.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
-        Self { id: home.id, address, handle, journal, consensus, server: Some(server) }
+        Self { id: home.id, address, handle, journal, consensus, server: Connections(Some(server)) }
     }
 
     pub(super) async fn propose(&self, text: &str) -> u64 {
@@ -213,13 +229,13 @@ impl Node {
 
     /// Stops in order.
     pub(super) async fn shutdown(mut self) {
-        self.server.take().unwrap().shutdown_background();
+        self.server.cut();
         tokio::time::timeout(PATIENCE, self.consensus.shutdown()).await.unwrap();
     }
 
     /// Stops in the middle of whatever it does; returns when the directory may be opened again.
     pub(super) async fn kill(mut self) {
-        self.server.take().unwrap().shutdown_background();
+        self.server.cut();
         drop(self.handle);
         tokio::time::timeout(PATIENCE, self.consensus.kill()).await.unwrap();
     }

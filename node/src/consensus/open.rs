@@ -91,7 +91,11 @@ impl Consensus {
                 built.map_err(|error| OpenError::Start(error.to_string()))??
             }
         };
-        Ok(Self { handle, closed, threads })
+        Ok(Self {
+            handle,
+            closed,
+            threads,
+        })
     }
 
     /// What the rest of the node uses.
@@ -111,9 +115,13 @@ impl Consensus {
     /// process is as safe.
     pub async fn shutdown(mut self) {
         self.handle.stop().await;
-        if tokio::time::timeout(CLOSE, self.closed.wait()).await.is_err() {
+        if tokio::time::timeout(CLOSE, self.closed.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("the log is still in use");
         }
+        self.threads.stop();
     }
 }
 
@@ -139,11 +147,15 @@ async fn build(
     let config = raft_config(&options)?;
     let credentials = Credentials::new(&options.cluster_id, options.node_id, &options.secret)
         .map_err(OpenError::Options)?;
-    let (mut store, found) = LogStore::open(io, options.on_fatal.clone())
-        .map_err(|error| failed(&options, error))?;
+    let (mut store, found) =
+        LogStore::open(io, options.on_fatal.clone()).map_err(|error| failed(&options, error))?;
     identity::check_tail(&found, &options.dir)?;
-    let snapshots = SnapshotDir::open(&options.snapshot_dir, &options.cluster_id, found.purged_index)
-        .map_err(|error| snapshot_failed(&options, found.purged_index, error))?;
+    let snapshots = SnapshotDir::open(
+        &options.snapshot_dir,
+        &options.cluster_id,
+        found.purged_index,
+    )
+    .map_err(|error| snapshot_failed(&options, found.purged_index, error))?;
     check_snapshot(&options, &snapshots, found.purged_index)?;
     let pool = Pool::new(&options);
     let network = NetworkFactory {
@@ -185,18 +197,29 @@ fn check_snapshot(
     purged: Option<u64>,
 ) -> Result<(), OpenError> {
     let Some(purged) = purged else { return Ok(()) };
-    let covered = snapshots.current().and_then(|(meta, _)| meta.last_log_id).map(|id| id.index);
+    let covered = snapshots
+        .current()
+        .and_then(|(meta, _)| meta.last_log_id)
+        .map(|id| id.index);
     if covered.is_some_and(|covered| covered >= purged) {
         return Ok(());
     }
-    let what = covered.map_or("there is none".to_owned(), |index| format!("it ends at {index}"));
-    Err(OpenError::NoSnapshot { dir: options.snapshot_dir.clone(), purged, what })
+    let what = covered.map_or("there is none".to_owned(), |index| {
+        format!("it ends at {index}")
+    });
+    Err(OpenError::NoSnapshot {
+        dir: options.snapshot_dir.clone(),
+        purged,
+        what,
+    })
 }
 
 async fn rocks(options: &Options, create: bool) -> Result<Arc<dyn LogIo>, OpenError> {
     let dir = options.dir.clone();
     let open = move || Rocks::open(&dir, create);
-    let opened = tokio::task::spawn_blocking(open).await.map_err(io::Error::other);
+    let opened = tokio::task::spawn_blocking(open)
+        .await
+        .map_err(io::Error::other);
     match opened.and_then(std::convert::identity) {
         Ok(rocks) => Ok(Arc::new(rocks)),
         Err(error) => Err(failed(options, error)),
@@ -221,7 +244,10 @@ fn threads(options: &Options) -> Result<Threads, OpenError> {
 fn failed(options: &Options, error: io::Error) -> OpenError {
     let dir = options.dir.clone();
     match error.kind() {
-        io::ErrorKind::InvalidData => OpenError::Corrupt { dir, what: error.to_string() },
+        io::ErrorKind::InvalidData => OpenError::Corrupt {
+            dir,
+            what: error.to_string(),
+        },
         _ => OpenError::Io { dir, source: error },
     }
 }
@@ -230,7 +256,14 @@ fn snapshot_failed(options: &Options, purged: Option<u64>, error: SnapshotError)
     let dir = options.snapshot_dir.clone();
     match (error, purged) {
         (SnapshotError::Io(source), _) => OpenError::Io { dir, source },
-        (error, Some(purged)) => OpenError::NoSnapshot { dir, purged, what: error.to_string() },
-        (error, None) => OpenError::Corrupt { dir, what: error.to_string() },
+        (error, Some(purged)) => OpenError::NoSnapshot {
+            dir,
+            purged,
+            what: error.to_string(),
+        },
+        (error, None) => OpenError::Corrupt {
+            dir,
+            what: error.to_string(),
+        },
     }
 }

@@ -49,10 +49,17 @@ impl StateMachine for Journal {
     fn apply(&mut self, entries: &[Committed<'_>]) -> Vec<Bytes> {
         let mut lines = self.0.lock().unwrap();
         let answer = |entry: &Committed<'_>| {
-            assert!(lines.last().is_none_or(|last| last.index < entry.index), "applied out of order");
+            assert!(
+                lines.last().is_none_or(|last| last.index < entry.index),
+                "applied out of order"
+            );
             let text = String::from_utf8(entry.payload.to_vec()).unwrap();
             assert_ne!(text, "panic", "asked to panic");
-            lines.push(Line { index: entry.index, time_ms: entry.time_ms, text });
+            lines.push(Line {
+                index: entry.index,
+                time_ms: entry.time_ms,
+                text,
+            });
             Bytes::from(lines.len().to_string())
         };
         entries.iter().map(answer).collect()
@@ -69,7 +76,11 @@ impl StateMachine for Journal {
             let mut fields = line.splitn(3, ' ');
             let mut number = || fields.next()?.parse().ok();
             let (index, time_ms) = (number()?, number()?);
-            Some(Line { index, time_ms, text: fields.next()?.to_owned() })
+            Some(Line {
+                index,
+                time_ms,
+                text: fields.next()?.to_owned(),
+            })
         };
         let lines: Option<Vec<Line>> = text.lines().map(parse).collect();
         let lines = lines.ok_or_else(|| RestoreError::Invalid("not a journal".to_owned()))?;
@@ -107,7 +118,12 @@ impl Home {
         // The port is free now and taken again at once; other tests use ports of their own.
         let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = probe.local_addr().unwrap().port();
-        Self { dir: tempfile::tempdir().unwrap(), id, port, snapshot_every: 10_000 }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            id,
+            port,
+            snapshot_every: 10_000,
+        }
     }
 
     pub(super) fn address(&self) -> String {
@@ -146,7 +162,14 @@ impl Home {
 
     pub(super) async fn create(&self) -> Node {
         let journal = Journal::default();
-        Node::run(self, Consensus::create(self.options(), journal.clone()).await.unwrap(), journal).await
+        Node::run(
+            self,
+            Consensus::create(self.options(), journal.clone())
+                .await
+                .unwrap(),
+            journal,
+        )
+        .await
     }
 
     pub(super) async fn open(&self) -> Node {
@@ -189,15 +212,33 @@ impl Drop for Connections {
 
 impl Node {
     pub(super) async fn run(home: &Home, consensus: Consensus, journal: Journal) -> Self {
-        let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let handle = consensus.handle();
         let service = handle.service();
         let address = home.address();
         let bind = address.clone();
-        let bound = server.spawn(async move { TcpListener::bind(bind).await }).await.unwrap();
+        let bound = server
+            .spawn(async move { TcpListener::bind(bind).await })
+            .await
+            .unwrap();
         let incoming = TcpListenerStream::new(bound.unwrap());
-        server.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
-        Self { id: home.id, address, handle, journal, consensus, server: Connections(Some(server)) }
+        server.spawn(
+            Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming),
+        );
+        Self {
+            id: home.id,
+            address,
+            handle,
+            journal,
+            consensus,
+            server: Connections(Some(server)),
+        }
     }
 
     pub(super) async fn propose(&self, text: &str) -> u64 {
@@ -217,27 +258,37 @@ impl Node {
     pub(super) async fn wait_leader(&self) -> u64 {
         let mut leadership = self.handle.leadership();
         let known = leadership.wait_for(|now| now.leader.is_some());
-        let now = tokio::time::timeout(PATIENCE, known).await.expect("no leader").unwrap();
+        let now = tokio::time::timeout(PATIENCE, known)
+            .await
+            .expect("no leader")
+            .unwrap();
         now.leader.as_ref().unwrap().id
     }
 
     pub(super) async fn wait_leads(&self) {
         let mut leadership = self.handle.leadership();
         let leads = leadership.wait_for(|now| now.is_self);
-        tokio::time::timeout(PATIENCE, leads).await.expect("does not lead").unwrap();
+        tokio::time::timeout(PATIENCE, leads)
+            .await
+            .expect("does not lead")
+            .unwrap();
     }
 
     /// Stops in order.
     pub(super) async fn shutdown(mut self) {
         self.server.cut();
-        tokio::time::timeout(PATIENCE, self.consensus.shutdown()).await.unwrap();
+        tokio::time::timeout(PATIENCE, self.consensus.shutdown())
+            .await
+            .unwrap();
     }
 
     /// Stops in the middle of whatever it does; returns when the directory may be opened again.
     pub(super) async fn kill(mut self) {
         self.server.cut();
         drop(self.handle);
-        tokio::time::timeout(PATIENCE, self.consensus.kill()).await.unwrap();
+        tokio::time::timeout(PATIENCE, self.consensus.kill())
+            .await
+            .unwrap();
     }
 }
 
@@ -288,7 +339,14 @@ impl Trio {
         until(|| async {
             let mut leaders = BTreeSet::new();
             for node in self.living() {
-                leaders.insert(node.handle.leadership().borrow().leader.as_ref().map(|peer| peer.id));
+                leaders.insert(
+                    node.handle
+                        .leadership()
+                        .borrow()
+                        .leader
+                        .as_ref()
+                        .map(|peer| peer.id),
+                );
             }
             let agreed = leaders.pop_first().flatten()?;
             let alive = self.living().any(|node| node.id == agreed);
@@ -305,19 +363,30 @@ impl Trio {
             states.push(node.journal.lines());
         }
         let first = states[0].clone();
-        assert!(states.iter().all(|state| *state == first), "states differ: {states:#?}");
+        assert!(
+            states.iter().all(|state| *state == first),
+            "states differ: {states:#?}"
+        );
         first
     }
 }
 
 pub(super) async fn join(leader: &Node, node: &Node) {
-    leader.handle.add_learner(node.id, &node.address).await.unwrap();
+    leader
+        .handle
+        .add_learner(node.id, &node.address)
+        .await
+        .unwrap();
 }
 
 /// Sets the voters as soon as the learners among them have caught up.
 pub(super) async fn set_voters(leader: &Node, ids: &[u64]) {
     until(|| async {
-        match leader.handle.set_voters(ids.iter().copied().collect()).await {
+        match leader
+            .handle
+            .set_voters(ids.iter().copied().collect())
+            .await
+        {
             Ok(()) => Some(()),
             Err(MembershipError::Lagging { .. } | MembershipError::InProgress) => None,
             Err(error) => panic!("{error}"),
@@ -336,5 +405,7 @@ pub(super) async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.expect("it never happened")
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .expect("it never happened")
 }

@@ -29,11 +29,19 @@ pub fn violations(state: &State) -> Vec<String> {
 /// I1: at most one active release per environment, and it is loaded.
 fn active_release_is_loaded(state: &State, found: &mut Vec<String>) {
     for environment in state.environments.values() {
-        let Some(release) = &environment.active else { continue };
-        let key = LoadedKey { environment: environment.key.clone(), release: release.clone() };
+        let Some(release) = &environment.active else {
+            continue;
+        };
+        let key = LoadedKey {
+            environment: environment.key.clone(),
+            release: release.clone(),
+        };
         match state.loaded.get(&key).map(|loaded| &loaded.status) {
             Some(LoadedStatus::Active) => {}
-            other => found.push(format!("active {release} of {} is {other:?}", environment.key)),
+            other => found.push(format!(
+                "active {release} of {} is {other:?}",
+                environment.key
+            )),
         }
     }
 }
@@ -43,13 +51,19 @@ fn statuses_agree_with_pointers(state: &State, found: &mut Vec<String>) {
         let environment = state.environments.get(&key.environment);
         let pointed = environment.and_then(|e| e.active.as_ref()) == Some(&key.release);
         if (loaded.status == LoadedStatus::Active) != pointed {
-            found.push(format!("{key:?} is {:?}, pointed at: {pointed}", loaded.status));
+            found.push(format!(
+                "{key:?} is {:?}, pointed at: {pointed}",
+                loaded.status
+            ));
         }
         let warming = state.rollouts.get(&key.environment).is_some_and(|rollout| {
             rollout.phase == Phase::Warming && rollout.incoming.as_ref() == Some(&key.release)
         });
         if (loaded.status == LoadedStatus::Activating) != warming {
-            found.push(format!("{key:?} is {:?}, warming: {warming}", loaded.status));
+            found.push(format!(
+                "{key:?} is {:?}, warming: {warming}",
+                loaded.status
+            ));
         }
         if environment.is_none() {
             found.push(format!("{key:?} is loaded nowhere"));
@@ -82,7 +96,11 @@ fn slots_hold_one(state: &State, found: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     let mut alive = std::collections::BTreeMap::new();
     for frontend in state.frontends.values() {
-        let slot = (frontend.loaded.clone(), frontend.service.clone(), frontend.slot);
+        let slot = (
+            frontend.loaded.clone(),
+            frontend.service.clone(),
+            frontend.slot,
+        );
         if frontend.holds_slot() {
             *alive.entry(slot.clone()).or_insert(0) += 1;
         }
@@ -91,7 +109,10 @@ fn slots_hold_one(state: &State, found: &mut Vec<String>) {
         }
     }
     // A second one is placed when the first is lost or its node drained; the first may come back.
-    let ready = state.nodes.values().all(|node| node.lease != Lease::Lost && !node.draining);
+    let ready = state
+        .nodes
+        .values()
+        .all(|node| node.lease != Lease::Lost && !node.draining);
     found.extend(
         alive
             .into_iter()
@@ -103,11 +124,15 @@ fn slots_hold_one(state: &State, found: &mut Vec<String>) {
 /// I4: counts stay within bounds.
 fn counts_are_in_bounds(state: &State, found: &mut Vec<String>) {
     for (key, loaded) in &state.loaded {
-        let Some(environment) = state.environments.get(&key.environment) else { continue };
+        let Some(environment) = state.environments.get(&key.environment) else {
+            continue;
+        };
         for (service, count) in &loaded.desired {
             let bounds = loaded.bounds(service, &environment.settings);
             if bounds.clamp(*count) != *count {
-                found.push(format!("{count} of {service} in {key:?} are outside {bounds:?}"));
+                found.push(format!(
+                    "{count} of {service} in {key:?} are outside {bounds:?}"
+                ));
             }
         }
     }

@@ -22,6 +22,7 @@ use std::{
 
 pub use frontend::{Action, Placement, Report, Step};
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
+pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
 
 use crate::{
     State, Time,
@@ -55,32 +56,82 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     // Cluster and nodes.
-    InitCluster { id: String, name: String, domain: String },
+    InitCluster {
+        id: String,
+        name: String,
+        domain: String,
+    },
     RegisterNode(Registration),
-    RemoveNode { node: NodeId },
-    SetDraining { node: NodeId, draining: bool },
+    RemoveNode {
+        node: NodeId,
+    },
+    SetDraining {
+        node: NodeId,
+        draining: bool,
+    },
     /// From the planner: a lease ran out, or a worker was heard again.
-    MarkNode { node: NodeId, from: Lease, to: Lease },
+    MarkNode {
+        node: NodeId,
+        from: Lease,
+        to: Lease,
+    },
     /// From a worker's hello.
-    RecordFacts { node: NodeId, facts: Facts },
+    RecordFacts {
+        node: NodeId,
+        facts: Facts,
+    },
 
     // Apps, builds.
-    CreateApp { name: String },
-    DeleteApp { app: AppName },
-    SetDefaultEnvironment { app: AppName, environment: EnvironmentName },
+    CreateApp {
+        name: String,
+    },
+    DeleteApp {
+        app: AppName,
+    },
+    SetDefaultEnvironment {
+        app: AppName,
+        environment: EnvironmentName,
+    },
     CreateBuild(NewBuild),
     /// A control node verified its copy.
-    RecordCopy { digest: Digest, node: NodeId },
-    DestroyBuild { app: AppName, reference: String },
+    RecordCopy {
+        digest: Digest,
+        node: NodeId,
+    },
+    DestroyBuild {
+        app: AppName,
+        reference: String,
+    },
 
     // Environments.
-    CreateEnvironment { app: AppName, name: String },
-    DestroyEnvironment { environment: EnvironmentKey },
-    SetLimits { environment: EnvironmentKey, limits: Limits },
-    SetDesired { environment: EnvironmentKey, reference: Option<String>, count: u32 },
-    SetProtected { environment: EnvironmentKey, on: bool },
-    SetRecycling { environment: EnvironmentKey, on: bool },
-    SetMaintenance { environment: EnvironmentKey, on: bool },
+    CreateEnvironment {
+        app: AppName,
+        name: String,
+    },
+    DestroyEnvironment {
+        environment: EnvironmentKey,
+    },
+    SetLimits {
+        environment: EnvironmentKey,
+        limits: Limits,
+    },
+    SetDesired {
+        environment: EnvironmentKey,
+        reference: Option<String>,
+        count: u32,
+    },
+    SetProtected {
+        environment: EnvironmentKey,
+        on: bool,
+    },
+    SetRecycling {
+        environment: EnvironmentKey,
+        on: bool,
+    },
+    SetMaintenance {
+        environment: EnvironmentKey,
+        on: bool,
+    },
     SetVariables {
         environment: EnvironmentKey,
         set: BTreeMap<Arc<str>, Arc<str>>,
@@ -88,20 +139,47 @@ pub enum Command {
     },
 
     // Releases in environments.
-    Load { environment: EnvironmentKey, reference: String },
-    Activate { environment: EnvironmentKey, reference: String, now: bool },
-    Deactivate { environment: EnvironmentKey },
-    Unload { environment: EnvironmentKey, reference: String },
+    Load {
+        environment: EnvironmentKey,
+        reference: String,
+    },
+    Activate {
+        environment: EnvironmentKey,
+        reference: String,
+        now: bool,
+    },
+    Deactivate {
+        environment: EnvironmentKey,
+    },
+    Unload {
+        environment: EnvironmentKey,
+        reference: String,
+    },
 
     // From the planner; each item carries the revision it assumed.
     Place(Vec<Placement>),
     Step(Vec<Step>),
-    SettleLoaded { loaded: LoadedKey, assumed: u64, verdict: Verdict },
-    AdvanceRollout { environment: EnvironmentKey, rollout: RolloutId, assumed: u64, step: Advance },
-    RemoveEnvironment { environment: EnvironmentKey, assumed: u64 },
+    SettleLoaded {
+        loaded: LoadedKey,
+        assumed: u64,
+        verdict: Verdict,
+    },
+    AdvanceRollout {
+        environment: EnvironmentKey,
+        rollout: RolloutId,
+        assumed: u64,
+        step: Advance,
+    },
+    RemoveEnvironment {
+        environment: EnvironmentKey,
+        assumed: u64,
+    },
 
     // From workers.
-    Observe { node: NodeId, reports: Vec<Report> },
+    Observe {
+        node: NodeId,
+        reports: Vec<Report>,
+    },
 }
 
 /// A node that asks to join.
@@ -149,7 +227,9 @@ pub enum Advance {
     Confirmed,
     /// The last requests ended.
     Drained,
-    Fail { reason: String },
+    Fail {
+        reason: String,
+    },
 }
 
 impl State {
@@ -167,7 +247,10 @@ impl State {
         let request = entry.request.clone();
         // A rejected command must leave nothing behind, and cloning costs O(1).
         let before = self.clone();
-        let answer = self.dispatch(entry).map(|detail| Outcome { index: self.index, detail });
+        let answer = self.dispatch(entry).map(|detail| Outcome {
+            index: self.index,
+            detail,
+        });
         if answer.is_err() {
             *self = before;
         }
@@ -202,15 +285,19 @@ impl State {
             Command::DestroyEnvironment { environment } => {
                 environment::destroy(self, &environment, actor)
             }
-            Command::RemoveEnvironment { environment, assumed } => {
-                environment::remove(self, &environment, assumed)
-            }
-            Command::SetLimits { environment, limits } => {
-                settings::limits(self, &environment, limits, actor)
-            }
-            Command::SetDesired { environment, reference, count } => {
-                settings::desired(self, &environment, reference.as_deref(), count, actor)
-            }
+            Command::RemoveEnvironment {
+                environment,
+                assumed,
+            } => environment::remove(self, &environment, assumed),
+            Command::SetLimits {
+                environment,
+                limits,
+            } => settings::limits(self, &environment, limits, actor),
+            Command::SetDesired {
+                environment,
+                reference,
+                count,
+            } => settings::desired(self, &environment, reference.as_deref(), count, actor),
             Command::SetProtected { environment, on } => {
                 settings::protected(self, &environment, on, actor)
             }
@@ -220,27 +307,36 @@ impl State {
             Command::SetMaintenance { environment, on } => {
                 settings::maintenance(self, &environment, on, actor)
             }
-            Command::SetVariables { environment, set, unset } => {
-                variables::set(self, &environment, &set, &unset, actor)
-            }
-            Command::Load { environment, reference } => {
-                load::load(self, &environment, &reference, actor)
-            }
-            Command::Unload { environment, reference } => {
-                load::unload(self, &environment, &reference, actor)
-            }
-            Command::SettleLoaded { loaded, assumed, verdict } => {
-                load::settle(self, &loaded, assumed, verdict)
-            }
-            Command::Activate { environment, reference, now } => {
-                rollout::activate(self, &environment, &reference, now, actor)
-            }
-            Command::Deactivate { environment } => {
-                rollout::deactivate(self, &environment, actor)
-            }
-            Command::AdvanceRollout { environment, rollout, assumed, step } => {
-                rollout::advance(self, &environment, rollout, assumed, step)
-            }
+            Command::SetVariables {
+                environment,
+                set,
+                unset,
+            } => variables::set(self, &environment, &set, &unset, actor),
+            Command::Load {
+                environment,
+                reference,
+            } => load::load(self, &environment, &reference, actor),
+            Command::Unload {
+                environment,
+                reference,
+            } => load::unload(self, &environment, &reference, actor),
+            Command::SettleLoaded {
+                loaded,
+                assumed,
+                verdict,
+            } => load::settle(self, &loaded, assumed, verdict),
+            Command::Activate {
+                environment,
+                reference,
+                now,
+            } => rollout::activate(self, &environment, &reference, now, actor),
+            Command::Deactivate { environment } => rollout::deactivate(self, &environment, actor),
+            Command::AdvanceRollout {
+                environment,
+                rollout,
+                assumed,
+                step,
+            } => rollout::advance(self, &environment, rollout, assumed, step),
             Command::Place(placements) => frontend::place(self, placements),
             Command::Step(steps) => frontend::step(self, steps),
             Command::Observe { node, reports } => frontend::observe(self, node, reports),
@@ -248,11 +344,16 @@ impl State {
     }
 
     fn remember(&mut self, request: RequestId, answer: &Result<Outcome, Rejection>) {
-        let answered = Answered { index: self.index, answer: answer.clone() };
+        let answered = Answered {
+            index: self.index,
+            answer: answer.clone(),
+        };
         self.requests.insert(request.clone(), answered);
         self.request_order.insert(self.index, request);
         while self.request_order.len() > REMEMBERED_REQUESTS {
-            let Some((oldest, request)) = self.request_order.get_min().cloned() else { break };
+            let Some((oldest, request)) = self.request_order.get_min().cloned() else {
+                break;
+            };
             self.request_order.remove(&oldest);
             self.requests.remove(&request);
         }
@@ -280,7 +381,9 @@ impl State {
         self.events.insert(self.next_event, event);
         self.next_event += 1;
         while self.events.len() > KEPT {
-            let Some((oldest, _)) = self.events.get_min().cloned() else { break };
+            let Some((oldest, _)) = self.events.get_min().cloned() else {
+                break;
+            };
             self.events.remove(&oldest);
         }
     }
@@ -288,7 +391,8 @@ impl State {
     /// Notes that the routes of an environment changed: a new generation of the route table.
     pub(crate) fn reroute(&mut self, environment: &EnvironmentKey) -> u64 {
         self.generation += 1;
-        self.route_changes.insert(environment.clone(), self.generation);
+        self.route_changes
+            .insert(environment.clone(), self.generation);
         self.generation
     }
 }
@@ -304,8 +408,11 @@ pub(crate) fn builds_newest_first<'a>(
     state: &'a State,
     app: &'a AppName,
 ) -> Vec<&'a crate::build::Build> {
-    let mut builds: Vec<_> = state.builds.values().filter(|build| build.app == *app).collect();
+    let mut builds: Vec<_> = state
+        .builds
+        .values()
+        .filter(|build| build.app == *app)
+        .collect();
     builds.sort_by(|a, b| (b.created, b.revision, &b.id).cmp(&(a.created, a.revision, &a.id)));
     builds
 }
-

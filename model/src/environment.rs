@@ -154,7 +154,9 @@ pub enum LoadedStatus {
     /// No longer active, but an ingress may still send to it or requests are in flight.
     Deactivating,
     Unloading,
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 impl LoadedStatus {
@@ -175,9 +177,7 @@ impl LoadedStatus {
     /// The transition table.
     #[must_use]
     pub fn may_become(&self, next: &Self) -> bool {
-        use LoadedStatus::{
-            Activating, Active, Deactivating, Failed, Loading, Running, Unloading,
-        };
+        use LoadedStatus::{Activating, Active, Deactivating, Failed, Loading, Running, Unloading};
         matches!(
             (self, next),
             (Loading, Running | Failed { .. })
@@ -203,7 +203,10 @@ impl Loaded {
     #[must_use]
     pub fn bounds(&self, service: &ServiceName, settings: &Settings) -> Limits {
         match self.manifest.services.get(service).and_then(|s| s.scale) {
-            Some(scale) => Limits { min: scale.min, max: scale.max },
+            Some(scale) => Limits {
+                min: scale.min,
+                max: scale.max,
+            },
             None => settings.limits,
         }
     }
@@ -211,7 +214,10 @@ impl Loaded {
     /// Whether the environment scales this service, in contrast to its own manifest entry.
     #[must_use]
     pub fn scaled_by_environment(&self, service: &ServiceName) -> bool {
-        self.manifest.services.get(service).is_some_and(|s| s.scale.is_none())
+        self.manifest
+            .services
+            .get(service)
+            .is_some_and(|s| s.scale.is_none())
     }
 }
 
@@ -227,8 +233,13 @@ pub fn check_name(app: &AppName, name: &EnvironmentName) -> Result<(), Rejection
     } else {
         return Ok(());
     };
-    Err(Rejection::new(Code::InvalidName, format!("environment name {text:?} {problem}"))
-        .hint(format!("choose another: fleet env create {text}-env -a {app}")))
+    Err(Rejection::new(
+        Code::InvalidName,
+        format!("environment name {text:?} {problem}"),
+    )
+    .hint(format!(
+        "choose another: fleet env create {text}-env -a {app}"
+    )))
 }
 
 fn reserved(name: &str) -> bool {
@@ -237,12 +248,40 @@ fn reserved(name: &str) -> bool {
 
 /// Sorted. Variable verbs, environment verbs, and those kept for later.
 const RESERVED: &[&str] = &[
-    "activate", "active", "autoscaling", "cache", "cert", "clone", "create", "deactivate",
-    "describe", "destroy", "edit", "get", "healthcheck", "help", "list", "load", "maintenance",
-    "mask", "newrelic", "nfs", "previous", "promote", "protected", "recycling", "rename",
-    "sectionio", "set", "solr", "unload", "unset", "varnish", "whitelist", "workers",
+    "activate",
+    "active",
+    "autoscaling",
+    "cache",
+    "cert",
+    "clone",
+    "create",
+    "deactivate",
+    "describe",
+    "destroy",
+    "edit",
+    "get",
+    "healthcheck",
+    "help",
+    "list",
+    "load",
+    "maintenance",
+    "mask",
+    "newrelic",
+    "nfs",
+    "previous",
+    "promote",
+    "protected",
+    "recycling",
+    "rename",
+    "sectionio",
+    "set",
+    "solr",
+    "unload",
+    "unset",
+    "varnish",
+    "whitelist",
+    "workers",
 ];
-
 
 #[cfg(test)]
 mod tests {

@@ -34,7 +34,9 @@ pub struct Frontend {
 pub enum Desired {
     Run,
     /// Out of the route table since `generation`; runs on until no ingress can still send to it.
-    Withdrawn { generation: u64 },
+    Withdrawn {
+        generation: u64,
+    },
     Stop,
 }
 
@@ -169,7 +171,9 @@ impl Frontend {
     /// Whether it holds its slot: wanted, and neither over nor lost.
     #[must_use]
     pub fn holds_slot(&self) -> bool {
-        self.desired == Desired::Run && !self.observed.phase.over() && self.observed.phase != Phase::Lost
+        self.desired == Desired::Run
+            && !self.observed.phase.over()
+            && self.observed.phase != Phase::Lost
     }
 
     /// What `ps` and the logs call it.

@@ -235,8 +235,7 @@ mod tests {
 
     #[test]
     fn ids_of_neighbours_differ_and_are_spelled_in_ten_letters() {
-        let ids: std::collections::BTreeSet<_> =
-            (0..50_000).map(ReleaseId::from_index).collect();
+        let ids: std::collections::BTreeSet<_> = (0..50_000).map(ReleaseId::from_index).collect();
         assert_eq!(ids.len(), 50_000);
         assert!(ids.iter().all(|id| ReleaseId::parse(id.as_str()).is_some()));
         assert!(ids.iter().all(|id| id.as_str().len() == 11));

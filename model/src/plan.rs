@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     State, Time,
     command::{Command, Placement, Step},
-    ids::{FrontendId, NodeId},
+    ids::{EnvironmentKey, FrontendId, NodeId},
     report::Waiting,
     time::Millis,
 };
@@ -42,10 +42,11 @@ pub struct Load {
     pub since: Time,
     /// When each worker's session was last heard.
     pub workers: BTreeMap<NodeId, Time>,
-    pub ingresses: BTreeMap<NodeId, IngressFacts>,
+    /// By node and process: while an ingress is replaced, a node has two.
+    pub ingresses: BTreeMap<NodeId, BTreeMap<u64, IngressFacts>>,
 }
 
-/// What an ingress last said.
+/// What an ingress process last said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IngressFacts {
     pub heard: Time,
@@ -53,6 +54,9 @@ pub struct IngressFacts {
     pub applied: u64,
     /// Frontends with requests in flight there.
     pub busy: BTreeSet<FrontendId>,
+    /// Environments with requests in flight that were routed before the applied generation, and
+    /// the generation the oldest of them was routed by.
+    pub outdated: BTreeMap<EnvironmentKey, u64>,
 }
 
 /// What to do, what is waited for, and when to look again if nothing happens before.
@@ -69,7 +73,10 @@ const BATCH: usize = 256;
 /// Decides what should happen next.
 #[must_use]
 pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
-    let mut draft = Draft { now, ..Draft::default() };
+    let mut draft = Draft {
+        now,
+        ..Draft::default()
+    };
     let ingresses = ingress::Ingresses::of(state, load, now);
     lease::plan(state, load, &mut draft);
     slots::plan(state, &mut draft);
@@ -107,8 +114,20 @@ impl Draft {
         let steps: Vec<Step> = self.steps.into_values().collect();
         let mut commands = self.commands;
         // Forgetting before placing: a failed frontend gives its slot back first.
-        commands.extend(steps.chunks(BATCH).map(|chunk| Command::Step(chunk.to_vec())));
-        commands.extend(self.placements.chunks(BATCH).map(|chunk| Command::Place(chunk.to_vec())));
-        Plan { commands, waiting: self.waiting, next_wake: self.next_wake }
+        commands.extend(
+            steps
+                .chunks(BATCH)
+                .map(|chunk| Command::Step(chunk.to_vec())),
+        );
+        commands.extend(
+            self.placements
+                .chunks(BATCH)
+                .map(|chunk| Command::Place(chunk.to_vec())),
+        );
+        Plan {
+            commands,
+            waiting: self.waiting,
+            next_wake: self.next_wake,
+        }
     }
 }

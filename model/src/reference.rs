@@ -20,7 +20,9 @@ pub fn environment<'a>(
         return Err(unknown_app(state, key.app.as_str()));
     }
     state.environments.get(key).ok_or_else(|| {
-        let names = state.environments_of(&key.app).map(|environment| environment.key.name.as_str());
+        let names = state
+            .environments_of(&key.app)
+            .map(|environment| environment.key.name.as_str());
         Rejection::unknown(
             Code::UnknownEnvironment,
             &format!("environment of {}", key.app),
@@ -34,8 +36,13 @@ pub fn environment<'a>(
 /// The rejection for an app that does not exist.
 #[must_use]
 pub fn unknown_app(state: &State, name: &str) -> Rejection {
-    Rejection::unknown(Code::UnknownApp, "app", name, state.apps.keys().map(AppName::as_str))
-        .hint_if_none(format!("create it: fleet apps create {name}"))
+    Rejection::unknown(
+        Code::UnknownApp,
+        "app",
+        name,
+        state.apps.keys().map(AppName::as_str),
+    )
+    .hint_if_none(format!("create it: fleet apps create {name}"))
 }
 
 /// The one release loaded in `environment` that `reference` means.
@@ -52,8 +59,14 @@ pub fn loaded(
     match reference {
         "active" => {
             return environment.active.as_ref().map(here).ok_or_else(|| {
-                Rejection::new(Code::NothingActive, format!("no release is active in {}", key.name))
-                    .hint(format!("activate one: fleet env {} activate RELEASE", key.name))
+                Rejection::new(
+                    Code::NothingActive,
+                    format!("no release is active in {}", key.name),
+                )
+                .hint(format!(
+                    "activate one: fleet env {} activate RELEASE",
+                    key.name
+                ))
             });
         }
         "previous" => {
@@ -89,7 +102,10 @@ pub fn loaded(
         (None, []) => Err(not_loaded(state, environment, reference)),
         (None, several) => Err(ambiguous(
             reference,
-            several.iter().map(|(k, l)| format!("{} ({})", l.name, k.release)).collect(),
+            several
+                .iter()
+                .map(|(k, l)| format!("{} ({})", l.name, k.release))
+                .collect(),
         )),
     }
 }
@@ -104,7 +120,7 @@ pub enum Loadable<'a> {
 /// Finds what `reference` means to `load`.
 pub fn loadable<'a>(
     state: &'a State,
-    environment: &Environment,
+    environment: &'a Environment,
     reference: &str,
 ) -> Result<Loadable<'a>, Rejection> {
     if let Some(id) = ReleaseId::parse(reference) {
@@ -112,9 +128,15 @@ pub fn loadable<'a>(
             Some(release) if release.environment == environment.key => Ok(Loadable::Release(id)),
             _ => Err(Rejection::new(
                 Code::UnknownRelease,
-                format!("there is no release {reference} in {}", environment.key.name),
+                format!(
+                    "there is no release {reference} in {}",
+                    environment.key.name
+                ),
             )
-            .hint(format!("list what can be loaded: fleet release list -a {}", environment.key.app))),
+            .hint(format!(
+                "list what can be loaded: fleet release list -a {}",
+                environment.key.app
+            ))),
         };
     }
     let build = build(state, &environment.key.app, reference)?;
@@ -154,15 +176,30 @@ pub fn build<'a>(
     names.sort_unstable();
     names.dedup();
     if names.len() > 1 && !names.contains(&reference) {
-        let described = matching.iter().map(|b| format!("{} ({})", b.name, b.message)).collect();
+        let described = matching
+            .iter()
+            .map(|b| format!("{} ({})", b.name, b.message))
+            .collect();
         return Err(ambiguous(reference, described));
     }
     let usable = |b: &&&Build| b.status == BuildStatus::Complete;
-    matching.iter().find(usable).or(matching.first()).copied().ok_or_else(|| {
-        let existing = builds.iter().map(|b| b.name.as_str());
-        Rejection::unknown(Code::UnknownRelease, &format!("release of {app}"), reference, existing)
-            .hint_if_none(format!("create it: fleet release create {reference} -a {app}"))
-    })
+    matching
+        .iter()
+        .find(usable)
+        .or(matching.first())
+        .copied()
+        .ok_or_else(|| {
+            let existing = builds.iter().map(|b| b.name.as_str());
+            Rejection::unknown(
+                Code::UnknownRelease,
+                &format!("release of {app}"),
+                reference,
+                existing,
+            )
+            .hint_if_none(format!(
+                "create it: fleet release create {reference} -a {app}"
+            ))
+        })
 }
 
 fn not_loaded(state: &State, environment: &Environment, reference: &str) -> Rejection {
@@ -172,7 +209,10 @@ fn not_loaded(state: &State, environment: &Environment, reference: &str) -> Reje
             Code::NotLoaded,
             format!("release {reference} is not loaded in {}", key.name),
         )
-        .hint(format!("load it first: fleet env {} load {reference} -a {}", key.name, key.app)),
+        .hint(format!(
+            "load it first: fleet env {} load {reference} -a {}",
+            key.name, key.app
+        )),
         Err(rejection) => rejection,
     }
 }
@@ -217,7 +257,11 @@ pub fn nearest<'a>(asked: &str, existing: impl Iterator<Item = &'a str>) -> Vec<
         .collect();
     ranked.sort_unstable();
     ranked.dedup();
-    ranked.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+    ranked
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }
 
 fn distance(a: &str, b: &str) -> usize {

@@ -22,15 +22,33 @@ pub struct Waiting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Frontends are on their way.
-    Starting { service: ServiceName, healthy: u32, wanted: u32, slowest: Option<String> },
+    Starting {
+        service: ServiceName,
+        healthy: u32,
+        wanted: u32,
+        slowest: Option<String>,
+    },
     /// No node can take another frontend.
-    NoNode { service: ServiceName, missing: u32, refusals: Vec<Refusal> },
+    NoNode {
+        service: ServiceName,
+        missing: u32,
+        refusals: Vec<Refusal>,
+    },
     /// A slot failed and rests before the next attempt.
-    BackOff { service: ServiceName, slot: u32, failures: u32, rest: Millis, last: String },
+    BackOff {
+        service: ServiceName,
+        slot: u32,
+        failures: u32,
+        rest: Millis,
+        last: String,
+    },
     /// The incoming release is not at the count of the outgoing one.
     Warming { healthy: u32, wanted: u32 },
     /// Live ingresses have not confirmed a generation.
-    Unconfirmed { generation: u64, nodes: Vec<NodeName> },
+    Unconfirmed {
+        generation: u64,
+        nodes: Vec<NodeName>,
+    },
     /// An ingress is silent; it is not waited for, but it may still serve its last table.
     SilentIngress { nodes: Vec<NodeName>, held: u32 },
     /// Requests in flight are ending.
@@ -58,11 +76,23 @@ pub struct Refusal {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Starting { service, healthy, wanted, slowest } => {
-                write!(f, "{healthy} of {wanted} frontends of {service} are healthy")?;
+            Self::Starting {
+                service,
+                healthy,
+                wanted,
+                slowest,
+            } => {
+                write!(
+                    f,
+                    "{healthy} of {wanted} frontends of {service} are healthy"
+                )?;
                 slowest.iter().try_for_each(|what| write!(f, "; {what}"))
             }
-            Self::NoNode { service, missing, refusals } => {
+            Self::NoNode {
+                service,
+                missing,
+                refusals,
+            } => {
                 write!(f, "no node can take {missing} more of {service}")?;
                 for (index, refusal) in refusals.iter().enumerate() {
                     let lead = if index == 0 { ": " } else { ", " };
@@ -70,7 +100,13 @@ impl fmt::Display for Reason {
                 }
                 Ok(())
             }
-            Self::BackOff { service, slot, failures, rest, last } => write!(
+            Self::BackOff {
+                service,
+                slot,
+                failures,
+                rest,
+                last,
+            } => write!(
                 f,
                 "{service} {slot} failed {failures} times in a row ({last}); next attempt in {rest}"
             ),
@@ -78,7 +114,11 @@ impl fmt::Display for Reason {
                 write!(f, "warming up: {healthy} of {wanted} frontends are healthy")
             }
             Self::Unconfirmed { generation, nodes } => {
-                write!(f, "waiting for the ingress of {} to confirm route table {generation}", List(nodes))
+                write!(
+                    f,
+                    "waiting for the ingress of {} to confirm route table {generation}",
+                    List(nodes)
+                )
             }
             Self::SilentIngress { nodes, held } => write!(
                 f,

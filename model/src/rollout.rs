@@ -31,11 +31,19 @@ pub enum Phase {
     /// The incoming release is brought to the count of the outgoing one.
     Warming,
     /// The pointer moved with route table `generation`; not every live ingress has confirmed it.
-    Switching { generation: u64 },
+    Switching {
+        generation: u64,
+    },
     /// Every live ingress confirmed; requests sent to the outgoing release before are ending.
-    Draining { generation: u64 },
-    Complete { generation: u64 },
-    Failed { reason: String },
+    Draining {
+        generation: u64,
+    },
+    Complete {
+        generation: u64,
+    },
+    Failed {
+        reason: String,
+    },
 }
 
 impl Phase {

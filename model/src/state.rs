@@ -13,9 +13,7 @@ use crate::{
     environment::{Environment, Loaded},
     event::Event,
     frontend::Frontend,
-    ids::{
-        AppName, BuildId, EnvironmentKey, FrontendId, LoadedKey, NodeId, ReleaseId, RequestId,
-    },
+    ids::{AppName, BuildId, EnvironmentKey, FrontendId, LoadedKey, NodeId, ReleaseId, RequestId},
     node::{Node, Role},
     release::Release,
     rollout::Rollout,
@@ -86,7 +84,11 @@ impl State {
     /// The state before the first command: what exists in every cluster from the beginning.
     #[must_use]
     pub fn genesis() -> Self {
-        let mut state = Self { next_frontend: 1, next_event: 1, ..Self::default() };
+        let mut state = Self {
+            next_frontend: 1,
+            next_event: 1,
+            ..Self::default()
+        };
         let everybody = Whitelist {
             name: ALLOW_ALL.to_owned(),
             rules: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
@@ -94,7 +96,10 @@ impl State {
             created: Time::default(),
         };
         state.whitelists.insert(ALLOW_ALL.into(), everybody);
-        let own = Certificate { name: SELF_SIGNED.to_owned(), created: Time::default() };
+        let own = Certificate {
+            name: SELF_SIGNED.to_owned(),
+            created: Time::default(),
+        };
         state.certificates.insert(SELF_SIGNED.into(), own);
         state
     }
@@ -104,8 +109,13 @@ impl State {
         &'a self,
         environment: &'a EnvironmentKey,
     ) -> impl Iterator<Item = (&'a LoadedKey, &'a Loaded)> {
-        let first = LoadedKey { environment: environment.clone(), release: ReleaseId::lowest() };
-        self.loaded.range(first..).take_while(move |(key, _)| key.environment == *environment)
+        let first = LoadedKey {
+            environment: environment.clone(),
+            release: ReleaseId::lowest(),
+        };
+        self.loaded
+            .range(first..)
+            .take_while(move |(key, _)| key.environment == *environment)
     }
 
     /// Environments of an app, by name.
@@ -113,7 +123,9 @@ impl State {
         &'a self,
         app: &'a AppName,
     ) -> impl Iterator<Item = &'a Environment> {
-        self.environments.values().filter(move |environment| environment.key.app == *app)
+        self.environments
+            .values()
+            .filter(move |environment| environment.key.app == *app)
     }
 
     /// Frontends of a loaded release, wanted or not, oldest first.
@@ -130,7 +142,11 @@ impl State {
 
     /// Frontends of a node, oldest first.
     pub fn frontends_on(&self, node: NodeId) -> impl Iterator<Item = &Frontend> {
-        self.by_node.get(&node).into_iter().flatten().filter_map(|id| self.frontends.get(id))
+        self.by_node
+            .get(&node)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.frontends.get(id))
     }
 
     /// Nodes with a role, by id.
@@ -140,8 +156,14 @@ impl State {
 
     /// Adds or replaces a frontend and keeps the indexes true.
     pub fn put_frontend(&mut self, frontend: Frontend) {
-        self.by_loaded.entry(frontend.loaded.clone()).or_default().insert(frontend.id);
-        self.by_node.entry(frontend.node).or_default().insert(frontend.id);
+        self.by_loaded
+            .entry(frontend.loaded.clone())
+            .or_default()
+            .insert(frontend.id);
+        self.by_node
+            .entry(frontend.node)
+            .or_default()
+            .insert(frontend.id);
         self.frontends.insert(frontend.id, frontend);
     }
 
@@ -161,4 +183,3 @@ fn unindex<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<FrontendId>>, key: &K, i
         }
     }
 }
-

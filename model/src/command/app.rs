@@ -12,14 +12,13 @@ use crate::{
     reference::{self, unknown_app},
 };
 
-pub(super) fn create(
-    state: &mut State,
-    name: &str,
-    actor: &Arc<str>,
-) -> Result<Detail, Rejection> {
+pub(super) fn create(state: &mut State, name: &str, actor: &Arc<str>) -> Result<Detail, Rejection> {
     let name = AppName::parse(name).map_err(invalid)?;
     if state.apps.contains_key(&name) {
-        return Err(Rejection::new(Code::AlreadyExists, format!("app {name} exists already")));
+        return Err(Rejection::new(
+            Code::AlreadyExists,
+            format!("app {name} exists already"),
+        ));
     }
     let default_environment = EnvironmentName::parse(DEFAULT_NAME).map_err(invalid)?;
     let app = App {
@@ -29,9 +28,18 @@ pub(super) fn create(
         revision: state.index,
     };
     state.apps.insert(name.clone(), app);
-    let key = EnvironmentKey { app: name.clone(), name: default_environment };
+    let key = EnvironmentKey {
+        app: name.clone(),
+        name: default_environment,
+    };
     new_environment(state, key);
-    state.record(Kind::App, actor, None, name.as_str(), format!("app {name} created"));
+    state.record(
+        Kind::App,
+        actor,
+        None,
+        name.as_str(),
+        format!("app {name} created"),
+    );
     Ok(Detail::Done)
 }
 
@@ -46,28 +54,43 @@ pub(super) fn delete(
     for environment in state.environments_of(name) {
         let key = &environment.key;
         if environment.settings.protected {
-            return Err(Rejection::new(Code::Protected, format!("environment {key} is protected"))
-                .hint(format!("fleet env protected {} OFF -a {name}", key.name)));
+            return Err(
+                Rejection::new(Code::Protected, format!("environment {key} is protected"))
+                    .hint(format!("fleet env protected {} OFF -a {name}", key.name)),
+            );
         }
         if state.loaded_in(key).next().is_some() {
             return Err(Rejection::new(
                 Code::InUse,
                 format!("releases are loaded in environment {key}"),
             )
-            .hint(format!("destroy it first: fleet env destroy {} -a {name}", key.name)));
+            .hint(format!(
+                "destroy it first: fleet env destroy {} -a {name}",
+                key.name
+            )));
         }
     }
     let keys: Vec<_> = state.environments_of(name).map(|e| e.key.clone()).collect();
     for key in keys {
         super::environment::forget(state, &key);
     }
-    let builds: Vec<_> =
-        state.builds.values().filter(|b| b.app == *name).map(|b| b.id.clone()).collect();
+    let builds: Vec<_> = state
+        .builds
+        .values()
+        .filter(|b| b.app == *name)
+        .map(|b| b.id.clone())
+        .collect();
     for build in builds {
         state.builds.remove(&build);
     }
     state.apps.remove(name);
-    state.record(Kind::App, actor, None, name.as_str(), format!("app {name} deleted"));
+    state.record(
+        Kind::App,
+        actor,
+        None,
+        name.as_str(),
+        format!("app {name} deleted"),
+    );
     Ok(Detail::Done)
 }
 
@@ -77,7 +100,13 @@ pub(super) fn set_default_environment(
     name: &EnvironmentName,
     actor: &Arc<str>,
 ) -> Result<Detail, Rejection> {
-    reference::environment(state, &EnvironmentKey { app: app.clone(), name: name.clone() })?;
+    reference::environment(
+        state,
+        &EnvironmentKey {
+            app: app.clone(),
+            name: name.clone(),
+        },
+    )?;
     let index = state.index;
     if let Some(app) = state.apps.get_mut(app) {
         app.default_environment = name.clone();

@@ -47,13 +47,21 @@ pub(super) fn create(
 fn complete(state: &mut State, id: &BuildId) {
     let wanted = copies::wanted(state);
     let (now, index) = (state.now, state.index);
-    let Some(build) = state.builds.get_mut(id) else { return };
+    let Some(build) = state.builds.get_mut(id) else {
+        return;
+    };
     if build.status == BuildStatus::Running && build.holders.len() >= wanted {
         build.status = BuildStatus::Complete;
         build.updated = now;
         build.revision = index;
         let name = build.name.clone();
-        state.record(Kind::Build, &itself(), None, name.clone(), format!("release {name} is available"));
+        state.record(
+            Kind::Build,
+            &itself(),
+            None,
+            name.clone(),
+            format!("release {name} is available"),
+        );
     }
 }
 
@@ -63,11 +71,18 @@ pub(super) fn record_copy(
     node: NodeId,
 ) -> Result<Detail, Rejection> {
     if !state.nodes.contains_key(&node) {
-        return Err(Rejection::new(Code::UnknownNode, format!("there is no node {node}")));
+        return Err(Rejection::new(
+            Code::UnknownNode,
+            format!("there is no node {node}"),
+        ));
     }
     let index = state.index;
-    let ids: Vec<_> =
-        state.builds.values().filter(|b| b.digest == *digest).map(|b| b.id.clone()).collect();
+    let ids: Vec<_> = state
+        .builds
+        .values()
+        .filter(|b| b.digest == *digest)
+        .map(|b| b.id.clone())
+        .collect();
     for id in &ids {
         if let Some(build) = state.builds.get_mut(id) {
             build.holders.insert(node);
@@ -75,7 +90,10 @@ pub(super) fn record_copy(
         }
         complete(state, id);
     }
-    Ok(Detail::Batch { applied: ids.len() as u32, stale: 0 })
+    Ok(Detail::Batch {
+        applied: ids.len() as u32,
+        stale: 0,
+    })
 }
 
 pub(super) fn destroy(
@@ -88,11 +106,17 @@ pub(super) fn destroy(
         return Err(unknown_app(state, app.as_str()));
     }
     let build = reference::build(state, app, asked)?.clone();
-    let holder = state.loaded.iter().find(|(_, loaded)| loaded.build == build.id);
+    let holder = state
+        .loaded
+        .iter()
+        .find(|(_, loaded)| loaded.build == build.id);
     if let Some((key, loaded)) = holder {
         return Err(Rejection::new(
             Code::InUse,
-            format!("release {} is loaded in environment {}", build.name, key.environment.name),
+            format!(
+                "release {} is loaded in environment {}",
+                build.name, key.environment.name
+            ),
         )
         .hint(format!(
             "unload it first: fleet env {} unload {} -a {app}",
@@ -102,7 +126,10 @@ pub(super) fn destroy(
     state.builds.remove(&build.id);
     // Releases made of it can never be loaded again; the newest of an environment stays, because
     // the next change of variables forks it.
-    let kept: Vec<_> = state.environments_of(app).filter_map(|e| e.newest.clone()).collect();
+    let kept: Vec<_> = state
+        .environments_of(app)
+        .filter_map(|e| e.newest.clone())
+        .collect();
     let dead: Vec<_> = state
         .releases
         .values()
@@ -112,20 +139,33 @@ pub(super) fn destroy(
     for release in dead {
         state.releases.remove(&release);
     }
-    state.record(Kind::Build, actor, None, build.name.clone(), format!("release {} destroyed", build.name));
-    Ok(Detail::Build { id: build.id, name: build.name })
+    state.record(
+        Kind::Build,
+        actor,
+        None,
+        build.name.clone(),
+        format!("release {} destroyed", build.name),
+    );
+    Ok(Detail::Build {
+        id: build.id,
+        name: build.name,
+    })
 }
 
 /// A build's name becomes part of host names.
 fn check_name(name: &str) -> Result<(), Rejection> {
     let fits = (1..=40).contains(&name.len())
-        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && name
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && !name.starts_with('-')
         && !name.ends_with('-')
         && !matches!(name, "active" | "previous");
     if fits {
         return Ok(());
     }
-    Err(Rejection::new(Code::InvalidName, format!("{name:?} cannot name a release"))
-        .hint("lowercase letters, digits and dashes, 40 at most, as in 8ef9d2f"))
+    Err(
+        Rejection::new(Code::InvalidName, format!("{name:?} cannot name a release"))
+            .hint("lowercase letters, digits and dashes, 40 at most, as in 8ef9d2f"),
+    )
 }

@@ -15,7 +15,18 @@ pub(super) fn init(
             format!("this is already cluster {}", state.cluster.id),
         ));
     }
-    state.record(Kind::Cluster, &itself(), None, name.clone(), format!("cluster {name} made"));
-    state.cluster = Cluster { id, name, domain, created: state.now };
+    state.record(
+        Kind::Cluster,
+        &itself(),
+        None,
+        name.clone(),
+        format!("cluster {name} made"),
+    );
+    state.cluster = Cluster {
+        id,
+        name,
+        domain,
+        created: state.now,
+    };
     Ok(Detail::Done)
 }

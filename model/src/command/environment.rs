@@ -22,7 +22,10 @@ pub(super) fn create(
     }
     let name = EnvironmentName::parse(name).map_err(invalid)?;
     check_name(app, &name)?;
-    let key = EnvironmentKey { app: app.clone(), name: name.clone() };
+    let key = EnvironmentKey {
+        app: app.clone(),
+        name: name.clone(),
+    };
     if state.environments.contains_key(&key) {
         return Err(Rejection::new(
             Code::AlreadyExists,
@@ -72,7 +75,10 @@ pub(super) fn destroy(
             Code::InUse,
             format!("{} is the default environment of {}", key.name, key.app),
         )
-        .hint(format!("choose another first: fleet config default-env NAME -a {}", key.app)));
+        .hint(format!(
+            "choose another first: fleet config default-env NAME -a {}",
+            key.app
+        )));
     }
     let loaded: Vec<_> = state.loaded_in(key).map(|(k, _)| k.clone()).collect();
     let (now, index) = (state.now, state.index);
@@ -139,10 +145,7 @@ pub(super) fn forget(state: &mut State, key: &EnvironmentKey) {
     state.reroute(key);
 }
 
-pub(super) fn refuse_if_protected(
-    environment: &Environment,
-    what: &str,
-) -> Result<(), Rejection> {
+pub(super) fn refuse_if_protected(environment: &Environment, what: &str) -> Result<(), Rejection> {
     if !environment.settings.protected {
         return Ok(());
     }
@@ -151,7 +154,10 @@ pub(super) fn refuse_if_protected(
         Code::Protected,
         format!("environment {} is protected and cannot {what}", key.name),
     )
-    .hint(format!("fleet env protected {} OFF -a {}", key.name, key.app)))
+    .hint(format!(
+        "fleet env protected {} OFF -a {}",
+        key.name, key.app
+    )))
 }
 
 pub(super) fn refuse_if_destroying(environment: &Environment) -> Result<(), Rejection> {
@@ -159,23 +165,40 @@ pub(super) fn refuse_if_destroying(environment: &Environment) -> Result<(), Reje
         return Ok(());
     }
     let name = &environment.key.name;
-    Err(Rejection::new(Code::Destroying, format!("environment {name} is being destroyed")))
+    Err(Rejection::new(
+        Code::Destroying,
+        format!("environment {name} is being destroyed"),
+    ))
 }
 
 /// One rollout per environment: whoever comes second is told who was first and how far it is.
 pub(super) fn refuse_if_rolling(state: &State, key: &EnvironmentKey) -> Result<(), Rejection> {
-    let Some(rollout) = state.rollouts.get(key).filter(|rollout| !rollout.phase.over()) else {
+    let Some(rollout) = state
+        .rollouts
+        .get(key)
+        .filter(|rollout| !rollout.phase.over())
+    else {
         return Ok(());
     };
     let what = match rollout.incoming.as_ref().and_then(|id| {
-        state.loaded.get(&crate::ids::LoadedKey { environment: key.clone(), release: id.clone() })
+        state.loaded.get(&crate::ids::LoadedKey {
+            environment: key.clone(),
+            release: id.clone(),
+        })
     }) {
         Some(loaded) => format!("the activation of {}", loaded.name),
         None => "the deactivation".to_owned(),
     };
     Err(Rejection::new(
         Code::RolloutInProgress,
-        format!("{what} in environment {} is {}", key.name, rollout.phase.as_str()),
+        format!(
+            "{what} in environment {} is {}",
+            key.name,
+            rollout.phase.as_str()
+        ),
     )
-    .hint(format!("watch it: fleet env describe {} -a {}", key.name, key.app)))
+    .hint(format!(
+        "watch it: fleet env describe {} -a {}",
+        key.name, key.app
+    )))
 }

@@ -53,6 +53,16 @@ pub struct Report {
     pub exit: Option<Exit>,
 }
 
+impl Report {
+    /// Whether applying it to `state` would change anything; a report that would not need not be
+    /// committed.
+    #[must_use]
+    pub fn is_news(&self, state: &State, node: NodeId) -> bool {
+        let frontend = state.frontends.get(&self.frontend);
+        frontend.is_some_and(|frontend| frontend.node == node && news(frontend, self))
+    }
+}
+
 pub(super) fn place(state: &mut State, placements: Vec<Placement>) -> Result<Detail, Rejection> {
     let mut placed = Vec::new();
     for placement in placements {
@@ -63,7 +73,10 @@ pub(super) fn place(state: &mut State, placements: Vec<Placement>) -> Result<Det
             if let Some(loaded) = state.loaded.get_mut(&placement.loaded) {
                 loaded.slots.entry(slot).or_default().incarnation = frontend.incarnation;
             }
-            let node = state.nodes.get(&frontend.node).map(|node| node.name.clone());
+            let node = state
+                .nodes
+                .get(&frontend.node)
+                .map(|node| node.name.clone());
             let sentence = format!(
                 "{} placed on {} (slot {}, incarnation {})",
                 frontend.name(),
@@ -72,7 +85,13 @@ pub(super) fn place(state: &mut State, placements: Vec<Placement>) -> Result<Det
                 frontend.incarnation
             );
             let environment = frontend.loaded.environment.clone();
-            state.record(Kind::Frontend, &itself(), Some(&environment), frontend.name(), sentence);
+            state.record(
+                Kind::Frontend,
+                &itself(),
+                Some(&environment),
+                frontend.name(),
+                sentence,
+            );
             state.put_frontend(frontend);
         }
     }
@@ -98,7 +117,9 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
     if !fresh || !in_range || held || draining(placement.node) {
         return None;
     }
-    let slot = loaded.slots.get(&(placement.service.clone(), placement.slot));
+    let slot = loaded
+        .slots
+        .get(&(placement.service.clone(), placement.slot));
     Some(Frontend {
         id: FrontendId(state.next_frontend),
         loaded: placement.loaded.clone(),
@@ -119,8 +140,17 @@ pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Reject
     // One generation for the whole batch: withdrawing ten costs one new route table.
     let mut rerouted: Vec<EnvironmentKey> = Vec::new();
     let mut withdrawn: Vec<FrontendId> = Vec::new();
-    for Step { frontend, assumed, action } in steps {
-        let current = state.frontends.get(&frontend).filter(|f| f.revision == assumed).cloned();
+    for Step {
+        frontend,
+        assumed,
+        action,
+    } in steps
+    {
+        let current = state
+            .frontends
+            .get(&frontend)
+            .filter(|f| f.revision == assumed)
+            .cloned();
         let Some(current) = current else {
             stale += 1;
             continue;
@@ -131,14 +161,22 @@ pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Reject
                     rerouted.push(current.loaded.environment.clone());
                 }
                 withdrawn.push(frontend);
-                say(state, &current, format!("{} leaves routing: {why}", current.name()));
+                say(
+                    state,
+                    &current,
+                    format!("{} leaves routing: {why}", current.name()),
+                );
                 true
             }
             Action::Stop { why } if current.desired < Desired::Stop => {
                 if current.routable() {
                     rerouted.push(current.loaded.environment.clone());
                 }
-                say(state, &current, format!("{} is being stopped: {why}", current.name()));
+                say(
+                    state,
+                    &current,
+                    format!("{} is being stopped: {why}", current.name()),
+                );
                 set_desired(state, frontend, Desired::Stop);
                 true
             }
@@ -176,7 +214,13 @@ fn set_desired(state: &mut State, id: FrontendId, desired: Desired) {
 
 fn say(state: &mut State, frontend: &Frontend, sentence: String) {
     let environment = frontend.loaded.environment.clone();
-    state.record(Kind::Frontend, &itself(), Some(&environment), frontend.name(), sentence);
+    state.record(
+        Kind::Frontend,
+        &itself(),
+        Some(&environment),
+        frontend.name(),
+        sentence,
+    );
 }
 
 /// What workers saw. A report about a frontend that is not (or no longer) this node's is ignored:
@@ -187,12 +231,19 @@ pub(super) fn observe(
     reports: Vec<Report>,
 ) -> Result<Detail, Rejection> {
     if !state.nodes.contains_key(&node) {
-        return Err(Rejection::new(Code::UnknownNode, format!("there is no node {node}")));
+        return Err(Rejection::new(
+            Code::UnknownNode,
+            format!("there is no node {node}"),
+        ));
     }
     let (mut applied, mut stale) = (0, 0);
     let mut rerouted: BTreeSet<EnvironmentKey> = BTreeSet::new();
     for report in reports {
-        let current = state.frontends.get(&report.frontend).filter(|f| f.node == node).cloned();
+        let current = state
+            .frontends
+            .get(&report.frontend)
+            .filter(|f| f.node == node)
+            .cloned();
         let Some(current) = current.filter(|f| news(f, &report)) else {
             stale += 1;
             continue;
@@ -268,15 +319,29 @@ fn tell(state: &mut State, before: &Frontend, after: &Frontend) {
 
 fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {
     let now = state.now;
-    let proven = before.observed.phase == Phase::Healthy
-        && now.since(before.observed.since) >= PROVEN_AFTER;
-    let Some(loaded) = state.loaded.get_mut(&after.loaded) else { return };
-    let slot = loaded.slots.entry((after.service.clone(), after.slot)).or_default();
-    slot.failures = if proven { 1 } else { slot.failures.saturating_add(1) };
+    let proven =
+        before.observed.phase == Phase::Healthy && now.since(before.observed.since) >= PROVEN_AFTER;
+    let Some(loaded) = state.loaded.get_mut(&after.loaded) else {
+        return;
+    };
+    let slot = loaded
+        .slots
+        .entry((after.service.clone(), after.slot))
+        .or_default();
+    slot.failures = if proven {
+        1
+    } else {
+        slot.failures.saturating_add(1)
+    };
     slot.last_failure = Some(Failure {
         at: now,
         reason: after.observed.reason.clone(),
-        output: after.observed.exit.as_ref().map(|exit| exit.output.clone()).unwrap_or_default(),
+        output: after
+            .observed
+            .exit
+            .as_ref()
+            .map(|exit| exit.output.clone())
+            .unwrap_or_default(),
     });
 }
 
@@ -284,7 +349,11 @@ fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {
 /// is gone, the ingress will notice by itself, and a replacement takes its place once healthy.
 pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
     let (now, index) = (state.now, state.index);
-    let Some(frontend) = state.frontends.get(&id).filter(|f| !f.observed.phase.over()).cloned()
+    let Some(frontend) = state
+        .frontends
+        .get(&id)
+        .filter(|f| !f.observed.phase.over())
+        .cloned()
     else {
         return;
     };

@@ -32,7 +32,10 @@ pub(super) fn load(
             release_of(state, &environment, &build)
         }
     };
-    let loaded_key = LoadedKey { environment: key.clone(), release: release.clone() };
+    let loaded_key = LoadedKey {
+        environment: key.clone(),
+        release: release.clone(),
+    };
     let loaded = match state.loaded.get(&loaded_key) {
         Some(loaded) => again(loaded, key)?,
         None => first_time(state, &environment, &release)?,
@@ -76,7 +79,9 @@ fn release_of(state: &mut State, environment: &Environment, build: &Build) -> Re
         environment: environment.key.clone(),
         build: Some(build.id.clone()),
         variables: environment.variables.clone(),
-        description: format!("build {} {}", build.name, build.message).trim_end().to_owned(),
+        description: format!("build {} {}", build.name, build.message)
+            .trim_end()
+            .to_owned(),
         created: state.now,
     };
     state.releases.insert(id.clone(), release);
@@ -91,11 +96,24 @@ fn first_time(
     environment: &Environment,
     id: &ReleaseId,
 ) -> Result<Loaded, Rejection> {
-    let release = state.releases.get(id).ok_or_else(|| Rejection::stale("the release"))?;
-    let build = release.build.as_ref().and_then(|build| state.builds.get(build)).ok_or_else(|| {
-        Rejection::new(Code::BuildNotAvailable, format!("release {id} has no build to run"))
-            .hint(format!("create one: fleet release create OBJECT -a {}", environment.key.app))
-    })?;
+    let release = state
+        .releases
+        .get(id)
+        .ok_or_else(|| Rejection::stale("the release"))?;
+    let build = release
+        .build
+        .as_ref()
+        .and_then(|build| state.builds.get(build))
+        .ok_or_else(|| {
+            Rejection::new(
+                Code::BuildNotAvailable,
+                format!("release {id} has no build to run"),
+            )
+            .hint(format!(
+                "create one: fleet release create OBJECT -a {}",
+                environment.key.app
+            ))
+        })?;
     Ok(Loaded {
         release: id.clone(),
         build: build.id.clone(),
@@ -118,14 +136,20 @@ fn again(loaded: &Loaded, key: &EnvironmentKey) -> Result<Loaded, Rejection> {
         LoadedStatus::Failed { .. } => Ok(loaded.clone()),
         LoadedStatus::Unloading => Err(Rejection::new(
             Code::InUse,
-            format!("release {} is just being unloaded from {}", loaded.name, key.name),
+            format!(
+                "release {} is just being unloaded from {}",
+                loaded.name, key.name
+            ),
         )
         .hint("load it when it is gone: fleet env describe shows it")),
         _ => Err(Rejection::new(
             Code::AlreadyLoaded,
             format!("release {} is already loaded in {}", loaded.name, key.name),
         )
-        .hint(format!("activate it: fleet env {} activate {}", key.name, loaded.name))),
+        .hint(format!(
+            "activate it: fleet env {} activate {}",
+            key.name, loaded.name
+        ))),
     }
 }
 
@@ -143,9 +167,16 @@ fn initial_counts(
     environment: &Environment,
 ) -> imbl::OrdMap<crate::ids::ServiceName, u32> {
     let count = |service: &crate::manifest::Service| {
-        service.scale.map_or(environment.settings.limits.min, |scale| scale.count)
+        service
+            .scale
+            .map_or(environment.settings.limits.min, |scale| scale.count)
     };
-    loaded.manifest.services.iter().map(|(name, service)| (name.clone(), count(service))).collect()
+    loaded
+        .manifest
+        .services
+        .iter()
+        .map(|(name, service)| (name.clone(), count(service)))
+        .collect()
 }
 
 pub(super) fn unload(
@@ -177,17 +208,30 @@ pub(super) fn unload(
             environment.previous = Previous::None;
         }
     }
-    let status = state.loaded.get(&loaded_key).map(|loaded| loaded.status.clone());
+    let status = state
+        .loaded
+        .get(&loaded_key)
+        .map(|loaded| loaded.status.clone());
     if status == Some(LoadedStatus::Unloading) {
-        return Err(Rejection::new(Code::InUse, format!("release {asked} is already being unloaded")));
+        return Err(Rejection::new(
+            Code::InUse,
+            format!("release {asked} is already being unloaded"),
+        ));
     }
     set_status(state, &loaded_key, LoadedStatus::Unloading);
     touch(state, key);
     state.reroute(key);
-    let name = state.loaded.get(&loaded_key).map(|l| l.name.clone()).unwrap_or_default();
+    let name = state
+        .loaded
+        .get(&loaded_key)
+        .map(|l| l.name.clone())
+        .unwrap_or_default();
     let sentence = format!("release {name} is being unloaded from {}", key.name);
     state.record(Kind::Release, actor, Some(key), name.clone(), sentence);
-    Ok(Detail::Loaded { release: loaded_key.release, name })
+    Ok(Detail::Loaded {
+        release: loaded_key.release,
+        name,
+    })
 }
 
 /// From the planner: loading or unloading came to its end.
@@ -219,8 +263,10 @@ pub(super) fn settle(
             format!("release {name} is RUNNING in {}", environment.name)
         }
         Verdict::Failed { reason } => {
-            let sentence =
-                format!("release {name} FAILED to load into {}: {reason}", environment.name);
+            let sentence = format!(
+                "release {name} FAILED to load into {}: {reason}",
+                environment.name
+            );
             change_status(state, key, LoadedStatus::Failed { reason })?;
             sentence
         }
@@ -236,7 +282,10 @@ pub(super) fn change_status(
     key: &LoadedKey,
     next: LoadedStatus,
 ) -> Result<(), Rejection> {
-    let fits = state.loaded.get(key).is_some_and(|loaded| loaded.status.may_become(&next));
+    let fits = state
+        .loaded
+        .get(key)
+        .is_some_and(|loaded| loaded.status.may_become(&next));
     if !fits {
         return Err(Rejection::stale(format_args!("release {}", key.release)));
     }

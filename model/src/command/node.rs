@@ -7,7 +7,7 @@ use crate::{
     State,
     event::Kind,
     frontend::Phase,
-    ids::{NodeId, EnvironmentKey},
+    ids::{EnvironmentKey, NodeId},
     node::{Facts, Lease, Node},
 };
 
@@ -19,11 +19,18 @@ pub(super) fn register(
     if let Some(twin) = state.nodes.values().find(|node| node.name == asked.name) {
         return Err(Rejection::new(
             Code::AlreadyExists,
-            format!("a node named {:?} is already here, with id {}", twin.name, twin.id),
+            format!(
+                "a node named {:?} is already here, with id {}",
+                twin.name, twin.id
+            ),
         )
         .hint("give this one another name: fleetd --name NAME"));
     }
-    if let Some(twin) = state.nodes.values().find(|node| node.address == asked.address) {
+    if let Some(twin) = state
+        .nodes
+        .values()
+        .find(|node| node.address == asked.address)
+    {
         return Err(Rejection::new(
             Code::AlreadyExists,
             format!("node {} already answers at {}", twin.name, twin.address),
@@ -61,15 +68,13 @@ pub(super) fn register(
     Ok(Detail::Node(id))
 }
 
-pub(super) fn remove(
-    state: &mut State,
-    id: NodeId,
-    actor: &Arc<str>,
-) -> Result<Detail, Rejection> {
+pub(super) fn remove(state: &mut State, id: NodeId, actor: &Arc<str>) -> Result<Detail, Rejection> {
     let node = find(state, id)?.clone();
     let running = state
         .frontends_on(id)
-        .filter(|frontend| !frontend.observed.phase.over() && frontend.observed.phase != Phase::Lost)
+        .filter(|frontend| {
+            !frontend.observed.phase.over() && frontend.observed.phase != Phase::Lost
+        })
         .count();
     if running > 0 && node.lease == Lease::Ready {
         return Err(Rejection::new(
@@ -90,8 +95,12 @@ pub(super) fn remove(
         state.reroute(environment);
     }
     // A copy on a removed node is no copy.
-    let holding: Vec<_> =
-        state.builds.values().filter(|b| b.holders.contains(&id)).map(|b| b.id.clone()).collect();
+    let holding: Vec<_> = state
+        .builds
+        .values()
+        .filter(|b| b.holders.contains(&id))
+        .map(|b| b.id.clone())
+        .collect();
     for build in holding {
         if let Some(build) = state.builds.get_mut(&build) {
             build.holders.remove(&id);
@@ -99,7 +108,13 @@ pub(super) fn remove(
         }
     }
     state.nodes.remove(&id);
-    state.record(Kind::Node, actor, None, node.name.clone(), format!("node {} left", node.name));
+    state.record(
+        Kind::Node,
+        actor,
+        None,
+        node.name.clone(),
+        format!("node {} left", node.name),
+    );
     Ok(Detail::Done)
 }
 
@@ -115,8 +130,18 @@ pub(super) fn drain(
         node.draining = draining;
         node.revision = index;
     }
-    let what = if draining { "is being drained" } else { "takes frontends again" };
-    state.record(Kind::Node, actor, None, name.clone(), format!("node {name} {what}"));
+    let what = if draining {
+        "is being drained"
+    } else {
+        "takes frontends again"
+    };
+    state.record(
+        Kind::Node,
+        actor,
+        None,
+        name.clone(),
+        format!("node {name} {what}"),
+    );
     Ok(Detail::Done)
 }
 
@@ -130,7 +155,10 @@ pub(super) fn mark(
     let (now, index) = (state.now, state.index);
     let node = find(state, id)?;
     if node.lease != from {
-        return Err(Rejection::stale(format_args!("the lease of node {}", node.name)));
+        return Err(Rejection::stale(format_args!(
+            "the lease of node {}",
+            node.name
+        )));
     }
     let name = node.name.clone();
     if let Some(node) = state.nodes.get_mut(&id) {

@@ -20,16 +20,33 @@ pub struct Outcome {
 pub enum Detail {
     Done,
     Node(NodeId),
-    Build { id: BuildId, name: String },
+    Build {
+        id: BuildId,
+        name: String,
+    },
     /// A loaded release and what it is called in its environment.
-    Loaded { release: ReleaseId, name: String },
+    Loaded {
+        release: ReleaseId,
+        name: String,
+    },
     /// A rollout began, and with `complete` already ended (nothing had to be switched).
-    Rollout { id: RolloutId, release: Option<ReleaseId>, name: String },
+    Rollout {
+        id: RolloutId,
+        release: Option<ReleaseId>,
+        name: String,
+    },
     /// Variables changed; `release` is what the next load runs.
-    Variables { release: ReleaseId, description: String, forked_inactive: Option<ReleaseId> },
+    Variables {
+        release: ReleaseId,
+        description: String,
+        forked_inactive: Option<ReleaseId>,
+    },
     Placed(Vec<FrontendId>),
     /// Of a batch, how many items still fitted the state and how many had become stale.
-    Batch { applied: u32, stale: u32 },
+    Batch {
+        applied: u32,
+        stale: u32,
+    },
 }
 
 /// A command that had no effect, and why.
@@ -48,7 +65,12 @@ pub struct Rejection {
 impl Rejection {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, candidates: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            candidates: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -82,7 +104,10 @@ impl Rejection {
     /// A planned command whose assumption no longer holds; the next plan sees why.
     #[must_use]
     pub fn stale(what: impl fmt::Display) -> Self {
-        Self::new(Code::Stale, format!("{what} changed since this was planned"))
+        Self::new(
+            Code::Stale,
+            format!("{what} changed since this was planned"),
+        )
     }
 }
 

@@ -29,7 +29,10 @@ pub(super) fn activate(
     refuse_if_destroying(&environment)?;
     let incoming = reference::loaded(state, &environment, asked)?;
     refuse_if_rolling(state, key)?;
-    let loaded = state.loaded.get(&incoming).ok_or_else(|| Rejection::stale("the release"))?;
+    let loaded = state
+        .loaded
+        .get(&incoming)
+        .ok_or_else(|| Rejection::stale("the release"))?;
     refuse_unless_ready(loaded, key)?;
     let name = loaded.name.clone();
     let outgoing = environment.active.clone();
@@ -45,7 +48,11 @@ pub(super) fn activate(
     } else {
         change_status(state, &incoming, LoadedStatus::Activating)?;
     }
-    Ok(Detail::Rollout { id, release: Some(incoming.release), name })
+    Ok(Detail::Rollout {
+        id,
+        release: Some(incoming.release),
+        name,
+    })
 }
 
 fn refuse_unless_ready(loaded: &Loaded, key: &EnvironmentKey) -> Result<(), Rejection> {
@@ -66,7 +73,10 @@ fn refuse_unless_ready(loaded: &Loaded, key: &EnvironmentKey) -> Result<(), Reje
             Code::NotReady,
             format!("release {name} FAILED to load into {}: {reason}", key.name),
         )
-        .hint(format!("try again: fleet env {} load {name} -a {}", key.name, key.app))),
+        .hint(format!(
+            "try again: fleet env {} load {name} -a {}",
+            key.name, key.app
+        ))),
         LoadedStatus::Unloading => Err(Rejection::new(
             Code::NotLoaded,
             format!("release {name} is being unloaded from {}", key.name),
@@ -118,12 +128,20 @@ pub(super) fn deactivate(
     refuse_if_protected(&environment, "be deactivated")?;
     refuse_if_rolling(state, key)?;
     let outgoing = reference::loaded(state, &environment, "active")?;
-    let name = state.loaded.get(&outgoing).map(|l| l.name.clone()).unwrap_or_default();
+    let name = state
+        .loaded
+        .get(&outgoing)
+        .map(|l| l.name.clone())
+        .unwrap_or_default();
     let id = begin(state, key, None, Some(outgoing.release));
     let sentence = format!("release {name} is being deactivated in {}", key.name);
     state.record(Kind::Rollout, actor, Some(key), name.clone(), sentence);
     switch(state, key)?;
-    Ok(Detail::Rollout { id, release: None, name })
+    Ok(Detail::Rollout {
+        id,
+        release: None,
+        name,
+    })
 }
 
 /// Moves the pointer: the one moment at which traffic changes sides.
@@ -131,7 +149,10 @@ fn switch(state: &mut State, key: &EnvironmentKey) -> Result<(), Rejection> {
     let Some(rollout) = state.rollouts.get(key).cloned() else {
         return Err(Rejection::stale("the rollout"));
     };
-    let of = |release: &ReleaseId| LoadedKey { environment: key.clone(), release: release.clone() };
+    let of = |release: &ReleaseId| LoadedKey {
+        environment: key.clone(),
+        release: release.clone(),
+    };
     if let Some(incoming) = &rollout.incoming {
         change_status(state, &of(incoming), LoadedStatus::Active)?;
     }
@@ -149,8 +170,17 @@ fn switch(state: &mut State, key: &EnvironmentKey) -> Result<(), Rejection> {
     touch(state, key);
     let generation = state.reroute(key);
     set_phase(state, key, Phase::Switching { generation })?;
-    let sentence = format!("traffic of {} switches with route table {generation}", key.name);
-    state.record(Kind::Rollout, &itself(), Some(key), rollout.id.to_string(), sentence);
+    let sentence = format!(
+        "traffic of {} switches with route table {generation}",
+        key.name
+    );
+    state.record(
+        Kind::Rollout,
+        &itself(),
+        Some(key),
+        rollout.id.to_string(),
+        sentence,
+    );
     Ok(())
 }
 
@@ -186,7 +216,13 @@ pub(super) fn advance(
             complete(state, key, &rollout);
         }
         Advance::Fail { reason } => {
-            set_phase(state, key, Phase::Failed { reason: reason.clone() })?;
+            set_phase(
+                state,
+                key,
+                Phase::Failed {
+                    reason: reason.clone(),
+                },
+            )?;
             fail(state, key, &rollout, &reason);
         }
     }
@@ -196,11 +232,17 @@ pub(super) fn advance(
 fn complete(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) {
     let name_of = |state: &State, release: &Option<ReleaseId>| {
         let release = release.clone()?;
-        let key = LoadedKey { environment: key.clone(), release };
+        let key = LoadedKey {
+            environment: key.clone(),
+            release,
+        };
         state.loaded.get(&key).map(|loaded| loaded.name.clone())
     };
     if let Some(outgoing) = &rollout.outgoing {
-        let outgoing = LoadedKey { environment: key.clone(), release: outgoing.clone() };
+        let outgoing = LoadedKey {
+            environment: key.clone(),
+            release: outgoing.clone(),
+        };
         let leaving = state.loaded.get(&outgoing).map(|loaded| &loaded.status);
         if leaving == Some(&LoadedStatus::Deactivating) {
             set_status(state, &outgoing, LoadedStatus::Running);
@@ -211,13 +253,22 @@ fn complete(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) {
         None => format!("no release is active in {}", key.name),
     };
     touch(state, key);
-    state.record(Kind::Rollout, &itself(), Some(key), rollout.id.to_string(), sentence);
+    state.record(
+        Kind::Rollout,
+        &itself(),
+        Some(key),
+        rollout.id.to_string(),
+        sentence,
+    );
 }
 
 /// Before the switch nothing was taken from anybody: the incoming release is as it was.
 fn fail(state: &mut State, key: &EnvironmentKey, rollout: &Rollout, reason: &str) {
     if let Some(incoming) = &rollout.incoming {
-        let incoming = LoadedKey { environment: key.clone(), release: incoming.clone() };
+        let incoming = LoadedKey {
+            environment: key.clone(),
+            release: incoming.clone(),
+        };
         let warming = state.loaded.get(&incoming).map(|loaded| &loaded.status);
         if warming == Some(&LoadedStatus::Activating) {
             set_status(state, &incoming, LoadedStatus::Running);
@@ -225,7 +276,13 @@ fn fail(state: &mut State, key: &EnvironmentKey, rollout: &Rollout, reason: &str
     }
     touch(state, key);
     let sentence = format!("activation in {} failed: {reason}", key.name);
-    state.record(Kind::Rollout, &itself(), Some(key), rollout.id.to_string(), sentence);
+    state.record(
+        Kind::Rollout,
+        &itself(),
+        Some(key),
+        rollout.id.to_string(),
+        sentence,
+    );
 }
 
 fn set_phase(state: &mut State, key: &EnvironmentKey, next: Phase) -> Result<(), Rejection> {

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Code, Detail, Rejection,
-    environment::refuse_if_destroying,
-};
+use super::{Code, Detail, Rejection, environment::refuse_if_destroying};
 use crate::{
     State,
     environment::{Limits, MOST_FRONTENDS, Settings},
@@ -43,7 +40,10 @@ pub(super) fn limits(
         actor,
         Some(key),
         key.name.as_str(),
-        format!("autoscaling limits {}/{} -> {min}/{max}", before.min, before.max),
+        format!(
+            "autoscaling limits {}/{} -> {min}/{max}",
+            before.min, before.max
+        ),
     );
     Ok(Detail::Done)
 }
@@ -51,9 +51,15 @@ pub(super) fn limits(
 /// The running count changes only if it is now outside (surface.md A.3).
 fn clamp_desired(state: &mut State, key: &LoadedKey, limits: Limits) {
     let index = state.index;
-    let Some(loaded) = state.loaded.get_mut(key) else { return };
+    let Some(loaded) = state.loaded.get_mut(key) else {
+        return;
+    };
     let services: Vec<_> = loaded.desired.keys().cloned().collect();
-    for service in services.into_iter().filter(|s| loaded.scaled_by_environment(s)).collect::<Vec<_>>() {
+    for service in services
+        .into_iter()
+        .filter(|s| loaded.scaled_by_environment(s))
+        .collect::<Vec<_>>()
+    {
         if let Some(count) = loaded.desired.get_mut(&service) {
             *count = limits.clamp(*count);
         }
@@ -75,16 +81,26 @@ pub(super) fn desired(
     if !(min..=max).contains(&count) {
         return Err(Rejection::new(
             Code::InvalidValue,
-            format!("{count} is outside the limits {min} to {max} of environment {}", key.name),
+            format!(
+                "{count} is outside the limits {min} to {max} of environment {}",
+                key.name
+            ),
         )
-        .hint(format!("change them first: fleet env autoscaling limits {} MIN MAX", key.name)));
+        .hint(format!(
+            "change them first: fleet env autoscaling limits {} MIN MAX",
+            key.name
+        )));
     }
     let (now, index) = (state.now, state.index);
     let Some(loaded) = state.loaded.get_mut(&loaded_key) else {
         return Err(Rejection::stale("the release"));
     };
-    let scaled: Vec<_> =
-        loaded.desired.keys().filter(|s| loaded.scaled_by_environment(s)).cloned().collect();
+    let scaled: Vec<_> = loaded
+        .desired
+        .keys()
+        .filter(|s| loaded.scaled_by_environment(s))
+        .cloned()
+        .collect();
     for service in scaled {
         loaded.desired.insert(service, count);
     }
@@ -98,7 +114,10 @@ pub(super) fn desired(
         name.clone(),
         format!("count of {name} set to {count} by hand"),
     );
-    Ok(Detail::Loaded { release: loaded_key.release, name })
+    Ok(Detail::Loaded {
+        release: loaded_key.release,
+        name,
+    })
 }
 
 pub(super) fn protected(
@@ -140,7 +159,13 @@ fn switched(
     actor: &Arc<str>,
 ) -> Result<Detail, Rejection> {
     let sentence = format!("{what} {}", if on { "ON" } else { "OFF" });
-    state.record(Kind::Environment, actor, Some(key), key.name.as_str(), sentence);
+    state.record(
+        Kind::Environment,
+        actor,
+        Some(key),
+        key.name.as_str(),
+        sentence,
+    );
     Ok(Detail::Done)
 }
 

@@ -33,7 +33,12 @@ pub(super) fn set(
     for name in unset {
         if variables.remove(name).is_none() {
             let existing = environment.variables.keys().map(|name| &**name);
-            return Err(Rejection::unknown(Code::UnknownVariable, "variable", name, existing));
+            return Err(Rejection::unknown(
+                Code::UnknownVariable,
+                "variable",
+                name,
+                existing,
+            ));
         }
     }
     let (mut added, mut changed) = (Vec::new(), Vec::new());
@@ -47,13 +52,19 @@ pub(super) fn set(
     if variables.len() > MOST_VARIABLES {
         return Err(Rejection::new(
             Code::LimitReached,
-            format!("{} variables are more than {MOST_VARIABLES}", variables.len()),
+            format!(
+                "{} variables are more than {MOST_VARIABLES}",
+                variables.len()
+            ),
         ));
     }
     let removed: Vec<&str> = unset.iter().map(|name| &**name).collect();
     let description = describe(&added, &changed, &removed);
     let forked = environment.newest.clone();
-    let build = forked.as_ref().and_then(|id| state.releases.get(id)).and_then(|r| r.build.clone());
+    let build = forked
+        .as_ref()
+        .and_then(|id| state.releases.get(id))
+        .and_then(|r| r.build.clone());
     let forked_inactive = forked.filter(|id| environment.active.as_ref() != Some(id));
 
     let id = ReleaseId::from_index(state.index);
@@ -74,8 +85,18 @@ pub(super) fn set(
         environment.revision = index;
     }
     // Names only: values are secrets.
-    state.record(Kind::Release, actor, Some(key), id.as_str(), description.clone());
-    Ok(Detail::Variables { release: id, description, forked_inactive })
+    state.record(
+        Kind::Release,
+        actor,
+        Some(key),
+        id.as_str(),
+        description.clone(),
+    );
+    Ok(Detail::Variables {
+        release: id,
+        description,
+        forked_inactive,
+    })
 }
 
 /// `env add:A change:B remove:C`, groups in that order, names sorted (surface.md B.2).
@@ -96,7 +117,10 @@ fn check(set: &BTreeMap<Arc<str>, Arc<str>>, unset: &BTreeSet<Arc<str>>) -> Resu
             .hint("fleet env set NAME=VALUE"));
     }
     if let Some(name) = set.keys().find(|name| unset.contains(*name)) {
-        return Err(Rejection::new(Code::InvalidValue, format!("{name} is both set and unset")));
+        return Err(Rejection::new(
+            Code::InvalidValue,
+            format!("{name} is both set and unset"),
+        ));
     }
     for (name, value) in set {
         if let Some(problem) = name_problem(name) {
@@ -115,7 +139,10 @@ fn check(set: &BTreeMap<Arc<str>, Arc<str>>, unset: &BTreeSet<Arc<str>>) -> Resu
         if value.len() > LONGEST_VALUE {
             return Err(Rejection::new(
                 Code::InvalidValue,
-                format!("the value of {name} has {} bytes, {LONGEST_VALUE} at most", value.len()),
+                format!(
+                    "the value of {name} has {} bytes, {LONGEST_VALUE} at most",
+                    value.len()
+                ),
             ));
         }
     }
@@ -143,5 +170,12 @@ fn name_problem(name: &str) -> Option<&'static str> {
 }
 
 /// surface.md B.5, the system variables.
-pub const SYSTEM: [&str; 7] =
-    ["APP", "BUILD", "BUILD_DESCRIPTION", "PORT", "RACK", "RELEASE", "SERVICE"];
+pub const SYSTEM: [&str; 7] = [
+    "APP",
+    "BUILD",
+    "BUILD_DESCRIPTION",
+    "PORT",
+    "RACK",
+    "RELEASE",
+    "SERVICE",
+];

@@ -12,7 +12,11 @@ use crate::{
 };
 
 pub(super) fn plan(state: &State, draft: &mut Draft) {
-    for build in state.builds.values().filter(|b| b.status == BuildStatus::Running) {
+    for build in state
+        .builds
+        .values()
+        .filter(|b| b.status == BuildStatus::Running)
+    {
         draft.waiting.push(Waiting {
             environment: None,
             release: None,
@@ -44,17 +48,25 @@ pub fn to_fetch(state: &State, node: NodeId) -> BTreeSet<Digest> {
         .builds
         .values()
         .filter(lacks)
-        .filter(|build| next_in_line(state, build).take(wanted - build.holders.len()).any(|n| n == node))
+        .filter(|build| {
+            next_in_line(state, build)
+                .take(wanted - build.holders.len())
+                .any(|n| n == node)
+        })
         .map(|build| build.digest.clone())
         .collect()
 }
 
 fn next_in_line<'a>(state: &'a State, build: &'a Build) -> impl Iterator<Item = NodeId> + 'a {
-    let nodes: Vec<NodeId> = state.nodes_with(Role::Control).map(|node| node.id).collect();
+    let nodes: Vec<NodeId> = state
+        .nodes_with(Role::Control)
+        .map(|node| node.id)
+        .collect();
     let start = place_of(&build.digest) % nodes.len().max(1);
     let (before, after) = nodes.split_at(start);
     let line: Vec<NodeId> = after.iter().chain(before).copied().collect();
-    line.into_iter().filter(|node| !build.holders.contains(node))
+    line.into_iter()
+        .filter(|node| !build.holders.contains(node))
 }
 
 /// Spreads artefacts over nodes: the first bytes of a sha256 are as good as random.

@@ -3,12 +3,10 @@
 //! A live ingress is waited for. A silent one keeps serving its last table, so it cannot confirm
 //! anything: a switch does not wait for it, but frontends it may still send to stay up for a while.
 
-use std::collections::BTreeSet;
-
 use super::{IngressFacts, Load};
 use crate::{
     State, Time,
-    ids::{FrontendId, NodeId},
+    ids::{EnvironmentKey, FrontendId, NodeId},
     node::{LOST_AFTER, Role},
     report::NodeName,
     rollout::SILENT_INGRESS_HOLD,
@@ -36,10 +34,27 @@ impl<'a> Ingresses<'a> {
     pub fn of(state: &'a State, load: &'a Load, now: Time) -> Self {
         let (mut live, mut silent) = (Vec::new(), Vec::new());
         for node in state.nodes_with(Role::Ingress) {
-            let facts = load.ingresses.get(&node.id);
-            let heard = facts.map_or(load.since, |facts| facts.heard.max(load.since));
-            let ingress = Ingress { id: node.id, name: &node.name, facts, heard };
-            if now.since(heard) < LOST_AFTER { live.push(ingress) } else { silent.push(ingress) }
+            // A process nobody has heard of yet is one that confirmed nothing.
+            let heard_of = load.ingresses.get(&node.id).into_iter().flatten();
+            let mut processes: Vec<_> = heard_of.map(|(_, facts)| Some(facts)).collect();
+            if processes.is_empty() {
+                processes.push(None);
+            }
+            for facts in processes {
+                let heard = facts.map_or(load.since, |facts| facts.heard.max(load.since));
+                let ingress = Ingress {
+                    id: node.id,
+                    name: &node.name,
+                    facts,
+                    heard,
+                };
+                let silence = now.since(heard);
+                if silence < LOST_AFTER {
+                    live.push(ingress)
+                } else {
+                    silent.push(ingress)
+                }
+            }
         }
         Self { live, silent, now }
     }
@@ -47,16 +62,38 @@ impl<'a> Ingresses<'a> {
     /// Live ingresses that have not confirmed `generation`.
     #[must_use]
     pub fn unconfirmed(&self, generation: u64) -> Vec<NodeName> {
-        names(self.live.iter().filter(|ingress| ingress.applied() < generation))
+        names(
+            self.live
+                .iter()
+                .filter(|ingress| ingress.applied() < generation),
+        )
     }
 
-    /// Whether a live ingress has requests in flight on any of `frontends`.
+    /// Whether a live ingress has requests in flight on a frontend.
     #[must_use]
-    pub fn busy(&self, frontends: &BTreeSet<FrontendId>) -> bool {
+    pub fn busy(&self, frontend: FrontendId) -> bool {
         let busy = |ingress: &Ingress| {
-            ingress.facts.is_some_and(|facts| !facts.busy.is_disjoint(frontends))
+            ingress
+                .facts
+                .is_some_and(|facts| facts.busy.contains(&frontend))
         };
         self.live.iter().any(busy)
+    }
+
+    /// Whether a live ingress has requests of `environment` in flight that were routed before
+    /// `generation`.
+    #[must_use]
+    pub fn in_flight_before(&self, environment: &EnvironmentKey, generation: u64) -> bool {
+        let oldest = |ingress: &Ingress| {
+            ingress
+                .facts
+                .and_then(|facts| facts.outdated.get(environment))
+                .copied()
+        };
+        self.live
+            .iter()
+            .filter_map(oldest)
+            .any(|oldest| oldest < generation)
     }
 
     /// Silent ingresses that have not confirmed `generation` and may still serve an older table.
@@ -71,9 +108,18 @@ impl<'a> Ingresses<'a> {
     /// When the next live ingress would be called silent, or a silent one be given up.
     #[must_use]
     pub fn next_change(&self) -> Option<Time> {
-        let to_silence = self.live.iter().map(|ingress| ingress.heard.plus(LOST_AFTER));
-        let to_release = self.silent.iter().map(|ingress| ingress.heard.plus(SILENT_INGRESS_HOLD));
-        to_silence.chain(to_release).filter(|at| *at > self.now).min()
+        let to_silence = self
+            .live
+            .iter()
+            .map(|ingress| ingress.heard.plus(LOST_AFTER));
+        let to_release = self
+            .silent
+            .iter()
+            .map(|ingress| ingress.heard.plus(SILENT_INGRESS_HOLD));
+        to_silence
+            .chain(to_release)
+            .filter(|at| *at > self.now)
+            .min()
     }
 }
 
@@ -84,5 +130,10 @@ impl Ingress<'_> {
 }
 
 fn names<'a, 'b: 'a>(ingresses: impl Iterator<Item = &'a Ingress<'b>>) -> Vec<NodeName> {
-    ingresses.map(|i| NodeName { id: i.id, name: i.name.to_owned() }).collect()
+    ingresses
+        .map(|i| NodeName {
+            id: i.id,
+            name: i.name.to_owned(),
+        })
+        .collect()
 }

@@ -14,10 +14,18 @@ pub(super) fn plan(state: &State, load: &Load, draft: &mut Draft) {
         // A new leader gives everybody the whole lease again before it calls anybody lost.
         let silence = draft.now.since(heard.unwrap_or(load.since).max(load.since));
         if let Some(to) = verdict(node.lease, heard.is_some(), silence) {
-            draft.commands.push(Command::MarkNode { node: node.id, from: node.lease, to });
+            draft.commands.push(Command::MarkNode {
+                node: node.id,
+                from: node.lease,
+                to,
+            });
         }
         if node.lease != Lease::Lost {
-            let next = if silence < SUSPECT_AFTER { SUSPECT_AFTER } else { LOST_AFTER };
+            let next = if silence < SUSPECT_AFTER {
+                SUSPECT_AFTER
+            } else {
+                LOST_AFTER
+            };
             draft.wake(draft.now.plus(Millis(next.0.saturating_sub(silence.0))));
         }
     }

@@ -41,11 +41,15 @@ fn loading(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mut Draft) -
         return Some(Verdict::Running);
     }
     if let Some((service, slot)) = given_up(loaded) {
-        return Some(Verdict::Failed { reason: failure(service, slot) });
+        return Some(Verdict::Failed {
+            reason: failure(service, slot),
+        });
     }
     let deadline = loaded.since.plus(LOAD_DEADLINE);
     if deadline <= draft.now {
-        return Some(Verdict::Failed { reason: overdue(state, key, loaded, draft.now) });
+        return Some(Verdict::Failed {
+            reason: overdue(state, key, loaded, draft.now),
+        });
     }
     draft.wake(deadline);
     warmth::report(state, key, loaded, draft);
@@ -63,9 +67,13 @@ fn given_up(loaded: &Loaded) -> Option<(&ServiceName, &Slot)> {
 
 /// What a person needs to see: which service, how it ended, what it last said.
 fn failure(service: &ServiceName, slot: &Slot) -> String {
-    let Some(last) = &slot.last_failure else { return format!("{service} failed to start") };
-    let mut reason =
-        format!("{service} failed {} times in a row: {}", slot.failures, last.reason);
+    let Some(last) = &slot.last_failure else {
+        return format!("{service} failed to start");
+    };
+    let mut reason = format!(
+        "{service} failed {} times in a row: {}",
+        slot.failures, last.reason
+    );
     if !last.output.is_empty() {
         reason.push_str("; last output:");
         for line in &last.output {
@@ -78,7 +86,10 @@ fn failure(service: &ServiceName, slot: &Slot) -> String {
 
 fn overdue(state: &State, key: &LoadedKey, loaded: &Loaded, now: Time) -> String {
     let warmth = warmth::of(state, key);
-    let failed = loaded.slots.iter().find(|(_, slot)| slot.last_failure.is_some());
+    let failed = loaded
+        .slots
+        .iter()
+        .find(|(_, slot)| slot.last_failure.is_some());
     let mut reason = format!(
         "{} of {} frontends were healthy after {}",
         warmth.healthy,

@@ -18,7 +18,10 @@ pub struct Membership {
 /// One change of the membership. One at a time: the next is planned when this one is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    AddLearner { node: NodeId, address: String },
+    AddLearner {
+        node: NodeId,
+        address: String,
+    },
     /// Also finishes a change that was left half done.
     SetVoters(BTreeSet<NodeId>),
     /// Of a node that left the cluster.
@@ -31,10 +34,16 @@ pub const CAUGHT_UP: u64 = 100;
 /// The next change, if one is due.
 #[must_use]
 pub fn next(state: &State, membership: &Membership) -> Option<Change> {
-    let control: BTreeMap<NodeId, &str> =
-        state.nodes_with(Role::Control).map(|node| (node.id, node.address.as_str())).collect();
-    let mut voters: BTreeSet<NodeId> =
-        membership.voters.iter().copied().filter(|id| control.contains_key(id)).collect();
+    let control: BTreeMap<NodeId, &str> = state
+        .nodes_with(Role::Control)
+        .map(|node| (node.id, node.address.as_str()))
+        .collect();
+    let mut voters: BTreeSet<NodeId> = membership
+        .voters
+        .iter()
+        .copied()
+        .filter(|id| control.contains_key(id))
+        .collect();
     if voters.is_empty() {
         // Nobody registered yet: the first node votes before it is in the state.
         return None;
@@ -44,7 +53,10 @@ pub fn next(state: &State, membership: &Membership) -> Option<Change> {
     }
     let member = |id: &NodeId| membership.voters.contains(id) || membership.learners.contains(id);
     if let Some((id, address)) = control.iter().find(|(id, _)| !member(id)) {
-        return Some(Change::AddLearner { node: *id, address: (*address).to_owned() });
+        return Some(Change::AddLearner {
+            node: *id,
+            address: (*address).to_owned(),
+        });
     }
     let caught_up = |id: &&NodeId| {
         control.contains_key(id) && membership.behind.get(id).is_some_and(|n| *n <= CAUGHT_UP)
@@ -54,5 +66,9 @@ pub fn next(state: &State, membership: &Membership) -> Option<Change> {
     if voters.len() > before || voters.len() < membership.voters.len() {
         return Some(Change::SetVoters(voters));
     }
-    membership.learners.iter().find(|id| !control.contains_key(id)).map(|id| Change::Remove(*id))
+    membership
+        .learners
+        .iter()
+        .find(|id| !control.contains_key(id))
+        .map(|id| Change::Remove(*id))
 }

@@ -49,7 +49,11 @@ impl<'a> Tally<'a> {
             total: BTreeMap::new(),
             of_service: BTreeMap::new(),
         };
-        for frontend in state.frontends.values().filter(|f| f.desired != Desired::Stop) {
+        for frontend in state
+            .frontends
+            .values()
+            .filter(|f| f.desired != Desired::Stop)
+        {
             tally.add(&frontend.loaded, &frontend.service, frontend.node);
         }
         tally
@@ -66,13 +70,20 @@ impl<'a> Tally<'a> {
     ) -> Result<NodeId, Vec<Refusal>> {
         let refused_by = |node: &Node| FILTERS.iter().find(|(admits, _)| !admits(node));
         let candidates = self.nodes.iter().filter(|node| refused_by(node).is_none());
-        let best = candidates.min_by_key(|node| self.score(loaded, service, node)).map(|n| n.id);
+        let best = candidates
+            .min_by_key(|node| self.score(loaded, service, node))
+            .map(|n| n.id);
         let Some(node) = best else {
             let mut refusals: Vec<Refusal> = Vec::new();
             for (_, why) in FILTERS {
-                let nodes =
-                    self.nodes.iter().filter(|n| refused_by(n).is_some_and(|(_, w)| *w == why));
-                refusals.push(Refusal { nodes: nodes.count() as u32, why });
+                let nodes = self
+                    .nodes
+                    .iter()
+                    .filter(|n| refused_by(n).is_some_and(|(_, w)| *w == why));
+                refusals.push(Refusal {
+                    nodes: nodes.count() as u32,
+                    why,
+                });
             }
             refusals.retain(|refusal| refusal.nodes > 0);
             refusals.sort_by_key(|refusal| Reverse(refusal.nodes));
@@ -90,7 +101,11 @@ impl<'a> Tally<'a> {
             None => on(&node.id),
             Some(_) => {
                 let same = |other: &&&Node| other.labels.get("zone") == zone;
-                self.nodes.iter().filter(same).map(|other| on(&other.id)).sum()
+                self.nodes
+                    .iter()
+                    .filter(same)
+                    .map(|other| on(&other.id))
+                    .sum()
             }
         };
         Score {
@@ -103,7 +118,10 @@ impl<'a> Tally<'a> {
 
     fn add(&mut self, loaded: &LoadedKey, service: &ServiceName, node: NodeId) {
         *self.total.entry(node).or_default() += 1;
-        let nodes = self.of_service.entry((loaded.clone(), service.clone())).or_default();
+        let nodes = self
+            .of_service
+            .entry((loaded.clone(), service.clone()))
+            .or_default();
         *nodes.entry(node).or_default() += 1;
     }
 }

@@ -17,20 +17,29 @@ use crate::{
 pub(super) fn plan(state: &State, draft: &mut Draft) {
     let mut tally = Tally::of(state);
     for (key, loaded) in &state.loaded {
-        let Some(environment) = state.environments.get(&key.environment) else { continue };
+        let Some(environment) = state.environments.get(&key.environment) else {
+            continue;
+        };
         if !loaded.status.wants_frontends() {
             dismiss(state, key, loaded, draft);
             continue;
         }
         let mut by_slot: BTreeMap<(ServiceName, u32), Vec<&Frontend>> = BTreeMap::new();
-        for frontend in state.frontends_of(key).filter(|f| f.desired == Desired::Run) {
-            by_slot.entry((frontend.service.clone(), frontend.slot)).or_default().push(frontend);
+        for frontend in state
+            .frontends_of(key)
+            .filter(|f| f.desired == Desired::Run)
+        {
+            by_slot
+                .entry((frontend.service.clone(), frontend.slot))
+                .or_default()
+                .push(frontend);
         }
         for (service, wanted) in &loaded.desired {
             let mut missing = Vec::new();
             for slot in 1..=*wanted {
                 let held = by_slot.remove(&(service.clone(), slot)).unwrap_or_default();
-                if fill(state, environment, &held, draft) && rested(key, loaded, service, slot, draft)
+                if fill(state, environment, &held, draft)
+                    && rested(key, loaded, service, slot, draft)
                 {
                     missing.push(slot);
                 }
@@ -50,7 +59,10 @@ fn dismiss(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mut Draft) {
     } else {
         "its release failed to load"
     };
-    for frontend in state.frontends_of(key).filter(|f| f.desired == Desired::Run) {
+    for frontend in state
+        .frontends_of(key)
+        .filter(|f| f.desired == Desired::Run)
+    {
         leave(frontend, why, draft);
     }
 }
@@ -62,7 +74,14 @@ fn fill(state: &State, environment: &Environment, held: &[&Frontend], draft: &mu
     let best = held
         .iter()
         .filter(|f| f.holds_slot())
-        .max_by_key(|f| (f.healthy(), !draining(f), f.observed.phase != Phase::Unhealthy, f.incarnation))
+        .max_by_key(|f| {
+            (
+                f.healthy(),
+                !draining(f),
+                f.observed.phase != Phase::Unhealthy,
+                f.incarnation,
+            )
+        })
         .copied();
     for frontend in held.iter().copied() {
         match frontend.observed.phase {
@@ -164,7 +183,11 @@ fn leave(frontend: &Frontend, why: &str, draft: &mut Draft) {
     } else {
         Action::Withdraw { why }
     };
-    draft.step(Step { frontend: frontend.id, assumed: frontend.revision, action });
+    draft.step(Step {
+        frontend: frontend.id,
+        assumed: frontend.revision,
+        action,
+    });
 }
 
 fn forget(frontend: &Frontend, draft: &mut Draft) {

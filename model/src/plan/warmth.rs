@@ -33,8 +33,13 @@ impl Warmth {
 /// for another with fewer.
 #[must_use]
 pub fn of(state: &State, key: &LoadedKey) -> Warmth {
-    let mut warmth = Warmth { healthy: 0, wanted: 0 };
-    let Some(loaded) = state.loaded.get(key) else { return warmth };
+    let mut warmth = Warmth {
+        healthy: 0,
+        wanted: 0,
+    };
+    let Some(loaded) = state.loaded.get(key) else {
+        return warmth;
+    };
     for (service, wanted) in &loaded.desired {
         warmth.wanted += wanted;
         warmth.healthy += healthy(state, key, service).min(*wanted);
@@ -50,19 +55,31 @@ pub fn counts(
     incoming: &LoadedKey,
     outgoing: Option<&ReleaseId>,
 ) -> OrdMap<ServiceName, u32> {
-    let Some(loaded) = state.loaded.get(incoming) else { return OrdMap::new() };
+    let Some(loaded) = state.loaded.get(incoming) else {
+        return OrdMap::new();
+    };
     let outgoing = outgoing.and_then(|release| {
-        let key = LoadedKey { environment: incoming.environment.clone(), release: release.clone() };
+        let key = LoadedKey {
+            environment: incoming.environment.clone(),
+            release: release.clone(),
+        };
         state.loaded.get(&key)
     });
-    let Some(settings) = state.environments.get(&incoming.environment).map(|e| &e.settings) else {
+    let Some(settings) = state
+        .environments
+        .get(&incoming.environment)
+        .map(|e| &e.settings)
+    else {
         return loaded.desired.clone();
     };
     loaded
         .desired
         .iter()
         .map(|(service, own)| {
-            let carried = outgoing.and_then(|o| o.desired.get(service)).copied().unwrap_or(0);
+            let carried = outgoing
+                .and_then(|o| o.desired.get(service))
+                .copied()
+                .unwrap_or(0);
             let bounds = loaded.bounds(service, settings);
             (service.clone(), bounds.clamp(carried.max(*own)))
         })
@@ -90,16 +107,30 @@ pub(super) fn report(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mu
 }
 
 fn healthy(state: &State, key: &LoadedKey, service: &ServiceName) -> u32 {
-    state.frontends_of(key).filter(|f| f.service == *service && f.healthy()).count() as u32
+    state
+        .frontends_of(key)
+        .filter(|f| f.service == *service && f.healthy())
+        .count() as u32
 }
 
 /// The one that has been on its way longest, and what it is doing.
 fn slowest(state: &State, key: &LoadedKey, service: &ServiceName) -> Option<String> {
-    let on_its_way =
-        |f: &&Frontend| f.service == *service && f.holds_slot() && f.observed.phase != Phase::Healthy;
-    let frontend = state.frontends_of(key).filter(on_its_way).min_by_key(|f| (f.placed, f.id))?;
-    let node = state.nodes.get(&frontend.node).map_or("?", |node| &node.name);
-    let mut what = format!("{} on {node} is {}", frontend.name(), frontend.observed.phase);
+    let on_its_way = |f: &&Frontend| {
+        f.service == *service && f.holds_slot() && f.observed.phase != Phase::Healthy
+    };
+    let frontend = state
+        .frontends_of(key)
+        .filter(on_its_way)
+        .min_by_key(|f| (f.placed, f.id))?;
+    let node = state
+        .nodes
+        .get(&frontend.node)
+        .map_or("?", |node| &node.name);
+    let mut what = format!(
+        "{} on {node} is {}",
+        frontend.name(),
+        frontend.observed.phase
+    );
     if !frontend.observed.reason.is_empty() {
         what.push_str(": ");
         what.push_str(&frontend.observed.reason);

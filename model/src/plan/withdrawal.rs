@@ -24,7 +24,9 @@ pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) 
             Desired::Withdrawn { generation } => {
                 let wait = wait(state, ingresses, frontend, generation, draft);
                 if let Some(wait) = wait {
-                    let group = groups.entry(frontend.loaded.environment.clone()).or_default();
+                    let group = groups
+                        .entry(frontend.loaded.environment.clone())
+                        .or_default();
                     group.add(frontend, wait);
                 }
             }
@@ -56,22 +58,40 @@ fn wait(
     // A lost frontend is not held up by anybody: whoever reaches it at all will be told to stop it.
     let lost = frontend.observed.phase == Phase::Lost;
     if !lost && !(unconfirmed.is_empty() && holding.is_empty()) {
-        ingresses.next_change().into_iter().for_each(|at| draft.wake(at));
+        ingresses
+            .next_change()
+            .into_iter()
+            .for_each(|at| draft.wake(at));
         return Some(if unconfirmed.is_empty() {
-            Reason::SilentIngress { nodes: holding, held: 1 }
+            Reason::SilentIngress {
+                nodes: holding,
+                held: 1,
+            }
         } else {
-            Reason::Unconfirmed { generation, nodes: unconfirmed }
+            Reason::Unconfirmed {
+                generation,
+                nodes: unconfirmed,
+            }
         });
     }
     let drained_at = frontend.desired_since.plus(drain_time(state, frontend));
-    let busy = ingresses.busy(&BTreeSet::from([frontend.id]));
+    let busy = ingresses.busy(frontend.id);
     if !lost && busy && draft.now < drained_at {
         draft.wake(drained_at);
         let rest = drained_at.since(draft.now);
         return Some(Reason::InFlight { frontends: 1, rest });
     }
-    let why = if busy { "its drain time is over" } else { "nothing is sent to it any more" };
-    draft.step(step(frontend, Action::Stop { why: why.to_owned() }));
+    let why = if busy {
+        "its drain time is over"
+    } else {
+        "nothing is sent to it any more"
+    };
+    draft.step(step(
+        frontend,
+        Action::Stop {
+            why: why.to_owned(),
+        },
+    ));
     None
 }
 
@@ -81,7 +101,11 @@ fn drain_time(state: &State, frontend: &Frontend) -> Millis {
 }
 
 fn step(frontend: &Frontend, action: Action) -> Step {
-    Step { frontend: frontend.id, assumed: frontend.revision, action }
+    Step {
+        frontend: frontend.id,
+        assumed: frontend.revision,
+        action,
+    }
 }
 
 /// The waits of an environment, one sentence for each kind.
@@ -117,21 +141,29 @@ impl Group {
     fn report(self, environment: &EnvironmentKey, draft: &mut Draft) {
         let mut reasons = Vec::new();
         if let Some((generation, nodes)) = self.unconfirmed {
-            reasons.push(Reason::Unconfirmed { generation, nodes: nodes.into_iter().collect() });
+            reasons.push(Reason::Unconfirmed {
+                generation,
+                nodes: nodes.into_iter().collect(),
+            });
         }
         if self.silent.0 > 0 {
             let nodes = self.silent.1.into_iter().collect();
-            reasons.push(Reason::SilentIngress { nodes, held: self.silent.0 });
+            reasons.push(Reason::SilentIngress {
+                nodes,
+                held: self.silent.0,
+            });
         }
         if self.in_flight.0 > 0 {
             let (frontends, rest) = self.in_flight;
             reasons.push(Reason::InFlight { frontends, rest });
         }
-        draft.waiting.extend(reasons.into_iter().map(|reason| Waiting {
-            environment: Some(environment.clone()),
-            release: None,
-            since: self.since.unwrap_or_default(),
-            reason,
-        }));
+        draft
+            .waiting
+            .extend(reasons.into_iter().map(|reason| Waiting {
+                environment: Some(environment.clone()),
+                release: None,
+                since: self.since.unwrap_or_default(),
+                reason,
+            }));
     }
 }

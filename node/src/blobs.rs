@@ -27,4 +27,4 @@ pub use client::Client;
 pub use digest::Digest;
 pub use receive::receive;
 pub use server::Service;
-pub use store::Store;
+pub use store::{LARGEST, Object, Store};

@@ -46,7 +46,10 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(2), stall: Duration::from_secs(10) }
+        Self {
+            connect: Duration::from_secs(2),
+            stall: Duration::from_secs(10),
+        }
     }
 }
 
@@ -58,7 +61,10 @@ pub enum Error {
     #[error("failed storing a fetched artefact")]
     Store(#[from] store::Error),
     #[error("no holder gave artefact {digest}: {}", Attempts(attempts))]
-    Exhausted { digest: Digest, attempts: Vec<Attempt> },
+    Exhausted {
+        digest: Digest,
+        attempts: Vec<Attempt>,
+    },
 }
 
 /// One holder asked in vain.
@@ -91,7 +97,11 @@ impl<I: Interceptor + Clone> Client<I> {
     }
 
     pub fn with_deadlines(interceptor: I, deadlines: Deadlines) -> Self {
-        Self { interceptor, deadlines, turns: Arc::default() }
+        Self {
+            interceptor,
+            deadlines,
+            turns: Arc::default(),
+        }
     }
 
     /// Sees to it that `store` has the object, asking `holders` (`host:port`) in their order.
@@ -118,22 +128,37 @@ impl<I: Interceptor + Clone> Client<I> {
             return Ok(());
         }
         if object.size > store.largest() {
-            return Err(store::Error::TooLarge { largest: store.largest() }.into());
+            return Err(store::Error::TooLarge {
+                largest: store.largest(),
+            }
+            .into());
         }
         let mut attempts = Vec::new();
-        if self.fetch_together(object, holders, store, &mut attempts).await? {
+        if self
+            .fetch_together(object, holders, store, &mut attempts)
+            .await?
+        {
             return Ok(());
         }
         // Without damage, everyone has been asked; with it, each gets one more chance alone.
-        if attempts.iter().any(|attempt| matches!(attempt.failure, Failure::Damaged)) {
+        if attempts
+            .iter()
+            .any(|attempt| matches!(attempt.failure, Failure::Damaged))
+        {
             for holder in holders {
                 let holder = std::slice::from_ref(holder);
-                if self.fetch_together(object, holder, store, &mut attempts).await? {
+                if self
+                    .fetch_together(object, holder, store, &mut attempts)
+                    .await?
+                {
                     return Ok(());
                 }
             }
         }
-        Err(Error::Exhausted { digest: object.digest.clone(), attempts })
+        Err(Error::Exhausted {
+            digest: object.digest.clone(),
+            attempts,
+        })
     }
 
     /// One object out of the holders' pieces; `false` when they did not make it.
@@ -148,7 +173,10 @@ impl<I: Interceptor + Clone> Client<I> {
         for holder in holders {
             let mut failed = |failure| {
                 tracing::debug!(digest = %object.digest, holder, %failure, "artefact not fetched");
-                attempts.push(Attempt { holder: holder.clone(), failure });
+                attempts.push(Attempt {
+                    holder: holder.clone(),
+                    failure,
+                });
             };
             match self.copy(holder, object, &mut incoming).await {
                 Ok(()) => match incoming.finish(Some(object.digest.clone())).await {
@@ -178,8 +206,10 @@ impl<I: Interceptor + Clone> Client<I> {
         incoming: &mut Incoming,
     ) -> Result<(), Ended> {
         let mut client = self.connect(holder).await?;
-        let request =
-            FetchRequest { digest: object.digest.to_string(), offset: incoming.written() };
+        let request = FetchRequest {
+            digest: object.digest.to_string(),
+            offset: incoming.written(),
+        };
         let mut chunks = self.within_stall(client.fetch(request)).await?.into_inner();
         let mut first = true;
         while let Some(chunk) = self.within_stall(chunks.message()).await? {
@@ -187,14 +217,22 @@ impl<I: Interceptor + Clone> Client<I> {
             let after = incoming.written() + chunk.data.len() as u64;
             if found != object.size || after > object.size {
                 let found = found.max(after);
-                return Err(Failure::Size { expected: object.size, found }.into());
+                return Err(Failure::Size {
+                    expected: object.size,
+                    found,
+                }
+                .into());
             }
             first = false;
             incoming.write(chunk.data).await.map_err(Ended::Store)?;
         }
         if incoming.written() < object.size {
             let found = incoming.written();
-            return Err(Failure::Size { expected: object.size, found }.into());
+            return Err(Failure::Size {
+                expected: object.size,
+                found,
+            }
+            .into());
         }
         Ok(())
     }
@@ -209,7 +247,10 @@ impl<I: Interceptor + Clone> Client<I> {
             .connect()
             .await
             .map_err(|source| Failure::Connect { source })?;
-        Ok(BlobsClient::with_interceptor(channel, self.interceptor.clone()))
+        Ok(BlobsClient::with_interceptor(
+            channel,
+            self.interceptor.clone(),
+        ))
     }
 
     async fn within_stall<T>(
@@ -220,7 +261,9 @@ impl<I: Interceptor + Clone> Client<I> {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(status)) if status.code() == Code::DataLoss => Err(Failure::Damaged),
             Ok(Err(status)) => Err(Failure::Refused { status }),
-            Err(_) => Err(Failure::Stalled { after: self.deadlines.stall }),
+            Err(_) => Err(Failure::Stalled {
+                after: self.deadlines.stall,
+            }),
         }
     }
 }
@@ -236,7 +279,11 @@ impl<'a> Ticket<'a> {
     fn draw(turns: &'a Mutex<BTreeMap<Digest, Turn>>, digest: &'a Digest) -> Self {
         let mut queues = turns.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = Arc::clone(queues.entry(digest.clone()).or_default());
-        Self { turns, digest, turn }
+        Self {
+            turns,
+            digest,
+            turn,
+        }
     }
 }
 

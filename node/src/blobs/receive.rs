@@ -32,7 +32,9 @@ pub async fn receive<E>(
     let mut incoming = Incoming::begin(store).await?;
     let mut chunks = std::pin::pin!(chunks);
     while let Some(chunk) = chunks.next().await {
-        incoming.write(chunk.map_err(|source| Error::Sender { source })?).await?;
+        incoming
+            .write(chunk.map_err(|source| Error::Sender { source })?)
+            .await?;
     }
     Ok(incoming.finish(expected).await?)
 }
@@ -48,7 +50,10 @@ impl Incoming {
     pub async fn begin(store: &Store) -> Result<Self, store::Error> {
         let store = store.clone();
         let upload = blocking(move || store.begin()).await?;
-        Ok(Self { upload: Some(upload), written: 0 })
+        Ok(Self {
+            upload: Some(upload),
+            written: 0,
+        })
     }
 
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), store::Error> {
@@ -109,13 +114,18 @@ mod tests {
     }
 
     fn chunks(parts: &[&'static str]) -> Vec<Result<Bytes, Infallible>> {
-        parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect()
+        parts
+            .iter()
+            .map(|part| Ok(Bytes::from_static(part.as_bytes())))
+            .collect()
     }
 
     #[tokio::test]
     async fn chunks_become_one_object() {
         let (_dir, store) = store(100);
-        let stored = receive(&store, stream::iter(chunks(&["ab", "", "c"])), None).await.unwrap();
+        let stored = receive(&store, stream::iter(chunks(&["ab", "", "c"])), None)
+            .await
+            .unwrap();
         assert_eq!(stored.digest, digest::of(b"abc"));
         assert_eq!(stored.size, 3);
         assert!(store.has(&stored.digest));
@@ -126,16 +136,27 @@ mod tests {
         let (dir, store) = store(4);
         let wrong = Some(digest::of(b"other"));
         let mismatch = receive(&store, stream::iter(chunks(&["abc"])), wrong).await;
-        assert!(matches!(mismatch, Err(Error::Store(store::Error::Mismatch { .. }))));
+        assert!(matches!(
+            mismatch,
+            Err(Error::Store(store::Error::Mismatch { .. }))
+        ));
 
         let large = receive(&store, stream::iter(chunks(&["abc", "de"])), None).await;
-        assert!(matches!(large, Err(Error::Store(store::Error::TooLarge { largest: 4 }))));
+        assert!(matches!(
+            large,
+            Err(Error::Store(store::Error::TooLarge { largest: 4 }))
+        ));
 
         let broken = stream::iter([Ok(Bytes::from_static(b"ab")), Err("gone")]);
         let broken = receive(&store, broken, None).await;
         assert!(matches!(broken, Err(Error::Sender { source: "gone" })));
 
         assert_eq!(store.list().unwrap(), []);
-        assert_eq!(std::fs::read_dir(dir.path().join("incoming")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("incoming"))
+                .unwrap()
+                .count(),
+            0
+        );
     }
 }

@@ -43,13 +43,19 @@ impl Blobs for Service {
             let text = format!("at most {ASKED_AT_ONCE} objects can be asked about at once");
             return Err(Status::invalid_argument(text));
         }
-        let digests = asked.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
+        let digests = asked
+            .iter()
+            .map(|text| parse(text))
+            .collect::<Result<Vec<_>, _>>()?;
         let store = self.store.clone();
         let held = blocking(move || {
             let mut held = Vec::new();
             for digest in digests {
                 if let Some(size) = store.size(&digest)? {
-                    held.push(Object { digest: digest.to_string(), size });
+                    held.push(Object {
+                        digest: digest.to_string(),
+                        size,
+                    });
                 }
             }
             Ok(held)
@@ -75,7 +81,9 @@ impl Blobs for Service {
             return Err(Status::not_found("this node does not hold the object"));
         };
         if offset > reading.total {
-            return Err(Status::out_of_range("the object is shorter than the offset"));
+            return Err(Status::out_of_range(
+                "the object is shorter than the offset",
+            ));
         }
         let chunks = stream::try_unfold(reading, |mut reading| async move {
             let (chunk, reading) = blocking(move || Ok((reading.next()?, reading)))
@@ -117,13 +125,24 @@ impl Reading {
             return Ok(None);
         };
         let hasher = Some(Hasher::default());
-        Ok(Some(Self { store, digest, file, hasher, skip: offset, total, told_total: false }))
+        Ok(Some(Self {
+            store,
+            digest,
+            file,
+            hasher,
+            skip: offset,
+            total,
+            told_total: false,
+        }))
     }
 
     fn next(&mut self) -> Result<Step, store::Error> {
         if !self.told_total {
             self.told_total = true;
-            return Ok(Step::Chunk(Chunk { data: Bytes::new(), total: self.total }));
+            return Ok(Step::Chunk(Chunk {
+                data: Bytes::new(),
+                total: self.total,
+            }));
         }
         let mut buffer = vec![0; CHUNK];
         loop {

@@ -36,7 +36,7 @@ use super::digest::{Digest, Hasher};
 
 /// The largest artefact taken where nobody says otherwise: as much as an archive may unpack to,
 /// since packing does not make it larger ([`super::archive::Limits`]).
-pub const DEFAULT_LARGEST: u64 = 2 << 30;
+pub const LARGEST: u64 = 2 << 30;
 
 /// A directory of artefacts, open. Clones share it.
 #[derive(Clone)]
@@ -88,7 +88,9 @@ impl Store {
             fs::remove_file(&leftover).map_err(Error::io("remove", &leftover))?;
         }
         sync_directory(dir)?;
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Begins to take in an object. Dropped before [`Upload::finish`], it leaves nothing behind.
@@ -219,7 +221,10 @@ impl Store {
 
     fn names(&self) -> MutexGuard<'_, ()> {
         // Guards no data of its own, so a panic of another holder has spoilt nothing.
-        self.inner.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner
+            .names
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -237,7 +242,9 @@ fn lock(dir: &Path) -> Result<File, Error> {
         .map_err(Error::io("open", &path))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse { dir: dir.to_owned() }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse {
+            dir: dir.to_owned(),
+        }),
         Err(errno) => Err(Error::io("lock", &path)(errno.into())),
     }
 }
@@ -263,8 +270,14 @@ fn hash(file: &mut File) -> io::Result<Digest> {
 
 /// Sets the times of `path` to now: the moment its age is counted from.
 fn touch(path: &Path) -> Result<(), Error> {
-    let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
-    let times = Timestamps { last_access: now, last_modification: now };
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: rustix::fs::UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
     rustix::fs::utimensat(rustix::fs::CWD, path, &times, AtFlags::empty())
         .map_err(|errno| Error::io("touch", path)(errno.into()))
 }

@@ -13,7 +13,10 @@ pub enum Error {
     #[error("the archive is cut off{}", after(entry.as_deref()))]
     Truncated { entry: Option<String> },
     #[error("the archive is damaged{}: {problem}", after(entry.as_deref()))]
-    Malformed { entry: Option<String>, problem: &'static str },
+    Malformed {
+        entry: Option<String>,
+        problem: &'static str,
+    },
     #[error("the archive unpacks to more than {limit} bytes{}", at(entry.as_deref()))]
     TooLarge { entry: Option<String>, limit: u64 },
     #[error("the archive has more than {limit} entries")]
@@ -34,7 +37,11 @@ pub enum Error {
     #[error("{name} is not UTF-8 text")]
     ManifestNotText { name: String },
     #[error("failed to decompress {format}{}", after(entry.as_deref()))]
-    Decompress { format: Format, entry: Option<String>, source: io::Error },
+    Decompress {
+        format: Format,
+        entry: Option<String>,
+        source: io::Error,
+    },
     #[error("failed reading the archive")]
     Read { source: io::Error },
     #[error("{} exists already", path.display())]
@@ -42,7 +49,11 @@ pub enum Error {
     #[error("no space left to unpack {entry:?}")]
     NoSpace { entry: String, source: io::Error },
     #[error("failed to {action} {entry:?}")]
-    Write { action: &'static str, entry: String, source: io::Error },
+    Write {
+        action: &'static str,
+        entry: String,
+        source: io::Error,
+    },
 }
 
 /// What is wrong with one entry.
@@ -91,15 +102,21 @@ pub(super) fn printable(name: &[u8]) -> String {
 }
 
 fn what(looks_like: Option<&str>) -> String {
-    looks_like.map(|kind| format!(" (it looks like {kind})")).unwrap_or_default()
+    looks_like
+        .map(|kind| format!(" (it looks like {kind})"))
+        .unwrap_or_default()
 }
 
 fn after(entry: Option<&str>) -> String {
-    entry.map(|entry| format!(" at entry {entry:?}")).unwrap_or_default()
+    entry
+        .map(|entry| format!(" at entry {entry:?}"))
+        .unwrap_or_default()
 }
 
 fn at(entry: Option<&str>) -> String {
-    entry.map(|entry| format!(" with entry {entry:?}")).unwrap_or_default()
+    entry
+        .map(|entry| format!(" with entry {entry:?}"))
+        .unwrap_or_default()
 }
 
 fn advice(below: Option<&str>) -> String {

@@ -46,7 +46,11 @@ pub(super) fn open<'a>(
     let format = detect(&head)?;
     let packed = Counter::default();
     let source = Counting::new(io::Cursor::new(head).chain(reader), packed.clone());
-    let unpacking = |source| Error::Decompress { format, entry: None, source };
+    let unpacking = |source| Error::Decompress {
+        format,
+        entry: None,
+        source,
+    };
     let plain: Box<dyn Read + 'a> = match format {
         Format::Tar => Box::new(BufReader::with_capacity(64 << 10, source)),
         Format::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
@@ -78,5 +82,7 @@ fn detect(head: &[u8]) -> Result<Format, Error> {
         (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
     ];
     let looks_like = known.iter().find(|(magic, _)| head.starts_with(magic));
-    Err(Error::UnknownFormat { looks_like: looks_like.map(|(_, kind)| *kind) })
+    Err(Error::UnknownFormat {
+        looks_like: looks_like.map(|(_, kind)| *kind),
+    })
 }

@@ -65,9 +65,8 @@ pub(super) fn parse(block: &Block) -> Result<Option<Header>, &'static str> {
 
 /// Whether a file that begins with `head` may be a tar archive.
 pub(super) fn looks_like_one(head: &[u8]) -> bool {
-    head.try_into().is_ok_and(|block: &Block| {
-        block.iter().all(|byte| *byte == 0) || checksum_fits(block)
-    })
+    head.try_into()
+        .is_ok_and(|block: &Block| block.iter().all(|byte| *byte == 0) || checksum_fits(block))
 }
 
 fn kind(flag: u8) -> Kind {
@@ -122,7 +121,9 @@ fn number(field: &[u8]) -> Result<Option<u64>, &'static str> {
             if high.iter().any(|byte| *byte != 0) {
                 return Err("a number is too large");
             }
-            Ok(Some(low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))))
+            Ok(Some(
+                low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+            ))
         }
         _ => octal(field).map(Some),
     }
@@ -131,10 +132,15 @@ fn number(field: &[u8]) -> Result<Option<u64>, &'static str> {
 fn octal(field: &[u8]) -> Result<u64, &'static str> {
     let blank = |byte: &u8| matches!(byte, b' ' | 0);
     let field = field.trim_ascii_start();
-    let digits = field.iter().take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+    let digits = field
+        .iter()
+        .take_while(|byte| matches!(byte, b'0'..=b'7'))
+        .count();
     if !field[digits..].iter().all(blank) {
         return Err("a number is not octal");
     }
     // Twelve digits of three bits: no overflow.
-    Ok(field[..digits].iter().fold(0, |sum, digit| sum << 3 | u64::from(digit - b'0')))
+    Ok(field[..digits]
+        .iter()
+        .fold(0, |sum, digit| sum << 3 | u64::from(digit - b'0')))
 }

@@ -25,15 +25,28 @@ pub struct Inspection {
 /// Reads all of `reader` and refuses what [`super::unpack`] would refuse, and an archive without a
 /// manifest.
 pub fn inspect(reader: impl Read, limits: &Limits) -> Result<Inspection, Error> {
-    let mut look = Look { limits: *limits, manifests: [None, None], top: Top::default() };
+    let mut look = Look {
+        limits: *limits,
+        manifests: [None, None],
+        top: Top::default(),
+    };
     let totals = walk(reader, limits, &mut look)?;
-    let found = MANIFESTS.iter().zip(look.manifests).find_map(|(name, text)| Some((name, text?)));
+    let found = MANIFESTS
+        .iter()
+        .zip(look.manifests)
+        .find_map(|(name, text)| Some((name, text?)));
     let Some((name, text)) = found else {
-        return Err(Error::NoManifest { below: look.top.manifest() });
+        return Err(Error::NoManifest {
+            below: look.top.manifest(),
+        });
     };
     let name = (*name).to_owned();
     match String::from_utf8(text) {
-        Ok(manifest) => Ok(Inspection { totals, manifest_name: name, manifest }),
+        Ok(manifest) => Ok(Inspection {
+            totals,
+            manifest_name: name,
+            manifest,
+        }),
         Err(_) => Err(Error::ManifestNotText { name }),
     }
 }
@@ -47,7 +60,9 @@ struct Look {
 
 /// Which of [`MANIFESTS`] `name` is.
 fn position(name: &[u8]) -> Option<usize> {
-    MANIFESTS.iter().position(|manifest| manifest.as_bytes() == name)
+    MANIFESTS
+        .iter()
+        .position(|manifest| manifest.as_bytes() == name)
 }
 
 impl Look {
@@ -56,7 +71,9 @@ impl Look {
     fn not_a_manifest(&mut self, name: &Name) -> Result<(), Error> {
         self.top.see(name);
         match position(name.bytes()) {
-            Some(found) => Err(Error::ManifestNotAFile { name: MANIFESTS[found].to_owned() }),
+            Some(found) => Err(Error::ManifestNotAFile {
+                name: MANIFESTS[found].to_owned(),
+            }),
             None => Ok(()),
         }
     }
@@ -81,7 +98,10 @@ impl Sink for Look {
             }
             if text.len() as u64 > self.limits.manifest {
                 let name = MANIFESTS[found].to_owned();
-                return Err(Error::ManifestTooLarge { name, limit: self.limits.manifest });
+                return Err(Error::ManifestTooLarge {
+                    name,
+                    limit: self.limits.manifest,
+                });
             }
         }
         self.manifests[found] = Some(text);

@@ -15,6 +15,8 @@ pub(super) struct Meta {
     link: Option<Vec<u8>>,
     size: Option<u64>,
     sparse: bool,
+    /// A pax block was seen.
+    pax: Option<()>,
 }
 
 impl Meta {
@@ -23,7 +25,10 @@ impl Meta {
         match kind {
             Kind::LongName => set(&mut self.name, gnu_text(body)),
             Kind::LongLink => set(&mut self.link, gnu_text(body)),
-            Kind::Pax => records(body, |key, value| self.record(key, value)),
+            Kind::Pax => {
+                set(&mut self.pax, ())?;
+                records(body, |key, value| self.record(key, value))
+            }
             // What holds for all entries can only be a remark, as git writes the commit there.
             Kind::PaxGlobal => records(body, |key, _| match key {
                 b"path" | b"linkpath" | b"size" => Err("a record names or sizes every entry"),
@@ -34,9 +39,9 @@ impl Meta {
         }
     }
 
-    /// Whether anything waits for an entry.
+    /// Whether any record, even one that says nothing, waits for an entry.
     pub(super) fn is_empty(&self) -> bool {
-        self.name.is_none() && self.link.is_none() && self.size.is_none() && !self.sparse
+        self.name.is_none() && self.link.is_none() && self.pax.is_none()
     }
 
     /// Completes the header the extensions were written for.
@@ -53,9 +58,10 @@ impl Meta {
         match self.size {
             // A body that needs the extension because it does not fit the header is far above any
             // limit; a different size is there to make two readers see two archives.
-            Some(extended) if extended != header.size => {
-                Err(Refusal::TwoSizes { header: header.size, extended })
-            }
+            Some(extended) if extended != header.size => Err(Refusal::TwoSizes {
+                header: header.size,
+                extended,
+            }),
             _ => Ok(()),
         }
     }
@@ -80,7 +86,7 @@ impl Meta {
 fn set<T>(field: &mut Option<T>, value: T) -> Result<(), &'static str> {
     match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err("an entry's name, link or size is extended twice"),
+        Some(_) => Err("an entry is extended twice in the same way"),
     }
 }
 
@@ -97,7 +103,9 @@ fn records(
     while !body.is_empty() {
         let space = body.iter().position(|byte| *byte == b' ').ok_or(BROKEN)?;
         let length = decimal(&body[..space]).and_then(|length| usize::try_from(length).ok());
-        let length = length.filter(|length| *length <= body.len()).ok_or(BROKEN)?;
+        let length = length
+            .filter(|length| *length <= body.len())
+            .ok_or(BROKEN)?;
         let record = body.get(space + 1..length).ok_or(BROKEN)?;
         let record = record.strip_suffix(b"\n").ok_or(BROKEN)?;
         let equals = record.iter().position(|byte| *byte == b'=').ok_or(BROKEN)?;
@@ -109,5 +117,7 @@ fn records(
 
 fn decimal(digits: &[u8]) -> Option<u64> {
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
+    plain
+        .then(|| std::str::from_utf8(digits).ok()?.parse().ok())
+        .flatten()
 }

@@ -56,7 +56,12 @@ impl Breach {
 
 impl<R: Read> Metered<R> {
     pub(super) fn new(inner: R, packed: Counter, limits: &Limits) -> Self {
-        Self { inner, packed, unpacked: 0, limits: *limits }
+        Self {
+            inner,
+            packed,
+            unpacked: 0,
+            limits: *limits,
+        }
     }
 
     /// Bytes that came out so far.
@@ -65,12 +70,21 @@ impl<R: Read> Metered<R> {
     }
 
     fn check(&self) -> Result<(), Breach> {
-        let Limits { unpacked, ratio, ratio_floor, .. } = self.limits;
+        let Limits {
+            unpacked,
+            ratio,
+            ratio_floor,
+            ..
+        } = self.limits;
         if self.unpacked > unpacked {
             return Err(Breach::Size);
         }
         let allowed = self.packed.get().saturating_mul(ratio).max(ratio_floor);
-        if self.unpacked > allowed { Err(Breach::Ratio) } else { Ok(()) }
+        if self.unpacked > allowed {
+            Err(Breach::Ratio)
+        } else {
+            Ok(())
+        }
     }
 }
 

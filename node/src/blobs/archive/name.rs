@@ -25,7 +25,9 @@ impl Name {
             return Err(Refusal::Absolute);
         }
         if raw.len() > LONGEST_NAME {
-            return Err(Refusal::LongName { limit: LONGEST_NAME });
+            return Err(Refusal::LongName {
+                limit: LONGEST_NAME,
+            });
         }
         let mut parts = Vec::new();
         for part in raw.split(|byte| *byte == b'/') {
@@ -33,7 +35,9 @@ impl Name {
                 b"" | b"." => {}
                 b".." => return Err(Refusal::Parent),
                 _ if part.len() > LONGEST_COMPONENT => {
-                    return Err(Refusal::LongComponent { limit: LONGEST_COMPONENT });
+                    return Err(Refusal::LongComponent {
+                        limit: LONGEST_COMPONENT,
+                    });
                 }
                 _ => parts.push(part),
             }
@@ -89,7 +93,9 @@ pub(super) fn check_target(name: &Name, target: &[u8]) -> Result<(), Refusal> {
         return Err(Refusal::Nul);
     }
     if target.len() > LONGEST_NAME {
-        return Err(Refusal::LongName { limit: LONGEST_NAME });
+        return Err(Refusal::LongName {
+            limit: LONGEST_NAME,
+        });
     }
     let (mut climbed, mut went_down) = (0, false);
     for part in target.split(|byte| *byte == b'/') {

@@ -19,7 +19,12 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     pub(super) fn open(reader: impl Read + 'a, limits: &Limits) -> Result<Self, Error> {
         let (format, inner) = format::open(reader, limits)?;
-        Ok(Self { inner, format, limits: *limits, entry: None })
+        Ok(Self {
+            inner,
+            format,
+            limits: *limits,
+            entry: None,
+        })
     }
 
     /// From here on errors are about `entry`.
@@ -75,11 +80,16 @@ impl<'a> Stream<'a> {
     }
 
     pub(super) fn truncated(&self) -> Error {
-        Error::Truncated { entry: self.entry.clone() }
+        Error::Truncated {
+            entry: self.entry.clone(),
+        }
     }
 
     pub(super) fn malformed(&self, problem: &'static str) -> Error {
-        Error::Malformed { entry: self.entry.clone(), problem }
+        Error::Malformed {
+            entry: self.entry.clone(),
+            problem,
+        }
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -89,15 +99,25 @@ impl<'a> Stream<'a> {
         match (source.kind(), self.format) {
             (io::ErrorKind::UnexpectedEof, _) => self.truncated(),
             (_, Format::Tar) => Error::Read { source },
-            (_, format) => Error::Decompress { format, entry: self.entry.clone(), source },
+            (_, format) => Error::Decompress {
+                format,
+                entry: self.entry.clone(),
+                source,
+            },
         }
     }
 
     fn breach(&self, breach: Breach) -> Error {
         let entry = self.entry.clone();
         match breach {
-            Breach::Size => Error::TooLarge { entry, limit: self.limits.unpacked },
-            Breach::Ratio => Error::Bomb { entry, limit: self.limits.ratio },
+            Breach::Size => Error::TooLarge {
+                entry,
+                limit: self.limits.unpacked,
+            },
+            Breach::Ratio => Error::Bomb {
+                entry,
+                limit: self.limits.ratio,
+            },
         }
     }
 }

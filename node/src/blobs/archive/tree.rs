@@ -20,12 +20,19 @@ pub(super) enum Node {
 
 impl Tree {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { nodes: HashMap::new(), names: 0, limits: *limits }
+        Self {
+            nodes: HashMap::new(),
+            names: 0,
+            limits: *limits,
+        }
     }
 
     /// Takes an entry in, with the directories it implies.
     pub(super) fn add(&mut self, name: &Name, node: Node) -> Result<(), Error> {
-        let refuse = |refusal| Error::Refused { entry: name.printable(), refusal };
+        let refuse = |refusal| Error::Refused {
+            entry: name.printable(),
+            refusal,
+        };
         let (parent, _) = name.split();
         if !parent.is_empty() && self.nodes.get(parent) != Some(&Node::Directory) {
             for ancestor in name.ancestors() {
@@ -54,11 +61,15 @@ impl Tree {
     fn insert(&mut self, name: &[u8], node: Node) -> Result<(), Error> {
         self.names += name.len() as u64;
         if self.names > self.limits.names {
-            return Err(Error::NamesTooLong { limit: self.limits.names });
+            return Err(Error::NamesTooLong {
+                limit: self.limits.names,
+            });
         }
         self.nodes.insert(name.into(), node);
         if self.nodes.len() as u64 > self.limits.entries {
-            return Err(Error::TooManyEntries { limit: self.limits.entries });
+            return Err(Error::TooManyEntries {
+                limit: self.limits.entries,
+            });
         }
         Ok(())
     }

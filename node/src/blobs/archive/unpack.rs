@@ -34,7 +34,9 @@ const UNFINISHED: &str = ".unpacking-";
 /// directories are 0755. On any error nothing stays.
 pub fn unpack(reader: impl Read, dir: &Path, limits: &Limits) -> Result<Totals, Error> {
     if fs::symlink_metadata(dir).is_ok() {
-        return Err(Error::Exists { path: dir.to_owned() });
+        return Err(Error::Exists {
+            path: dir.to_owned(),
+        });
     }
     let failed = |action| move |source| write_error(action, &dir.display().to_string(), source);
     let unfinished = Unfinished::create(dir).map_err(failed("create"))?;
@@ -45,7 +47,9 @@ pub fn unpack(reader: impl Read, dir: &Path, limits: &Limits) -> Result<Totals, 
         Ok(()) => {}
         Err(error) if fs::symlink_metadata(dir).is_ok() => {
             tracing::debug!(%error, "unpacked by another at the same time");
-            return Err(Error::Exists { path: dir.to_owned() });
+            return Err(Error::Exists {
+                path: dir.to_owned(),
+            });
         }
         Err(error) => return Err(failed("name")(error)),
     }
@@ -58,7 +62,11 @@ pub fn unpack(reader: impl Read, dir: &Path, limits: &Limits) -> Result<Totals, 
 pub fn remove_leftovers(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
-        if entry.file_name().as_bytes().starts_with(UNFINISHED.as_bytes()) {
+        if entry
+            .file_name()
+            .as_bytes()
+            .starts_with(UNFINISHED.as_bytes())
+        {
             fs::remove_dir_all(entry.path())?;
         }
     }
@@ -129,13 +137,24 @@ struct Writer {
 impl Writer {
     fn new(root: &Path) -> io::Result<Self> {
         let root = rustix::fs::openat(CWD, root, OPEN_DIRECTORY, Permissions::empty())?;
-        Ok(Self { root, open: Vec::new(), buffer: vec![0; 256 << 10] })
+        Ok(Self {
+            root,
+            open: Vec::new(),
+            buffer: vec![0; 256 << 10],
+        })
     }
 
     /// Opens the directory `path`, creating what is missing of it.
     fn enter(&mut self, path: &[u8]) -> io::Result<BorrowedFd<'_>> {
-        let parts = || path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
-        let shared = self.open.iter().zip(parts()).take_while(|((open, _), part)| open == part);
+        let parts = || {
+            path.split(|byte| *byte == b'/')
+                .filter(|part| !part.is_empty())
+        };
+        let shared = self
+            .open
+            .iter()
+            .zip(parts())
+            .take_while(|((open, _), part)| open == part);
         let shared = shared.count();
         self.open.truncate(shared);
         for part in parts().skip(shared) {
@@ -146,7 +165,9 @@ impl Writer {
     }
 
     fn innermost(&self) -> BorrowedFd<'_> {
-        self.open.last().map_or(self.root.as_fd(), |(_, fd)| fd.as_fd())
+        self.open
+            .last()
+            .map_or(self.root.as_fd(), |(_, fd)| fd.as_fd())
     }
 
     /// Makes all of it durable. One call for the whole file system instead of one for each of many
@@ -218,7 +239,8 @@ impl Sink for Writer {
     }
 
     fn hard_link(&mut self, name: &Name, target: &Name) -> Result<(), Error> {
-        self.link(name, target).map_err(|error| write_error("link", &name.printable(), error))
+        self.link(name, target)
+            .map_err(|error| write_error("link", &name.printable(), error))
     }
 }
 
@@ -229,7 +251,13 @@ impl Writer {
         let (parent, own) = name.split();
         let to = self.enter(parent)?;
         let (target_own, own) = (OsStr::from_bytes(target_own), OsStr::from_bytes(own));
-        Ok(rustix::fs::linkat(&from, target_own, to, own, AtFlags::empty())?)
+        Ok(rustix::fs::linkat(
+            &from,
+            target_own,
+            to,
+            own,
+            AtFlags::empty(),
+        )?)
     }
 }
 
@@ -238,7 +266,10 @@ impl Writer {
 fn set_modified(file: &fs::File, seconds: u64) -> io::Result<()> {
     let tv_sec = i64::from(u32::try_from(seconds).unwrap_or(u32::MAX));
     let stamp = Timespec { tv_sec, tv_nsec: 0 };
-    let times = Timestamps { last_access: stamp, last_modification: stamp };
+    let times = Timestamps {
+        last_access: stamp,
+        last_modification: stamp,
+    };
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
@@ -248,6 +279,10 @@ fn write_error(action: &'static str, entry: &str, source: io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::NoSpace { entry, source }
         }
-        _ => Error::Write { action, entry, source },
+        _ => Error::Write {
+            action,
+            entry,
+            source,
+        },
     }
 }

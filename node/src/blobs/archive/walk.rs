@@ -52,13 +52,18 @@ pub(super) fn walk(
         // Records and repeated directories cost time, too.
         headers += 1;
         if headers > limits.entries.saturating_mul(3) {
-            return Err(Error::TooManyEntries { limit: limits.entries });
+            return Err(Error::TooManyEntries {
+                limit: limits.entries,
+            });
         }
         if let Kind::LongName | Kind::LongLink | Kind::Pax | Kind::PaxGlobal = header.kind {
-            let size = usize::try_from(header.size).ok().filter(|_| header.size <= meta::LARGEST);
+            let size = usize::try_from(header.size)
+                .ok()
+                .filter(|_| header.size <= meta::LARGEST);
             let size = size.ok_or_else(|| stream.malformed("a record is too large"))?;
             let body = stream.small_body(size)?;
-            meta.take(header.kind, &body).map_err(|problem| stream.malformed(problem))?;
+            meta.take(header.kind, &body)
+                .map_err(|problem| stream.malformed(problem))?;
             continue;
         }
         let completed = std::mem::take(&mut meta).complete(&mut header);
@@ -66,18 +71,26 @@ pub(super) fn walk(
         stream.enter(shown.clone());
         completed
             .and_then(|()| Entry::check(header))
-            .map_err(|refusal| Error::Refused { entry: shown, refusal })?
+            .map_err(|refusal| Error::Refused {
+                entry: shown,
+                refusal,
+            })?
             .deliver(&mut stream, &mut tree, sink)?;
         entries += 1;
         if entries > limits.entries {
-            return Err(Error::TooManyEntries { limit: limits.entries });
+            return Err(Error::TooManyEntries {
+                limit: limits.entries,
+            });
         }
     }
     if !meta.is_empty() {
         return Err(stream.truncated());
     }
     drain(&mut stream)?;
-    Ok(Totals { entries, unpacked: stream.unpacked() })
+    Ok(Totals {
+        entries,
+        unpacked: stream.unpacked(),
+    })
 }
 
 /// The next entry's header, `None` at the mark that ends the archive. An archive without the mark
@@ -115,25 +128,55 @@ fn drain(stream: &mut Stream<'_>) -> Result<(), Error> {
 enum Entry {
     Root,
     Directory(Name),
-    File { name: Name, mode: Mode, size: u64 },
-    Symlink { name: Name, target: Vec<u8> },
-    HardLink { name: Name, target: Name, shown: String },
+    File {
+        name: Name,
+        mode: Mode,
+        size: u64,
+    },
+    Symlink {
+        name: Name,
+        target: Vec<u8>,
+    },
+    HardLink {
+        name: Name,
+        target: Name,
+        shown: String,
+    },
 }
 
 impl Entry {
     fn check(header: Header) -> Result<Self, Refusal> {
-        let Header { kind, name: raw, link, size, executable, modified } = header;
+        let Header {
+            kind,
+            name: raw,
+            link,
+            size,
+            executable,
+            modified,
+        } = header;
         if let Kind::Other(kind) = kind {
             return Err(Refusal::Kind { kind });
         }
         let name = Name::parse(&raw)?;
-        let bodyless = |kind| if size > 0 { Err(Refusal::Data { kind }) } else { Ok(()) };
+        let bodyless = |kind| {
+            if size > 0 {
+                Err(Refusal::Data { kind })
+            } else {
+                Ok(())
+            }
+        };
         if kind == Kind::Directory {
             bodyless("directory")?;
-            return Ok(if name.is_root() { Self::Root } else { Self::Directory(name) });
+            return Ok(if name.is_root() {
+                Self::Root
+            } else {
+                Self::Directory(name)
+            });
         }
         if name.is_root() || raw.ends_with(b"/") {
-            return Err(Refusal::Kind { kind: "thing named like a directory that is none" });
+            return Err(Refusal::Kind {
+                kind: "thing named like a directory that is none",
+            });
         }
         match kind {
             Kind::Symlink => {
@@ -144,11 +187,24 @@ impl Entry {
             Kind::HardLink => {
                 bodyless("hard link")?;
                 let shown = printable(&link);
-                let leaves = |_| Refusal::LinkLeaves { target: shown.clone() };
+                let leaves = |_| Refusal::LinkLeaves {
+                    target: shown.clone(),
+                };
                 let target = Name::parse(&link).map_err(leaves)?;
-                Ok(Self::HardLink { name, target, shown })
+                Ok(Self::HardLink {
+                    name,
+                    target,
+                    shown,
+                })
             }
-            _ => Ok(Self::File { name, mode: Mode { executable, modified }, size }),
+            _ => Ok(Self::File {
+                name,
+                mode: Mode {
+                    executable,
+                    modified,
+                },
+                size,
+            }),
         }
     }
 
@@ -176,10 +232,17 @@ impl Entry {
                 tree.add(&name, Node::Symlink)?;
                 sink.symlink(&name, &target)
             }
-            Self::HardLink { name, target, shown } => {
+            Self::HardLink {
+                name,
+                target,
+                shown,
+            } => {
                 if tree.get(&target) != Some(Node::File) {
                     let refusal = Refusal::LinkToNothing { target: shown };
-                    return Err(Error::Refused { entry: name.printable(), refusal });
+                    return Err(Error::Refused {
+                        entry: name.printable(),
+                        refusal,
+                    });
                 }
                 tree.add(&name, Node::File)?;
                 sink.hard_link(&name, &target)

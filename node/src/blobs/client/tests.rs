@@ -64,9 +64,17 @@ impl Blobs for Holder {
             Manner::Resizes => total += 1,
             Manner::Silent => return Ok(Response::new(Box::pin(stream::pending()))),
         }
-        let mut steps = vec![Ok(Chunk { data: Bytes::new(), total })];
+        let mut steps = vec![Ok(Chunk {
+            data: Bytes::new(),
+            total,
+        })];
         let rest = content[offset as usize..end].chunks(1000);
-        steps.extend(rest.map(|part| Ok(Chunk { data: Bytes::copy_from_slice(part), total: 0 })));
+        steps.extend(rest.map(|part| {
+            Ok(Chunk {
+                data: Bytes::copy_from_slice(part),
+                total: 0,
+            })
+        }));
         if end < content.len() {
             steps.push(Err(Status::unavailable("going down")));
         }
@@ -82,7 +90,9 @@ fn guarded(request: Request<()>) -> Result<Request<()>, Status> {
 }
 
 fn knowing(mut request: Request<()>) -> Result<Request<()>, Status> {
-    request.metadata_mut().insert("authorization", SECRET.parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("authorization", SECRET.parse().unwrap());
     Ok(request)
 }
 
@@ -93,7 +103,9 @@ async fn serve(service: impl Blobs) -> String {
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     let service = BlobsServer::with_interceptor(service, guarded);
     tokio::spawn(
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming),
+        tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(incoming),
     );
     address
 }
@@ -108,35 +120,55 @@ struct World {
 impl World {
     fn new() -> Self {
         let content: Vec<u8> = (0..600_000_u32).flat_map(u32::to_le_bytes).collect();
-        let object = Object { digest: digest::of(&content), size: content.len() as u64 };
+        let object = Object {
+            digest: digest::of(&content),
+            size: content.len() as u64,
+        };
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), 1 << 30).unwrap();
-        Self { content: Arc::new(content), object, store, _dir: dir }
+        Self {
+            content: Arc::new(content),
+            object,
+            store,
+            _dir: dir,
+        }
     }
 
     async fn holder(&self, manner: Manner) -> (String, Arc<Mutex<Vec<u64>>>) {
         let asked = Arc::default();
         let content = Arc::clone(&self.content);
-        let holder = Holder { content, manner, asked: Arc::clone(&asked) };
+        let holder = Holder {
+            content,
+            manner,
+            asked: Arc::clone(&asked),
+        };
         (serve(holder).await, asked)
     }
 
     async fn fetch(&self, holders: &[String]) -> Result<(), Error> {
-        let deadlines =
-            Deadlines { connect: Duration::from_secs(2), stall: Duration::from_millis(300) };
-        Client::with_deadlines(knowing, deadlines).fetch(&self.object, holders, &self.store).await
+        let deadlines = Deadlines {
+            connect: Duration::from_secs(2),
+            stall: Duration::from_millis(300),
+        };
+        Client::with_deadlines(knowing, deadlines)
+            .fetch(&self.object, holders, &self.store)
+            .await
     }
 
     fn arrived(&self) -> bool {
-        self.store.open_verified(&self.object.digest).unwrap().is_some()
+        self.store
+            .open_verified(&self.object.digest)
+            .unwrap()
+            .is_some()
     }
 }
 
 fn failures(result: Result<(), Error>) -> Vec<Failure> {
     match result {
-        Err(Error::Exhausted { attempts, .. }) => {
-            attempts.into_iter().map(|attempt| attempt.failure).collect()
-        }
+        Err(Error::Exhausted { attempts, .. }) => attempts
+            .into_iter()
+            .map(|attempt| attempt.failure)
+            .collect(),
         other => panic!("expected that no holder gave it, got {other:?}"),
     }
 }
@@ -148,7 +180,9 @@ async fn an_object_travels_from_store_to_store() {
     let source = Store::open(dir.path(), 1 << 30).unwrap();
     let empty = serve(Service::new(source.clone())).await;
     let refused = failures(world.fetch(std::slice::from_ref(&empty)).await);
-    assert!(matches!(&refused[..], [Failure::Refused { status }] if status.code() == Code::NotFound));
+    assert!(
+        matches!(&refused[..], [Failure::Refused { status }] if status.code() == Code::NotFound)
+    );
 
     source.put(&world.content[..]).unwrap();
     world.fetch(&[empty]).await.unwrap();
@@ -175,7 +209,10 @@ async fn a_real_server_resumes_at_any_offset() {
     let source = Store::open(dir.path(), 1 << 30).unwrap();
     source.put(&world.content[..]).unwrap();
     let (first, _) = world.holder(Manner::BreaksOffAt(262_145)).await;
-    world.fetch(&[first, serve(Service::new(source)).await]).await.unwrap();
+    world
+        .fetch(&[first, serve(Service::new(source)).await])
+        .await
+        .unwrap();
     assert!(world.arrived());
 }
 
@@ -198,11 +235,17 @@ async fn a_server_that_finds_its_copy_damaged_stops_offering_it() {
     source.put(&world.content[..]).unwrap();
     let mut damaged = world.content.to_vec();
     damaged[7] ^= 1;
-    let path = dir.path().join("objects").join(world.object.digest.as_str());
+    let path = dir
+        .path()
+        .join("objects")
+        .join(world.object.digest.as_str());
     std::fs::write(path, damaged).unwrap();
 
     let (honest, _) = world.holder(Manner::Honest).await;
-    world.fetch(&[serve(Service::new(source.clone())).await, honest]).await.unwrap();
+    world
+        .fetch(&[serve(Service::new(source.clone())).await, honest])
+        .await
+        .unwrap();
     assert!(world.arrived());
     assert!(!source.has(&world.object.digest));
 }
@@ -213,8 +256,14 @@ async fn every_holder_that_failed_is_named_with_its_reason() {
     let (resizes, _) = world.holder(Manner::Resizes).await;
     let (silent, _) = world.holder(Manner::Silent).await;
     // A port that was free a moment ago and is nobody's now.
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let result = world.fetch(&[resizes, silent, gone.to_string(), "not an address".into()]).await;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let result = world
+        .fetch(&[resizes, silent, gone.to_string(), "not an address".into()])
+        .await;
     let said = result.as_ref().unwrap_err().to_string();
     assert!(said.contains(&format!("{gone}: unreachable")), "{said}");
     assert!(matches!(
@@ -249,7 +298,10 @@ async fn callers_that_want_the_same_fetch_it_once() {
     let done = AtomicUsize::new(0);
     let holders = [holder];
     let fetches = (0..8).map(|_| async {
-        client.fetch(&world.object, &holders, &world.store).await.unwrap();
+        client
+            .fetch(&world.object, &holders, &world.store)
+            .await
+            .unwrap();
         done.fetch_add(1, Ordering::Relaxed);
     });
     futures::future::join_all(fetches).await;

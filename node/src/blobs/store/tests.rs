@@ -31,7 +31,13 @@ fn what_was_put_is_found_under_its_digest_also_after_reopening() {
     assert_eq!(stored.digest, digest::of(b"hello"));
     assert!(!stored.was_here);
     assert!(store.put(&b"hello"[..]).unwrap().was_here);
-    assert_eq!(store.list().unwrap(), [Object { digest: stored.digest.clone(), size: 5 }]);
+    assert_eq!(
+        store.list().unwrap(),
+        [Object {
+            digest: stored.digest.clone(),
+            size: 5
+        }]
+    );
 
     drop(store);
     let store = Store::open(dir.path(), 1 << 20).unwrap();
@@ -45,7 +51,11 @@ fn what_was_put_is_found_under_its_digest_also_after_reopening() {
 #[test]
 fn an_upload_leaves_nothing_when_dropped_and_nothing_after_a_crash() {
     let (dir, store) = store();
-    let incoming = || std::fs::read_dir(dir.path().join("incoming")).unwrap().count();
+    let incoming = || {
+        std::fs::read_dir(dir.path().join("incoming"))
+            .unwrap()
+            .count()
+    };
     let mut upload = store.begin().unwrap();
     upload.write(b"half").unwrap();
     assert_eq!(incoming(), 1);
@@ -67,7 +77,10 @@ fn an_upload_leaves_nothing_when_dropped_and_nothing_after_a_crash() {
 #[test]
 fn a_directory_is_open_once() {
     let (dir, store) = store();
-    assert!(matches!(Store::open(dir.path(), 1), Err(Error::InUse { .. })));
+    assert!(matches!(
+        Store::open(dir.path(), 1),
+        Err(Error::InUse { .. })
+    ));
     drop(store);
     assert!(Store::open(dir.path(), 1).is_ok());
 }
@@ -98,7 +111,10 @@ fn the_limit_is_exact() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), 5).unwrap();
     assert!(store.put(&b"12345"[..]).is_ok());
-    assert!(matches!(store.put(&b"123456"[..]), Err(Error::TooLarge { largest: 5 })));
+    assert!(matches!(
+        store.put(&b"123456"[..]),
+        Err(Error::TooLarge { largest: 5 })
+    ));
 }
 
 #[test]
@@ -115,10 +131,18 @@ fn collection_spares_the_referenced_the_young_and_the_confirmed() {
 
     for digest in &digests {
         let object = dir.path().join("objects").join(digest.as_str());
-        File::options().write(true).open(object).unwrap().set_modified(now - 2 * HOUR).unwrap();
+        File::options()
+            .write(true)
+            .open(object)
+            .unwrap()
+            .set_modified(now - 2 * HOUR)
+            .unwrap();
     }
     assert!(store.confirm(confirmed).unwrap());
-    let removed = vec![Object { digest: forgotten.clone(), size: 1 }];
+    let removed = vec![Object {
+        digest: forgotten.clone(),
+        size: 1,
+    }];
     assert_eq!(collect(now), Collected { removed, freed: 1 });
     assert_eq!(store.list().unwrap().len(), 2);
 }
@@ -128,11 +152,19 @@ fn quarantined_bytes_go_after_a_while() {
     let (dir, store) = store();
     let digest = store.put(&b"a"[..]).unwrap().digest;
     store.quarantine(&digest).unwrap();
-    let kept = || std::fs::read_dir(dir.path().join("quarantine")).unwrap().count();
+    let kept = || {
+        std::fs::read_dir(dir.path().join("quarantine"))
+            .unwrap()
+            .count()
+    };
     let now = SystemTime::now();
-    store.collect(&BTreeSet::new(), HOUR, now + QUARANTINE_KEPT / 2).unwrap();
+    store
+        .collect(&BTreeSet::new(), HOUR, now + QUARANTINE_KEPT / 2)
+        .unwrap();
     assert_eq!(kept(), 1);
-    store.collect(&BTreeSet::new(), HOUR, now + QUARANTINE_KEPT + HOUR).unwrap();
+    store
+        .collect(&BTreeSet::new(), HOUR, now + QUARANTINE_KEPT + HOUR)
+        .unwrap();
     assert_eq!(kept(), 0);
 }
 
@@ -160,7 +192,10 @@ fn a_full_disk_refuses_and_stays_readable() {
     if matches!(outcome.status.code(), Some(77)) || !rustix::process::geteuid().is_root() {
         return;
     }
-    assert!(outcome.status.success() && said.contains("1 passed"), "{said}");
+    assert!(
+        outcome.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 fn fill(dir: &Path) {

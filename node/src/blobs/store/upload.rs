@@ -35,7 +35,13 @@ impl Upload {
             .write(true)
             .open(&path)
             .map_err(Error::io("create", &path))?;
-        Ok(Self { store, file, path, hasher: Hasher::default(), written: 0 })
+        Ok(Self {
+            store,
+            file,
+            path,
+            hasher: Hasher::default(),
+            written: 0,
+        })
     }
 
     /// Appends `bytes`.
@@ -46,9 +52,13 @@ impl Upload {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let written = self.written + bytes.len() as u64;
         if written > self.store.largest() {
-            return Err(Error::TooLarge { largest: self.store.largest() });
+            return Err(Error::TooLarge {
+                largest: self.store.largest(),
+            });
         }
-        self.file.write_all(bytes).map_err(Error::io("write", &self.path))?;
+        self.file
+            .write_all(bytes)
+            .map_err(Error::io("write", &self.path))?;
         self.hasher.update(bytes);
         self.written = written;
         Ok(())
@@ -64,14 +74,23 @@ impl Upload {
     pub fn finish(mut self, expected: Option<&Digest>) -> Result<Stored, Error> {
         let digest = std::mem::take(&mut self.hasher).finish();
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
-            return Err(Error::Mismatch { expected: expected.clone(), found: digest });
+            return Err(Error::Mismatch {
+                expected: expected.clone(),
+                found: digest,
+            });
         }
         let size = self.written;
         // Before the rename: a name must never stand for bytes that a power cut can take away.
         // A failed sync is not repeated, the kernel may have dropped the pages it could not write.
-        self.file.sync_all().map_err(Error::io("sync", &self.path))?;
+        self.file
+            .sync_all()
+            .map_err(Error::io("sync", &self.path))?;
         let was_here = self.publish(&digest)?;
-        Ok(Stored { digest, size, was_here })
+        Ok(Stored {
+            digest,
+            size,
+            was_here,
+        })
     }
 
     /// An object that is here already is replaced by the same bytes: that heals a copy damaged on

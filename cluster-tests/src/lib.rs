@@ -7,6 +7,7 @@
 //! command line, `fleet.v1` and HTTP; it imports neither the node nor the model.
 
 pub mod api;
+pub mod app;
 pub mod binaries;
 pub mod census;
 pub mod cli;

@@ -177,7 +177,7 @@ fn still(
         Progress::Reached(_) | Progress::Missed(_) => (0, 0),
     };
     ProgressLine {
-        at: Some(instant(context.clock.now())),
+        at: Some(instant(context.now())),
         text: waiting_for.first().cloned().unwrap_or_default(),
         phase: phase(progress).to_owned(),
         waiting_for,
@@ -195,7 +195,7 @@ fn end(context: &Context, state: &State, progress: &Progress) -> Option<Progress
         Progress::Missed(reason) => (ProgressOutcome::Failed, reason),
     };
     Some(ProgressLine {
-        at: Some(instant(context.clock.now())),
+        at: Some(instant(context.now())),
         text: text.clone(),
         r#final: true,
         outcome: outcome.into(),

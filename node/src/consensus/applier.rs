@@ -28,7 +28,7 @@ const MAX_BATCH: usize = 512;
 pub(super) type RaftSnapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 
 /// The state machine as the consensus library sees it.
-pub(super) struct Applier {
+pub(crate) struct Applier {
     machine: Box<dyn StateMachine>,
     snapshots: SnapshotDir,
     last_applied: Option<LogId>,
@@ -163,7 +163,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
 }
 
 /// Writes one snapshot, while applying goes on.
-pub(super) struct Builder {
+pub(crate) struct Builder {
     meta: SnapshotMeta,
     // Taken by the build; a `Mutex` because a view need not be `Sync`.
     view: Mutex<Option<Box<dyn SnapshotView>>>,

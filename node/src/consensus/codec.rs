@@ -22,7 +22,7 @@ const VERSION: u8 = 1;
 
 /// Bytes are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     /// Not even a version byte.
     #[error("empty value")]
     Empty,

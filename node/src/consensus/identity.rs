@@ -19,7 +19,7 @@ use super::{OpenError, Options};
 ///
 /// # Errors
 /// If it cannot be read or decoded.
-pub fn read(io: &dyn LogIo) -> io::Result<Option<RaftIdentity>> {
+pub(super) fn read(io: &dyn LogIo) -> io::Result<Option<RaftIdentity>> {
     match io.meta(MetaKey::Identity)? {
         None => Ok(None),
         Some(value) => Ok(Some(codec::from_value(value)?)),

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use flusher::Counters;
 pub use io::{LogIo, Mark, MetaKey, Op, Visit};
 pub use memory::MemoryDisk;
-pub use reader::LogReader;
+pub(crate) use reader::LogReader;
 pub use rocks::Rocks;
 
 use super::codec;
@@ -37,7 +37,7 @@ use flusher::{Flusher, Health, Request};
 use recent::Recent;
 
 /// The log store the consensus library writes to.
-pub struct LogStore {
+pub(crate) struct LogStore {
     shared: Arc<Shared>,
     flusher: Flusher,
     fatal: Fatal,
@@ -68,11 +68,11 @@ impl Deref for OpenIo {
 }
 
 /// Resolves when the store and all its readers are gone, and with them the disk's lock.
-pub struct Closed(Option<mpsc::Receiver<Infallible>>);
+pub(crate) struct Closed(Option<mpsc::Receiver<Infallible>>);
 
 impl Closed {
     /// Waits for it.
-    pub async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         if let Some(open) = &mut self.0 {
             // Nothing is ever sent: this returns when the last sender is gone.
             let _: Option<Infallible> = open.recv().await;
@@ -93,20 +93,20 @@ struct Log {
 
 /// What a store held when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Index of the last entry, or of the last purged one.
-    pub last_index: u64,
+    pub(crate) last_index: u64,
     /// Index of the last purged entry.
-    pub purged_index: Option<u64>,
+    pub(crate) purged_index: Option<u64>,
     /// Term of the vote.
-    pub term: u64,
+    pub(crate) term: u64,
     /// What had been durable.
-    pub mark: Mark,
+    pub(crate) mark: Mark,
 }
 
 impl Found {
     /// Whether something that was once durable is gone.
-    pub fn lost_data(&self) -> bool {
+    pub(crate) fn lost_data(&self) -> bool {
         self.last_index < self.mark.index || self.term < self.mark.term
     }
 }
@@ -126,7 +126,7 @@ impl LogStore {
     ///
     /// # Errors
     /// If anything cannot be read. A vote that cannot be decoded is an error, never "no vote".
-    pub fn open(io: Arc<dyn LogIo>, fatal: Fatal) -> Result<(Self, Found)> {
+    pub(crate) fn open(io: Arc<dyn LogIo>, fatal: Fatal) -> Result<(Self, Found)> {
         let log = load(io.as_ref())?;
         let mark = io.read_mark()?;
         let found = Found {

@@ -82,6 +82,16 @@ impl Consensus {
         self.handle.clone()
     }
 
+    /// Drops every task where it stands, as a killed process would, and returns when the directory
+    /// may be opened again.
+    #[cfg(test)]
+    pub(super) async fn kill(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        self.closed.wait().await;
+    }
+
     /// Stops, and returns when the log is closed. Nothing acknowledged depends on it: killing the
     /// process is as safe.
     pub async fn shutdown(mut self) {

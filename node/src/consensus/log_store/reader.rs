@@ -18,7 +18,7 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 
 /// A handle for reading the log.
 #[derive(Clone)]
-pub struct LogReader {
+pub(crate) struct LogReader {
     shared: Arc<Shared>,
 }
 

@@ -18,7 +18,7 @@ const SET_ASIDE: &str = "damaged";
 
 /// The snapshots of one node. Clones share it.
 #[derive(Debug, Clone)]
-pub struct SnapshotDir {
+pub(crate) struct SnapshotDir {
     inner: Arc<Inner>,
 }
 
@@ -38,7 +38,7 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// If the directory cannot be used, or the snapshot is needed and damaged or foreign.
-    pub fn open(dir: &Path, cluster_id: &str, purged: Option<u64>) -> Result<Self, SnapshotError> {
+    pub(crate) fn open(dir: &Path, cluster_id: &str, purged: Option<u64>) -> Result<Self, SnapshotError> {
         fs::create_dir_all(dir)?;
         let mut names = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -65,7 +65,7 @@ impl SnapshotDir {
     }
 
     /// The newest durable snapshot.
-    pub fn current(&self) -> Option<(SnapshotMeta, SnapshotFile)> {
+    pub(crate) fn current(&self) -> Option<(SnapshotMeta, SnapshotFile)> {
         self.lock().clone()
     }
 
@@ -73,7 +73,7 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// Those of the file system and of the view; the older snapshot is then still current.
-    pub fn write(&self, meta: &SnapshotMeta, view: &dyn SnapshotView) -> io::Result<SnapshotFile> {
+    pub(crate) fn write(&self, meta: &SnapshotMeta, view: &dyn SnapshotView) -> io::Result<SnapshotFile> {
         let header = codec::header_to_proto(&self.inner.cluster_id, meta);
         let temporary = self.temporary("build");
         let mut writer = Writer::new(BufWriter::new(File::create(&temporary)?), &header)?;
@@ -87,7 +87,7 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn adopt(&self, meta: &SnapshotMeta, file: &SnapshotFile) -> io::Result<SnapshotFile> {
+    pub(crate) fn adopt(&self, meta: &SnapshotMeta, file: &SnapshotFile) -> io::Result<SnapshotFile> {
         if file.path == self.inner.dir.join(name(meta)) {
             return Ok(file.clone());
         }
@@ -106,7 +106,7 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// If it is damaged, of another version, or of another cluster.
-    pub fn verify(&self, file: &File) -> Result<SnapshotMeta, SnapshotError> {
+    pub(crate) fn verify(&self, file: &File) -> Result<SnapshotMeta, SnapshotError> {
         let reader = Reader::new(BufReader::new(At::new(file)))?;
         let header = reader.verify()?;
         if header.cluster_id != self.inner.cluster_id {

@@ -1,1 +1,27 @@
-//! (room of its own; see docs/architecture.md)
+//! The HTTP entry of a node.
+mod attempts;
+mod balancer;
+mod body;
+mod convert;
+mod durable;
+mod ejection;
+mod guarded;
+mod headers;
+mod host;
+mod lifecycle;
+mod limits;
+mod listener;
+mod load;
+mod pages;
+mod pin;
+mod proxy;
+mod retry;
+mod routes;
+mod shards;
+mod slot;
+mod spec;
+mod strict;
+mod table;
+mod target;
+mod tunnel;
+mod upstream;

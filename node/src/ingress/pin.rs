@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::balancer;
 use super::slot::{Connections, FrontendId, Slot};
+use super::spec::Settings;
 use super::table::{Environment, Table};
 
 /// What the table says about a request.
@@ -14,9 +15,9 @@ pub(super) enum Choice<C: Connections> {
     /// No environment has this host.
     Unknown,
     /// The environment is closed for maintenance.
-    Maintenance(Arc<Environment<C>>),
+    Maintenance,
     /// The pool has nobody, or the request failed at everybody.
-    Nobody(Arc<Environment<C>>),
+    Nobody(Settings),
     /// Counted in at a frontend.
     Pinned(Pin<C>),
 }
@@ -47,13 +48,13 @@ impl<C: Connections> Choice<C> {
         };
         let environment = &target.environment;
         if environment.spec.maintenance {
-            return Self::Maintenance(Arc::clone(environment));
+            return Self::Maintenance;
         }
         let slots = &environment.pools[target.pool];
         let candidate = |index: usize| slots[index].candidate(tried, now_ms);
         match balancer::choose(slots.len(), candidate, entropy) {
             Some(index) => Self::Pinned(Pin::new(&slots[index], environment, idle)),
-            None => Self::Nobody(Arc::clone(environment)),
+            None => Self::Nobody(environment.spec.settings),
         }
     }
 }

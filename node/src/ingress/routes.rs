@@ -280,5 +280,3 @@ impl Snapshot {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -158,7 +158,7 @@ impl Scanner {
             State::ChunkSize | State::ChunkEnd => LONGEST_CHUNK_LINE,
             _ => LONGEST_HEAD,
         };
-        if self.length.max(complete) + self.line.len() > limit {
+        if self.length + self.line.len() > limit {
             return Err(Fault::TooLong);
         }
         Ok(())

@@ -156,7 +156,7 @@ impl Attempts<'_> {
         let rested = if fresh_only { None } else { pin.slot.connections.take() };
         let mut connection = match rested {
             Some(connection) => connection,
-            None => match Connection::open(pin.slot.address).await {
+            None => match Connection::open(&pin.slot.address).await {
                 Ok(connection) => connection,
                 Err(error) => {
                     tracing::debug!(frontend = pin.slot.id, %error, "no connection");

@@ -1,13 +1,13 @@
 //! Between the wire form of routes and reports and our own; nothing else knows the wire form.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use fleet_proto::internal as wire;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
+use super::address::Address;
 use super::host;
 use super::routes::{FrontendLoad, Snapshot};
 use super::spec::{Delta, EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec, Settings, Spec};
@@ -17,7 +17,7 @@ use super::spec::{Delta, EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec, Se
 pub(super) enum Nonsense {
     #[error("environment {0} comes twice")]
     Environment(EnvironmentKey),
-    #[error("host {host:?} of {environment} is not in canonical form")]
+    #[error("host {host:?} of {environment} is no host name")]
     Host { environment: EnvironmentKey, host: String },
     #[error("host {host:?} of {environment} points at no pool")]
     NoPool { environment: EnvironmentKey, host: String },
@@ -74,7 +74,7 @@ fn environment(
         index.insert((wire.release.clone(), wire.service.clone()), pools.len());
         let mut backends = Vec::with_capacity(wire.backends.len());
         for backend in wire.backends {
-            let Ok(address) = backend.address.parse::<SocketAddr>() else {
+            let Ok(address) = backend.address.parse::<Address>() else {
                 let (id, address) = (backend.frontend_id, backend.address);
                 return Err(Nonsense::Address { environment: key, id, address });
             };
@@ -84,11 +84,11 @@ fn environment(
     }
     let mut hosts = Vec::with_capacity(routes.hosts.len());
     for route in routes.hosts {
-        if !host::is_pattern(&route.host) {
+        let Some(pattern) = host::pattern(&route.host) else {
             return Err(Nonsense::Host { environment: key, host: route.host });
-        }
+        };
         match index.get(&(route.release, route.service)) {
-            Some(&pool) => hosts.push(HostSpec { pattern: route.host, pool }),
+            Some(&pool) => hosts.push(HostSpec { pattern, pool }),
             None => return Err(Nonsense::NoPool { environment: key, host: route.host }),
         }
     }
@@ -139,10 +139,10 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         true => 0,
         false => u32::try_from(value.as_millis()).unwrap_or(u32::MAX),
     };
-    let settings = wire::RouteSettings {
+    let settings = Some(wire::RouteSettings {
         response_timeout_ms: explicit(spec.settings.response_timeout, default.response_timeout),
         hold_ms: explicit(spec.settings.hold, default.hold),
-    };
+    });
     wire::EnvironmentRoutes {
         app: key.app.clone(),
         environment: key.environment.clone(),
@@ -150,7 +150,7 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         maintenance: spec.maintenance,
         hosts: spec.hosts.iter().map(host).collect(),
         pools: spec.pools.iter().map(pool).collect(),
-        settings: (settings != wire::RouteSettings::default()).then_some(settings),
+        settings,
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
         let pool = wire::ReleasePool {
             release: "R1".to_owned(),
             service: "www".to_owned(),
-            backends: vec![backend(7, "127.0.0.1:20000"), backend(8, "[::1]:20001")],
+            backends: vec![backend(7, "127.0.0.1:20000"), backend(8, "node-2.test:20001")],
         };
         let routes = wire::EnvironmentRoutes {
             app: "shop".to_owned(),
@@ -234,16 +234,16 @@ mod tests {
                 "environment shop/prod comes twice",
             ),
             (
-                |t| t.environments[0].hosts[0].host = "WWW".to_owned(),
-                "host \"WWW\" of shop/prod is not in canonical form",
+                |t| t.environments[0].hosts[0].host = "w w".to_owned(),
+                "host \"w w\" of shop/prod is no host name",
             ),
             (
                 |t| t.environments[0].hosts[0].release = "R2".to_owned(),
                 "host \"www.prod.shop.test\" of shop/prod points at no pool",
             ),
             (
-                |t| t.environments[0].pools[0].backends[0].address = "localhost:1".to_owned(),
-                "frontend 7 of shop/prod has the address \"localhost:1\", which is none",
+                |t| t.environments[0].pools[0].backends[0].address = "localhost".to_owned(),
+                "frontend 7 of shop/prod has the address \"localhost\", which is none",
             ),
             (
                 |t| t.environments[0].pools[0].backends[0].frontend_id = 8,

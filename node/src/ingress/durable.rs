@@ -1,11 +1,12 @@
 //! The table on disk, by which an ingress starts when no control answers.
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use fleet_proto::internal::DurableTable;
 use prost::Message as _;
+
+use crate::config::write_atomic;
 
 /// "FLIT", the format, the crc32c of the rest.
 const MAGIC: &[u8; 5] = b"FLIT\x01";
@@ -32,12 +33,8 @@ pub(super) enum Error {
 }
 
 impl Store {
-    /// `table.pb` in `directory`, which is made if it is missing.
-    pub(super) fn open(directory: &Path) -> Result<Self, Error> {
-        let path = directory.join("table.pb");
-        std::fs::create_dir_all(directory)
-            .map_err(|source| Error::Write { path: directory.to_owned(), source })?;
-        Ok(Self { path })
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// The table stored last, if there is one.
@@ -66,19 +63,10 @@ impl Store {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
         bytes.extend_from_slice(&body);
-        self.replace(&bytes).map_err(|source| Error::Write { path: self.path.clone(), source })
-    }
-
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let beside = self.path.with_extension("pb.tmp");
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)?;
-        match self.path.parent() {
-            Some(directory) => File::open(directory)?.sync_all(),
-            None => Ok(()),
-        }
+        let directory = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        directory
+            .and_then(|()| write_atomic(&self.path, &bytes, 0o600))
+            .map_err(|source| Error::Write { path: self.path.clone(), source })
     }
 }
 
@@ -89,7 +77,7 @@ mod tests {
     #[test]
     fn what_is_damaged_is_not_loaded() {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path()).expect("open");
+        let store = Store::at(directory.path().join("ingress/table.pb"));
         assert!(store.load().expect("nothing there").is_none());
 
         let table = DurableTable { cluster_id: "c1".to_owned(), node_id: 3, ..Default::default() };

@@ -46,11 +46,17 @@ pub(super) fn normalise(authority: &str) -> Result<Cow<'_, str>, BadHost> {
     Ok(Cow::Borrowed(host))
 }
 
-/// Whether a host of the table is in its one spelling: exact, or a wildcard in its first label.
-pub(super) fn is_pattern(pattern: &str) -> bool {
-    let name = pattern.strip_prefix("*.").unwrap_or(pattern);
-    matches!(normalise(name), Ok(Cow::Borrowed(same)) if same == name)
-        && (name == pattern || name.parse::<Ipv4Addr>().is_err())
+/// A host of the table in that spelling: a name, or one with a wildcard as its first label.
+pub(super) fn pattern(given: &str) -> Option<String> {
+    let (wildcard, name) = match given.strip_prefix("*.") {
+        Some(name) => ("*.", name),
+        None => ("", given),
+    };
+    let below_a_number = !wildcard.is_empty() && name.parse::<Ipv4Addr>().is_ok();
+    if name.contains(':') || below_a_number {
+        return None;
+    }
+    Some(format!("{wildcard}{}", normalise(name).ok()?))
 }
 
 fn without_port(authority: &str) -> Result<&str, BadHost> {
@@ -108,10 +114,11 @@ mod tests {
     #[test]
     fn patterns() {
         for good in ["www.test", "*.www.test", "127.0.0.1"] {
-            assert!(is_pattern(good), "{good}");
+            assert_eq!(pattern(good).as_deref(), Some(good));
         }
-        for bad in ["", "*", "*.", "www.*.test", "WWW.test", "www.test.", "www:80", "*.10.0.0.1"] {
-            assert!(!is_pattern(bad), "{bad}");
+        assert_eq!(pattern("*.WWW.test.").as_deref(), Some("*.www.test"));
+        for bad in ["", "*", "*.", "www.*.test", "www:80", "*.10.0.0.1", "*.*.test"] {
+            assert_eq!(pattern(bad), None, "{bad}");
         }
     }
 }

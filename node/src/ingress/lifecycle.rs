@@ -45,6 +45,12 @@ impl Lifecycle {
     }
 }
 
+/// Returns when the process is in `phase` or beyond.
+pub(super) async fn reached(watched: &mut watch::Receiver<Phase>, phase: Phase) {
+    // The sender lives as long as the process; without it there is nothing to wait for.
+    let _ = watched.wait_for(|now| *now >= phase).await;
+}
+
 /// How long a drain of this length waits for silent clients before it closes them.
 pub(super) fn silent_time(drain: Duration) -> Duration {
     (drain / 2).min(SILENT)

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::guarded::{Guarded, Protocol};
 use super::headers::Client;
-use super::lifecycle::Phase;
+use super::lifecycle::{Phase, reached};
 use super::limits;
 use super::proxy::{Proxy, now_ms};
 
@@ -51,7 +51,7 @@ impl Server {
             };
             tokio::select! {
                 biased;
-                _ = phase.wait_for(|phase| *phase > Phase::Serving) => return,
+                () = reached(&mut phase, Phase::Closing) => return,
                 accepted = accepted => match accepted {
                     Ok((place, (stream, peer))) => self.begin(stream, peer, port, place),
                     Err(error) => {
@@ -61,11 +61,6 @@ impl Server {
                 },
             }
         }
-    }
-
-    /// Client connections open now.
-    pub(super) fn open_connections(&self) -> u64 {
-        self.connections.len() as u64
     }
 
     fn begin(
@@ -90,7 +85,7 @@ impl Server {
         let mut phase = self.proxy.lifecycle.watch();
         let begun = tokio::select! {
             begun = tokio::time::timeout(limits::HEAD_TIME, Guarded::begin(stream)) => begun,
-            _ = phase.wait_for(|phase| *phase == Phase::Leaving) => return Ok(()),
+            () = reached(&mut phase, Phase::Leaving) => return Ok(()),
         };
         let Ok(Some((guarded, protocol))) = begun.unwrap_or(Ok(None)) else {
             return Ok(());
@@ -199,7 +194,7 @@ impl<C: Future<Output = hyper::Result<()>>> Driven<C> {
         loop {
             tokio::select! {
                 ended = connection.as_mut() => return ended.map_err(std::io::Error::other),
-                _ = phase.wait_for(|phase| *phase >= closes_at), if !closing => {
+                () = reached(&mut phase, closes_at), if !closing => {
                     closing = true;
                     (self.close)(connection.as_mut());
                 }

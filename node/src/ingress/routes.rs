@@ -30,8 +30,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::address::Address;
 use super::load;
-use super::pin::{Choice, Pin};
+use super::pin::Choice;
 use super::retry::Budget;
 use super::slot::{Connections, FrontendId, Slot};
 use super::spec::{EnvironmentKey, EnvironmentSpec, Spec};
@@ -161,23 +162,22 @@ impl<C: Connections> Routes<C> {
     /// Reads what a report tells. What was counted since the last call is taken.
     pub(super) fn snapshot(&self, now_ms: u64) -> Snapshot {
         let mut behind = self.behind();
-        let mut snapshot = Snapshot { generation: behind.spec.generation, ..Snapshot::default() };
+        let mut snapshot = behind.in_flight();
         for slot in behind.slots.values().chain(&behind.withdrawn) {
-            snapshot.add(slot, now_ms);
+            snapshot.load.extend(FrontendLoad::of(slot, now_ms));
         }
-        snapshot.busy.sort_unstable();
-        snapshot.busy.dedup();
         snapshot.load.sort_unstable_by_key(|load| load.id);
+        // A request counts its outcome before it leaves, so the counts of a frontend that was
+        // idle at the first look were all there at the second; and nobody enters it any more.
+        let busy = &snapshot.busy;
+        behind.withdrawn.retain(|slot| busy.binary_search(&slot.id).is_ok());
         behind.superseded.retain(|environment| !environment.is_idle());
-        for environment in &behind.superseded {
-            let oldest = snapshot.outdated.entry(environment.key.clone());
-            oldest
-                .and_modify(|generation| *generation = environment.since.min(*generation))
-                .or_insert(environment.since);
-        }
-        // Its last counts were taken above, and nobody can enter it any more.
-        behind.withdrawn.retain(|slot| snapshot.busy.binary_search(&slot.id).is_ok());
         snapshot
+    }
+
+    /// The same without load; takes nothing.
+    pub(super) fn peek(&self) -> Snapshot {
+        self.behind().in_flight()
     }
 
     /// Every frontend whose connections may need care.
@@ -230,25 +230,40 @@ impl<C: Connections> Behind<C> {
         before: &mut HashMap<FrontendId, Arc<Slot<C>>>,
         moved: &mut Vec<Arc<Slot<C>>>,
     ) -> Vec<Vec<Arc<Slot<C>>>> {
-        let mut slot = |&(id, address): &(FrontendId, _)| {
-            if let Some(old) = before.remove(&id) {
-                if old.address == address {
-                    self.slots.insert(id, old);
+        let mut slot = |(id, address): &(FrontendId, Address)| {
+            if let Some(old) = before.remove(id) {
+                if old.address == *address {
+                    self.slots.insert(*id, old);
                 } else {
                     moved.push(old);
                 }
             }
-            let slot = self.slots.entry(id).or_insert_with(|| {
-                let again = |old: &Arc<Slot<C>>| old.id == id && old.address == address;
+            let slot = self.slots.entry(*id).or_insert_with(|| {
+                let again = |old: &Arc<Slot<C>>| old.id == *id && old.address == *address;
                 match self.withdrawn.iter().position(again) {
                     Some(index) => self.withdrawn.swap_remove(index),
-                    None => Arc::new(Slot::new(id, address)),
+                    None => Arc::new(Slot::new(*id, address.clone())),
                 }
             });
             slot.set_withdrawn(false);
             Arc::clone(slot)
         };
         wanted.pools.iter().map(|pool| pool.backends.iter().map(&mut slot).collect()).collect()
+    }
+
+    /// Who is in flight where, and by which routes.
+    fn in_flight(&self) -> Snapshot {
+        let all = self.slots.values().chain(&self.withdrawn);
+        let mut busy: Vec<_> =
+            all.filter(|slot| slot.in_flight() > 0).map(|slot| slot.id).collect();
+        busy.sort_unstable();
+        busy.dedup();
+        let mut outdated = BTreeMap::new();
+        for environment in self.superseded.iter().filter(|environment| !environment.is_idle()) {
+            let oldest = outdated.entry(environment.key.clone()).or_insert(environment.since);
+            *oldest = environment.since.min(*oldest);
+        }
+        Snapshot { generation: self.spec.generation, busy, outdated, load: Vec::new() }
     }
 
     /// Marks what nobody enters any more, so that its last request rings.
@@ -265,18 +280,13 @@ impl<C: Connections> Behind<C> {
     }
 }
 
-impl Snapshot {
-    fn add<C: Connections>(&mut self, slot: &Slot<C>, now_ms: u64) {
-        // In this order: a request counts its outcome before it leaves.
-        let in_flight = slot.in_flight();
+impl FrontendLoad {
+    /// None when there is nothing to tell.
+    fn of<C: Connections>(slot: &Slot<C>, now_ms: u64) -> Option<Self> {
+        let (in_flight, ejected) = (slot.in_flight(), slot.is_ejected(now_ms));
         let counted = slot.load.take();
-        if in_flight > 0 {
-            self.busy.push(slot.id);
-        }
-        let ejected = slot.is_ejected(now_ms);
-        if in_flight > 0 || ejected || !counted.is_empty() {
-            self.load.push(FrontendLoad { id: slot.id, in_flight, ejected, counted });
-        }
+        let something = in_flight > 0 || ejected || !counted.is_empty();
+        something.then_some(Self { id: slot.id, in_flight, ejected, counted })
     }
 }
 

@@ -4,10 +4,10 @@
 //! A slot outlives the tables that name it. It is shared by all of them, so a swap of tables
 //! changes nothing for a frontend that stays.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::address::Address;
 use super::balancer::{Candidate, Fitness};
 use super::ejection::Ejection;
 use super::load::{Load, Outcome};
@@ -29,7 +29,7 @@ pub(super) type FrontendId = u64;
 #[derive(Debug)]
 pub(super) struct Slot<C> {
     pub(super) id: FrontendId,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) connections: C,
     pub(super) load: Load,
     in_flight: Padded<AtomicU64>,
@@ -43,7 +43,7 @@ pub(super) struct Slot<C> {
 }
 
 impl<C: Connections> Slot<C> {
-    pub(super) fn new(id: FrontendId, address: SocketAddr) -> Self {
+    pub(super) fn new(id: FrontendId, address: Address) -> Self {
         Self {
             id,
             address,

@@ -1,9 +1,9 @@
 //! What the table is built from: the routes of environments, as control wants them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::address::Address;
 use super::slot::FrontendId;
 
 /// Names an environment; orders as the table's digest and the precedence of hosts do.
@@ -49,7 +49,7 @@ pub(super) struct HostSpec {
 pub(super) struct PoolSpec {
     pub(super) release: String,
     pub(super) service: String,
-    pub(super) backends: Vec<(FrontendId, SocketAddr)>,
+    pub(super) backends: Vec<(FrontendId, Address)>,
 }
 
 /// What an environment may set for itself.

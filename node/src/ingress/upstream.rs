@@ -6,7 +6,6 @@
 //! close, or sent more than its response, the engine itself notices while the connection rests.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,9 +13,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use super::address::Address;
 use super::body::{Progress, RequestBody};
 use super::limits;
 use super::pin;
@@ -71,9 +70,8 @@ pub(super) enum SendError {
 
 impl Connection {
     /// A new one.
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, ConnectError> {
-        let stream = TcpStream::connect(address);
-        let stream = tokio::time::timeout(limits::CONNECT_TIME, stream).await??;
+    pub(super) async fn open(address: &Address) -> Result<Self, ConnectError> {
+        let stream = tokio::time::timeout(limits::CONNECT_TIME, address.connect()).await??;
         stream.set_nodelay(true)?;
         let (sender, connection) =
             http1::Builder::new().handshake::<_, RequestBody>(TokioIo::new(stream)).await?;

@@ -53,7 +53,6 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
         tokio::spawn(membership::run(context.clone(), stopped.clone())),
         tokio::spawn(copies::run(context.clone(), stopped)),
     ];
-    crate::telemetry::ready();
     let outcome = tokio::select! {
         () = crate::telemetry::terminated() => Ok(()),
         reason = context.consensus.failed() => Err(anyhow::Error::new(reason)),

@@ -7,7 +7,6 @@ use fleet_model::{
     Command,
     command::Registration,
     ids::NodeId,
-    node::Role,
 };
 
 use super::{Context, state_machine::Machine};
@@ -114,17 +113,9 @@ fn registration(node: &config::Node) -> Registration {
     Registration {
         name: node.identity.name.clone(),
         address: settings.advertise.to_string(),
-        roles: settings.roles.iter().map(role).collect(),
+        roles: settings.roles.iter().collect(),
         labels: settings.labels.clone(),
         architecture: std::env::consts::ARCH.to_owned(),
         id: Some(NodeId(node.identity.node_id)),
-    }
-}
-
-fn role(role: config::Role) -> Role {
-    match role {
-        config::Role::Control => Role::Control,
-        config::Role::Worker => Role::Worker,
-        config::Role::Ingress => Role::Ingress,
     }
 }

@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     State, Time,
     command::{Command, Placement, Step},
-    ids::{FrontendId, NodeId},
+    ids::{EnvironmentKey, FrontendId, NodeId},
     report::Waiting,
     time::Millis,
 };
@@ -42,10 +42,11 @@ pub struct Load {
     pub since: Time,
     /// When each worker's session was last heard.
     pub workers: BTreeMap<NodeId, Time>,
-    pub ingresses: BTreeMap<NodeId, IngressFacts>,
+    /// By node and process: while an ingress is replaced, a node has two.
+    pub ingresses: BTreeMap<NodeId, BTreeMap<u64, IngressFacts>>,
 }
 
-/// What an ingress last said.
+/// What an ingress process last said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IngressFacts {
     pub heard: Time,
@@ -53,6 +54,9 @@ pub struct IngressFacts {
     pub applied: u64,
     /// Frontends with requests in flight there.
     pub busy: BTreeSet<FrontendId>,
+    /// Environments with requests in flight that were routed before the applied generation, and
+    /// the generation the oldest of them was routed by.
+    pub outdated: BTreeMap<EnvironmentKey, u64>,
 }
 
 /// What to do, what is waited for, and when to look again if nothing happens before.

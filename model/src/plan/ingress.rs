@@ -3,12 +3,10 @@
 //! A live ingress is waited for. A silent one keeps serving its last table, so it cannot confirm
 //! anything: a switch does not wait for it, but frontends it may still send to stay up for a while.
 
-use std::collections::BTreeSet;
-
 use super::{IngressFacts, Load};
 use crate::{
     State, Time,
-    ids::{FrontendId, NodeId},
+    ids::{EnvironmentKey, FrontendId, NodeId},
     node::{LOST_AFTER, Role},
     report::NodeName,
     rollout::SILENT_INGRESS_HOLD,
@@ -36,18 +34,26 @@ impl<'a> Ingresses<'a> {
     pub fn of(state: &'a State, load: &'a Load, now: Time) -> Self {
         let (mut live, mut silent) = (Vec::new(), Vec::new());
         for node in state.nodes_with(Role::Ingress) {
-            let facts = load.ingresses.get(&node.id);
-            let heard = facts.map_or(load.since, |facts| facts.heard.max(load.since));
-            let ingress = Ingress {
-                id: node.id,
-                name: &node.name,
-                facts,
-                heard,
-            };
-            if now.since(heard) < LOST_AFTER {
-                live.push(ingress)
-            } else {
-                silent.push(ingress)
+            // A process nobody has heard of yet is one that confirmed nothing.
+            let heard_of = load.ingresses.get(&node.id).into_iter().flatten();
+            let mut processes: Vec<_> = heard_of.map(|(_, facts)| Some(facts)).collect();
+            if processes.is_empty() {
+                processes.push(None);
+            }
+            for facts in processes {
+                let heard = facts.map_or(load.since, |facts| facts.heard.max(load.since));
+                let ingress = Ingress {
+                    id: node.id,
+                    name: &node.name,
+                    facts,
+                    heard,
+                };
+                let silence = now.since(heard);
+                if silence < LOST_AFTER {
+                    live.push(ingress)
+                } else {
+                    silent.push(ingress)
+                }
             }
         }
         Self { live, silent, now }
@@ -63,15 +69,31 @@ impl<'a> Ingresses<'a> {
         )
     }
 
-    /// Whether a live ingress has requests in flight on any of `frontends`.
+    /// Whether a live ingress has requests in flight on a frontend.
     #[must_use]
-    pub fn busy(&self, frontends: &BTreeSet<FrontendId>) -> bool {
+    pub fn busy(&self, frontend: FrontendId) -> bool {
         let busy = |ingress: &Ingress| {
             ingress
                 .facts
-                .is_some_and(|facts| !facts.busy.is_disjoint(frontends))
+                .is_some_and(|facts| facts.busy.contains(&frontend))
         };
         self.live.iter().any(busy)
+    }
+
+    /// Whether a live ingress has requests of `environment` in flight that were routed before
+    /// `generation`.
+    #[must_use]
+    pub fn in_flight_before(&self, environment: &EnvironmentKey, generation: u64) -> bool {
+        let oldest = |ingress: &Ingress| {
+            ingress
+                .facts
+                .and_then(|facts| facts.outdated.get(environment))
+                .copied()
+        };
+        self.live
+            .iter()
+            .filter_map(oldest)
+            .any(|oldest| oldest < generation)
     }
 
     /// Silent ingresses that have not confirmed `generation` and may still serve an older table.

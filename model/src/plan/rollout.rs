@@ -1,13 +1,11 @@
 //! How far activations are: warm up, switch, wait for confirmation, let requests end.
 
-use std::collections::BTreeSet;
-
 use super::{Draft, ingress::Ingresses, warmth};
 use crate::{
     State,
     command::{Advance, Command},
     environment::LoadedStatus,
-    ids::{FrontendId, LoadedKey, ReleaseId},
+    ids::{LoadedKey, ReleaseId},
     report::{Reason, Waiting},
     rollout::{Phase, Rollout},
 };
@@ -23,7 +21,9 @@ pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) 
             Phase::Switching { generation } => {
                 switching(state, rollout, generation, ingresses, draft)
             }
-            Phase::Draining { .. } => draining(state, rollout, ingresses, draft),
+            Phase::Draining { generation } => {
+                draining(state, rollout, generation, ingresses, draft)
+            }
             Phase::Complete { .. } | Phase::Failed { .. } => None,
         };
         if let Some(step) = step {
@@ -86,7 +86,7 @@ fn switching(
     let unconfirmed = ingresses.unconfirmed(generation);
     let silent = ingresses.holding(generation);
     if !silent.is_empty() {
-        let held = leaving(state, rollout).len() as u32;
+        let held = leaving(state, rollout);
         wait(
             rollout,
             Reason::SilentIngress {
@@ -111,7 +111,7 @@ fn switching(
         );
         return None;
     }
-    let busy = ingresses.busy(&leaving(state, rollout));
+    let busy = ingresses.in_flight_before(&rollout.environment, generation);
     Some(if busy {
         Advance::Confirmed
     } else {
@@ -122,13 +122,13 @@ fn switching(
 fn draining(
     state: &State,
     rollout: &Rollout,
+    generation: u64,
     ingresses: &Ingresses<'_>,
     draft: &mut Draft,
 ) -> Option<Advance> {
     let drain = state.environments.get(&rollout.environment)?.settings.drain;
     let until = rollout.since.plus(drain);
-    let leaving = leaving(state, rollout);
-    if until <= draft.now || !ingresses.busy(&leaving) {
+    if until <= draft.now || !ingresses.in_flight_before(&rollout.environment, generation) {
         return Some(Advance::Drained);
     }
     draft.wake(until);
@@ -136,7 +136,7 @@ fn draining(
     wait(
         rollout,
         Reason::InFlight {
-            frontends: leaving.len() as u32,
+            frontends: leaving(state, rollout),
             rest,
         },
         draft,
@@ -144,8 +144,8 @@ fn draining(
     None
 }
 
-/// The frontends of the outgoing release, on which requests may still be in flight.
-fn leaving(state: &State, rollout: &Rollout) -> BTreeSet<FrontendId> {
+/// How many frontends of the outgoing release may still have requests in flight.
+fn leaving(state: &State, rollout: &Rollout) -> u32 {
     let outgoing = rollout
         .outgoing
         .as_ref()
@@ -153,8 +153,7 @@ fn leaving(state: &State, rollout: &Rollout) -> BTreeSet<FrontendId> {
     outgoing
         .iter()
         .flat_map(|key| state.frontends_of(key))
-        .map(|f| f.id)
-        .collect()
+        .count() as u32
 }
 
 fn of(rollout: &Rollout, release: &ReleaseId) -> LoadedKey {

@@ -75,7 +75,7 @@ fn wait(
         });
     }
     let drained_at = frontend.desired_since.plus(drain_time(state, frontend));
-    let busy = ingresses.busy(&BTreeSet::from([frontend.id]));
+    let busy = ingresses.busy(frontend.id);
     if !lost && busy && draft.now < drained_at {
         draft.wake(drained_at);
         let rest = drained_at.since(draft.now);

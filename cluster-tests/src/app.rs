@@ -83,24 +83,35 @@ pub fn inactive_host(service: &str, release: &str) -> String {
 
 /// Makes a release of a commit and waits until it is available.
 pub async fn create_release(cli: &Cli, commit: &str) -> Result<()> {
-    cli.ok(&["release", "create", commit, "-a", APP, "--wait"]).await.map(drop)
+    cli.ok(&["release", "create", commit, "-a", APP, "--wait"])
+        .await
+        .map(drop)
 }
 
 /// Loads a release into `prod` and waits until all of its frontends are healthy.
 pub async fn load(cli: &Cli, release: &str) -> Result<()> {
-    cli.ok(&["env", "prod", "load", release, "-a", APP, "--wait"]).await.map(drop)
+    cli.ok(&["env", "prod", "load", release, "-a", APP, "--wait"])
+        .await
+        .map(drop)
 }
 
 /// Makes a loaded release active and waits until every ingress has confirmed.
 pub async fn activate(cli: &Cli, release: &str) -> Result<()> {
-    cli.ok(&["env", "prod", "activate", release, "-a", APP, "--wait"]).await.map(drop)
+    cli.ok(&["env", "prod", "activate", release, "-a", APP, "--wait"])
+        .await
+        .map(drop)
 }
 
 /// The whole path of a version: created, loaded, active. Returns the release's name.
 pub async fn go_live(cli: &Cli, teller: &mut Teller, label: &str) -> Result<String> {
     let name = teller.version(label)?;
     let cli = cli.in_dir(&teller.repository.dir);
-    create_release(&cli, &name).await.context("creating the release")?;
+    if teller.repository.commits == 1 {
+        cli.ok(&["apps", "create", APP]).await?;
+    }
+    create_release(&cli, &name)
+        .await
+        .context("creating the release")?;
     load(&cli, &name).await.context("loading it")?;
     activate(&cli, &name).await.context("activating it")?;
     Ok(name)
@@ -113,6 +124,9 @@ pub fn version_in(body: &str) -> &str {
 
 /// How many answers of `label` a history holds.
 pub fn answers_of(history: &History, label: &str) -> usize {
-    let bodies = history.exchanges.iter().filter_map(|exchange| exchange.body());
+    let bodies = history
+        .exchanges
+        .iter()
+        .filter_map(|exchange| exchange.body());
     bodies.filter(|body| version_in(body) == label).count()
 }

@@ -211,6 +211,28 @@ impl Cluster {
         .await
     }
 
+    /// Waits until a release is active and no rollout is under way, asking whichever node answers.
+    pub async fn activated(&self, app: &str, environment: &str, release: &str) -> Result<()> {
+        wait::until(
+            &format!("{release} to be active"),
+            wait::GENEROUS,
+            async || {
+                let leader = self.leader_now().await?;
+                let now = self.api(leader)?.environment(app, environment).await?;
+                let active = now
+                    .environment
+                    .map(|e| e.active_release)
+                    .unwrap_or_default();
+                ensure!(active == release, "{active:?} is active");
+                let phase = now.rollout.map(|rollout| rollout.phase());
+                ensure!(phase.is_none(), "the rollout is in {phase:?}");
+                Ok(())
+            },
+        )
+        .await
+        .with_context(|| self.logs())
+    }
+
     /// The last lines that every daemon wrote.
     pub fn logs(&self) -> String {
         self.nodes

@@ -71,19 +71,20 @@ impl Running {
 
     /// Waits until `count` more requests have ended: for load that must be seen before a fault.
     pub async fn more(&self, count: usize) -> Result<()> {
+        self.more_within(count, wait::GENEROUS).await
+    }
+
+    /// [`Running::more`] with a deadline of its own.
+    pub async fn more_within(&self, count: usize, within: Duration) -> Result<()> {
         let goal = self.count() + count;
-        wait::until(
-            &format!("{count} more requests"),
-            wait::GENEROUS,
-            async || {
-                let now = self.count();
-                if now >= goal {
-                    Ok(())
-                } else {
-                    Err(anyhow!("{now} of {goal} have ended"))
-                }
-            },
-        )
+        wait::until(&format!("{count} more requests"), within, async || {
+            let now = self.count();
+            if now >= goal {
+                Ok(())
+            } else {
+                Err(anyhow!("{now} of {goal} have ended"))
+            }
+        })
         .await
     }
 

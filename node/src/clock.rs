@@ -21,3 +21,24 @@ pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// Wall-clock time that never jumps: read once, carried on by the monotonic clock. Leases and
+/// stamps rest on it, so that a clock that is set does not call every worker lost.
+#[derive(Clone, Debug)]
+pub struct Steady {
+    origin: Now,
+}
+
+impl Steady {
+    #[expect(clippy::new_without_default, reason = "reading a clock is no default")]
+    pub fn new() -> Self {
+        Self { origin: now() }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn unix_ms(&self) -> u64 {
+        let elapsed = self.origin.instant.elapsed().as_millis();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.origin.unix_ms.saturating_add(elapsed)
+    }
+}

@@ -27,7 +27,7 @@ pub use identity::{Identity, IdentityError};
 pub use paths::Paths;
 pub use peers::Peers;
 pub use range::{Range, RangeError};
-pub use roles::{Role, Roles, RolesError};
+pub use roles::{Roles, RolesError};
 pub use secret::{BearerClient, BearerServer, Secret, SecretError};
 pub use settings::{RaftTimers, Settings, SettingsError};
 

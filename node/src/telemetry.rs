@@ -17,3 +17,19 @@ pub fn init() {
         lines.json().flatten_event(true).try_init()
     };
 }
+
+/// Resolves when the process is asked to end (SIGTERM, or SIGINT from a terminal).
+pub async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        // Without handlers the default action ends the process, which is what is asked for.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

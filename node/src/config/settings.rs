@@ -99,7 +99,7 @@ impl Settings {
             api_listen: Some(self.api_listen.to_string()),
             advertise: Some(self.advertise.to_string()),
             http_listen: Some(self.http_listen.to_string()),
-            roles: Some(self.roles.iter().map(|role| role.name().to_owned()).collect()),
+            roles: Some(self.roles.iter().map(|role| role.as_str().to_owned()).collect()),
             frontend_ports: Some(self.frontend_ports.to_string()),
             frontend_uids: Some(self.frontend_uids.to_string()),
             dev: Some(self.dev),

@@ -1,9 +1,9 @@
 //! What control wants of this worker, in the worker's own words. The wire types stop here.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
+use fleet_model::ids::{Digest, FrontendId};
 use fleet_proto::internal as wire;
 
 use crate::config::Endpoint;
@@ -12,10 +12,6 @@ mod wire_form;
 
 #[cfg(test)]
 pub(in crate::worker) mod testing;
-
-/// One process for ever: an id is never given to a second one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FrontendId(pub u64);
 
 /// What shall become of one frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +50,6 @@ pub struct Artefact {
     /// Control nodes that have it.
     pub holders: Vec<Endpoint>,
 }
-
-/// SHA-256 as 64 lowercase hexadecimal digits; safe as a file name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(String);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -158,25 +150,10 @@ impl TryFrom<wire::Artefact> for Artefact {
 
     fn try_from(wire: wire::Artefact) -> Result<Self, Unusable> {
         Ok(Self {
-            digest: Digest::parse(&wire.sha256)?,
+            digest: Digest::parse(&wire.sha256).ok_or(Unusable::Digest(wire.sha256))?,
             size_bytes: wire.size_bytes,
             holders: wire.holders.iter().filter_map(|holder| holder.parse().ok()).collect(),
         })
-    }
-}
-
-impl Digest {
-    pub fn parse(text: &str) -> Result<Self, Unusable> {
-        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() == 64 && text.bytes().all(hex) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Unusable::Digest(text.to_owned()))
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -248,17 +225,5 @@ impl From<wire::Limits> for Limits {
             cpu_millicores: Some(wire.cpu_millicores).filter(|cpu| *cpu != 0),
             pids: Some(wire.pids).filter(|pids| *pids != 0),
         }
-    }
-}
-
-impl fmt::Display for FrontendId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "f-{}", self.0)
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use fleet_model::ids::{Digest, FrontendId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::assignment::{Artefact, Digest, FrontendId, HealthCheck};
+use super::assignment::{Artefact, HealthCheck};
 use super::launch::Launch;
 use super::supervisor::{Exit, Found};
 
@@ -20,9 +21,9 @@ pub trait Hands: Send + Sync + 'static {
     /// Sees to it that the artefact lies unpacked in the cache.
     fn fetch(&self, artefact: &Artefact) -> impl Future<Output = Result<(), FetchError>> + Send;
 
-    /// Starts the process and returns its pid. Does not give up while the runtime is away, for
-    /// only a runtime that answers knows whether there is a process; `Err` means there is none.
-    fn start(&self, launch: Launch) -> impl Future<Output = Result<u32, String>> + Send;
+    /// Starts the process. Does not give up while the runtime is away, for only a runtime that
+    /// answers knows whether there is a process.
+    fn start(&self, launch: Launch) -> impl Future<Output = Started> + Send;
 
     /// One check of a frontend at `address`; `Err` says why it failed.
     fn probe(
@@ -53,6 +54,16 @@ pub enum Sighting {
     /// Everything the runtime knew when it was asked at `asked_at`.
     Inventory { asked_at: Instant, found: BTreeMap<FrontendId, Found> },
     Exited(FrontendId, Exit),
+}
+
+/// What a start has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Started {
+    Running { pid: u32 },
+    /// It ran, and has ended already.
+    Exited(Exit),
+    /// There never was a process; why.
+    Not(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::assignment::{Assignment, Command, Digest, FrontendId, Limits};
+use fleet_model::ids::{Digest, FrontendId};
+
+use super::assignment::{Assignment, Command, Limits};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {

@@ -1,8 +1,9 @@
 //! What comes down the session, in the worker's own words.
 
+use fleet_model::ids::FrontendId;
 use fleet_proto::internal as wire;
 
-use super::assignment::{Assignment, FrontendId};
+use super::assignment::Assignment;
 
 /// Which leader spoke, and from which state. Ordered: a later term wins, then a later index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleet_model::ids::{Digest, FrontendId};
 use fleet_proto::stored;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -34,8 +35,7 @@ pub use self::observed::{Observed, Phase};
 pub use self::resume::Found;
 use self::next::Action;
 use self::stage::Outcome;
-use super::assignment::{Digest, FrontendId};
-use super::hands::{Hands, Sighting};
+use super::hands::{Hands, Sighting, Started};
 use super::launch::Launch;
 use super::ledger::{self, Ledger, LedgerError};
 use super::order::{Fence, Order};
@@ -315,8 +315,9 @@ impl<H: Hands> Shell<H> {
             Action::Start => {
                 let launch = Launch::new(assignment, frontend.port, &self.premises.cluster_name);
                 self.spawn(id, async move |hands| match hands.start(launch).await {
-                    Ok(pid) => Outcome::Started { pid },
-                    Err(reason) => Outcome::NotStarted { reason },
+                    Started::Running { pid } => Outcome::Started { pid },
+                    Started::Exited(exit) => Outcome::Exited(exit),
+                    Started::Not(reason) => Outcome::NotStarted { reason },
                 });
             }
             Action::Probe => {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fleet_model::ids::{Digest, FrontendId};
 use fleet_proto::stored;
 use tokio::time::Instant;
 
@@ -14,7 +15,6 @@ use super::observed::{Observed, Phase};
 use super::resume::{Found, resume};
 use super::stage::{Outcome, Stage};
 use crate::clock::Now;
-use crate::worker::assignment::{Digest, FrontendId};
 use crate::worker::order::{Change, Fence, Item, Order};
 
 /// Reported state of every frontend, cheap to hand around.

@@ -115,7 +115,7 @@ impl Frontend {
                 _ => None,
             },
             since_unix_ms: self.since_unix_ms,
-            exit: self.end().and_then(|end| end.exit.clone()),
+            exit: self.stage.end().and_then(|end| end.exit.clone()),
             reason: self.reason(),
             based_on_index: self.based_on_index,
         }
@@ -132,9 +132,13 @@ impl Frontend {
                 Verdict::Unhealthy => Phase::Unhealthy,
             },
             Stage::Stopping { .. } => Phase::Stopping,
-            Stage::Ended(end) | Stage::Cleaning(end) | Stage::Clean(end) => {
-                if end.asked { Phase::Stopped } else { Phase::Failed }
-            }
+            Stage::Ended(end)
+            | Stage::Cleaning(end)
+            | Stage::Unclean { end, .. }
+            | Stage::Clean(end) => match end.asked {
+                true => Phase::Stopped,
+                false => Phase::Failed,
+            },
         }
     }
 
@@ -143,14 +147,7 @@ impl Frontend {
             Stage::FetchFailed { reason, .. } => reason.clone(),
             Stage::Running(running) => running.health.last_failure().unwrap_or_default().to_owned(),
             Stage::Stopping { why: Why::Failed(reason), .. } => reason.clone(),
-            _ => self.end().map(|end| end.reason.clone()).unwrap_or_default(),
-        }
-    }
-
-    fn end(&self) -> Option<&End> {
-        match &self.stage {
-            Stage::Ended(end) | Stage::Cleaning(end) | Stage::Clean(end) => Some(end),
-            _ => None,
+            _ => self.stage.end().map(|end| end.reason.clone()).unwrap_or_default(),
         }
     }
 

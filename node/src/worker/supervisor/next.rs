@@ -54,6 +54,7 @@ pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) ->
             due(*at, now, Action::Stop(why.clone()))
         }
         Stage::Ended(_) if wanted == Wanted::Gone => Next::Do(Action::Clean),
+        Stage::Unclean { retry_at, .. } => due(*retry_at, now, Action::Clean),
         Stage::Clean(_) => Next::Forget,
         Stage::Fetching { .. }
         | Stage::Starting
@@ -84,7 +85,7 @@ pub fn begin(stage: Stage, action: &Action) -> Stage {
             Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched,
             Action::End(end),
         ) => Stage::Ended(end.clone()),
-        (Stage::Ended(end), Action::Clean) => Stage::Cleaning(end),
+        (Stage::Ended(end) | Stage::Unclean { end, .. }, Action::Clean) => Stage::Cleaning(end),
         // `next` offers no other pair.
         (stage, _) => stage,
     }

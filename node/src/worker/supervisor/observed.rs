@@ -1,10 +1,10 @@
 //! What is so about one frontend, as it is reported and remembered.
 
+use fleet_model::ids::FrontendId;
 use fleet_proto::internal as wire;
 use fleet_proto::internal::frontend_observed::Phase as WirePhase;
 
 use super::exit::Exit;
-use crate::worker::assignment::FrontendId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {

@@ -32,6 +32,8 @@ pub enum Stage {
     Ended(End),
     /// What it left is being removed.
     Cleaning(End),
+    /// It could not be removed; another attempt will be made.
+    Unclean { end: End, retry_at: Instant },
     /// Nothing of it is left but our memory.
     Clean(End),
 }
@@ -128,9 +130,21 @@ impl Stage {
                 Stage::Stopping { pid, why, attempt: StopAttempt::RetryAt(now.instant + RETRY) }
             }
             (Stage::Cleaning(end), Outcome::Cleaned) => Stage::Clean(end),
-            // What could not be removed stays listed as ended and is tried again on the next turn.
-            (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => Stage::Ended(end),
+            (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => {
+                Stage::Unclean { end, retry_at: now.instant + RETRY }
+            }
             (stage, _) => stage,
+        }
+    }
+
+    /// How it ended, once it has.
+    pub fn end(&self) -> Option<&End> {
+        match self {
+            Stage::Ended(end)
+            | Stage::Cleaning(end)
+            | Stage::Unclean { end, .. }
+            | Stage::Clean(end) => Some(end),
+            _ => None,
         }
     }
 

@@ -1,0 +1,1 @@
+//! (blobs: to be written once that room is merged)

@@ -110,6 +110,32 @@ timers:
 }
 
 #[test]
+fn the_example_is_one() {
+    let shop = parse(include_str!("../../../../examples/shop/fleet.yml")).unwrap();
+    let scales: Vec<_> = shop
+        .services
+        .values()
+        .map(|service| service.scale)
+        .collect();
+    assert_eq!(
+        scales,
+        [
+            Some(Scale {
+                count: 1,
+                min: 1,
+                max: 1
+            }),
+            None
+        ]
+    );
+    assert!(
+        shop.services
+            .values()
+            .all(|service| service.health.path.as_deref() == Some("/health"))
+    );
+}
+
+#[test]
 fn short_forms() {
     assert_eq!(
         with("health: /up?deep=1").health.path.as_deref(),

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::{self, Process, Role};
 use fleet_cluster_tests::{wait, workload};
@@ -29,8 +29,8 @@ const COMMANDS: u32 = 200;
 #[tokio::main]
 async fn main() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
     proxies(&cluster).await?;
     commands(&cluster).await?;
     cluster.end()
@@ -186,7 +186,7 @@ async fn start(
         started: Some(child),
     };
     wait::until(&format!("{name} to answer"), wait::GENEROUS, async || {
-        let answer = workload::get(listen, &app::host("www"), "/").await;
+        let answer = workload::get(listen, &app::host("www"), app::VERSION_PAGE).await;
         ensure!(answer.succeeded(), "{:?}", answer.outcome);
         Ok(())
     })
@@ -213,8 +213,14 @@ async fn frontends(cluster: &Cluster) -> Result<Vec<SocketAddr>> {
 async fn leg(proxy: &Proxy) -> Result<Duration> {
     let spent = || -> Result<Duration> { proxy.processes.iter().map(Process::cpu_time).sum() };
     let before = spent()?;
-    let history =
-        workload::burst(proxy.address, &app::host("www"), "/", CONNECTIONS, REQUESTS).await;
+    let history = workload::burst(
+        proxy.address,
+        &app::host("www"),
+        app::VERSION_PAGE,
+        CONNECTIONS,
+        REQUESTS,
+    )
+    .await;
     ensure!(history.failed() == 0, "{} in front: {history}", proxy.name);
     let used = spent()?.saturating_sub(before);
     Ok(used / u32::try_from(REQUESTS)?)

@@ -80,10 +80,7 @@ impl Cluster {
         let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
         node.start().await?;
         let address = self.nodes[0].api().to_string();
-        let secret = self.secret.clone();
-        self.local(&node)
-            .ok(&["node", "join", &address, "--secret", &secret])
-            .await?;
+        self.local(&node).ok(&["node", "join", &address]).await?;
         self.nodes.push(node);
         self.point_cli();
         Ok(())
@@ -99,8 +96,8 @@ impl Cluster {
         let addresses: Vec<String> = self.nodes.iter().map(|n| n.api().to_string()).collect();
         self.cli = self
             .cli
-            .with("FLEET_ADDRESS", &addresses.join(","))
-            .with("FLEET_SECRET", &self.secret);
+            .with("FLEET_ADDRESSES", &addresses.join(","))
+            .with("FLEET_TOKEN", &self.secret);
     }
 
     /// A command line that knows only some of the nodes.
@@ -109,7 +106,7 @@ impl Cluster {
             .iter()
             .map(|index| self.nodes[*index].api().to_string())
             .collect();
-        self.cli.with("FLEET_ADDRESS", &addresses.join(","))
+        self.cli.with("FLEET_ADDRESSES", &addresses.join(","))
     }
 
     /// The API of one node.

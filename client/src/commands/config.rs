@@ -14,6 +14,7 @@ use crate::view::ConfigView;
 pub(super) async fn run(session: &mut Session, verb: ConfigVerb) -> Result<(), Failure> {
     let mut command = SetConfigRequest {
         request_id: Connection::request_id(),
+        app: session.app().await?,
         ..Default::default()
     };
     match verb {
@@ -51,6 +52,7 @@ pub(super) async fn run(session: &mut Session, verb: ConfigVerb) -> Result<(), F
 async fn asked(session: &mut Session) -> Result<ClusterConfig, Failure> {
     let connection = session.connection().await?;
     let question = GetConfigRequest {
+        app: session.app().await?,
         stale: session.globals.stale,
     };
     let answer = connection

@@ -29,7 +29,9 @@ const SILENT: Duration = Duration::from_secs(5);
 
 impl Lifecycle {
     pub(super) fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::Serving) }
+        Self {
+            phase: watch::Sender::new(Phase::Serving),
+        }
     }
 
     pub(super) fn is_closing(&self) -> bool {

@@ -47,7 +47,12 @@ pub(super) struct Environment<C> {
 impl<C> Table<C> {
     /// The one before any was received: it knows no host.
     pub(super) fn empty() -> Self {
-        Self { epoch: 0, generation: 0, exact: HashMap::new(), wildcard: HashMap::new() }
+        Self {
+            epoch: 0,
+            generation: 0,
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+        }
     }
 
     /// Indexes the hosts of `environments`, given in order of precedence.
@@ -72,7 +77,12 @@ impl<C> Table<C> {
                 });
             }
         }
-        Self { epoch, generation, exact, wildcard }
+        Self {
+            epoch,
+            generation,
+            exact,
+            wildcard,
+        }
     }
 
     /// Where requests for a normalised host go: exact first, then the longest wildcard.
@@ -103,7 +113,15 @@ impl<C: Connections> Environment<C> {
         budget: Arc<Budget>,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
-        Self { key, spec, pools, since, budget, superseded, requests }
+        Self {
+            key,
+            spec,
+            pools,
+            since,
+            budget,
+            superseded,
+            requests,
+        }
     }
 
     /// Counts a request in; the shard is to be given back to `leave`, so that no shard's count is
@@ -121,7 +139,9 @@ impl<C: Connections> Environment<C> {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.requests.iter().all(|requests| requests.load(Ordering::SeqCst) == 0)
+        self.requests
+            .iter()
+            .all(|requests| requests.load(Ordering::SeqCst) == 0)
     }
 
     /// A newer version took its place.

@@ -16,6 +16,7 @@ pub mod command;
 pub mod environment;
 pub mod event;
 pub mod frontend;
+pub mod goal;
 pub mod health;
 pub mod ids;
 pub mod manifest;

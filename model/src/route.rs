@@ -13,8 +13,6 @@ use crate::{
 pub struct EnvironmentRoutes {
     pub environment: EnvironmentKey,
     pub maintenance: bool,
-    /// Milliseconds requests in flight may take before their frontend is stopped.
-    pub drain_ms: u64,
     /// Host (exact, or `*.` and a suffix) to what answers there.
     pub hosts: BTreeMap<String, Target>,
     /// Frontends that may be sent to, by target.
@@ -38,7 +36,6 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
     let mut routes = EnvironmentRoutes {
         environment: key.clone(),
         maintenance: environment.settings.maintenance,
-        drain_ms: environment.settings.drain.0,
         hosts: BTreeMap::new(),
         backends: BTreeMap::new(),
     };

@@ -21,3 +21,25 @@ pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// The wall clock as it was when this was made, moved on by the monotonic one: it never jumps, so
+/// leases may be reckoned by it. Clones agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Steady {
+    began: Now,
+}
+
+impl Steady {
+    #[must_use]
+    #[allow(clippy::new_without_default)] // reading the clock is no default value
+    pub fn new() -> Self {
+        Self { began: now() }
+    }
+
+    /// Now, in the time of the model.
+    #[must_use]
+    pub fn now(&self) -> fleet_model::Time {
+        let passed = u64::try_from(self.began.instant.elapsed().as_millis()).unwrap_or(u64::MAX);
+        fleet_model::Time(self.began.unix_ms.saturating_add(passed))
+    }
+}

@@ -27,7 +27,7 @@ pub use identity::{Identity, IdentityError};
 pub use paths::Paths;
 pub use peers::Peers;
 pub use range::{Range, RangeError};
-pub use roles::{Role, Roles, RolesError};
+pub use roles::{Roles, RolesError};
 pub use secret::{BearerClient, BearerServer, Secret, SecretError};
 pub use settings::{RaftTimers, Settings, SettingsError};
 
@@ -48,14 +48,19 @@ pub enum NodeError {
     Identity(#[from] IdentityError),
     #[error("could not read the cluster secret")]
     Secret(#[from] SecretError),
+    #[error("could not read the roles of this node")]
+    Roles(#[from] RolesError),
 }
 
 impl Node {
-    /// Reads identity and secret from the data directory of `settings`.
-    pub fn load(settings: Settings) -> Result<Self, NodeError> {
+    /// Reads identity and secret from the data directory of `settings`. Name and roles are those
+    /// the node was registered with, whatever the settings say by now.
+    pub fn load(mut settings: Settings) -> Result<Self, NodeError> {
         let paths = settings.paths();
         let identity = Identity::read(&paths)?.ok_or(NodeError::Uninitialised)?;
         let secret = Secret::read(&paths.secret())?;
+        settings.name.clone_from(&identity.name);
+        settings.roles = identity.roles.join(",").parse()?;
         Ok(Self { settings, identity, secret })
     }
 

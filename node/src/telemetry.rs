@@ -17,3 +17,19 @@ pub fn init() {
         lines.json().flatten_event(true).try_init()
     };
 }
+
+/// Resolves when the process is asked to end, by SIGTERM or from the terminal.
+pub async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let asked = async |kind| match signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(error) => {
+            tracing::error!(%error, "could not listen for signals");
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        () = asked(SignalKind::terminate()) => {}
+        () = asked(SignalKind::interrupt()) => {}
+    }
+}

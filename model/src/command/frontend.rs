@@ -53,6 +53,16 @@ pub struct Report {
     pub exit: Option<Exit>,
 }
 
+impl Report {
+    /// Whether applying it to `state` would change anything; a report that would not need not be
+    /// committed.
+    #[must_use]
+    pub fn is_news(&self, state: &State, node: NodeId) -> bool {
+        let frontend = state.frontends.get(&self.frontend);
+        frontend.is_some_and(|frontend| frontend.node == node && news(frontend, self))
+    }
+}
+
 pub(super) fn place(state: &mut State, placements: Vec<Placement>) -> Result<Detail, Rejection> {
     let mut placed = Vec::new();
     for placement in placements {

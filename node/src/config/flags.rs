@@ -50,6 +50,12 @@ pub struct Flags {
     /// Where the ingress listens [default: 0.0.0.0:80, with --dev 127.0.0.1:8080]
     #[arg(long, global = true, env = "FLEETD_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
     pub http_listen: Option<String>,
+    /// Domain of a cluster founded on this node [default: localhost]
+    #[arg(long, global = true, env = "FLEETD_DOMAIN")]
+    pub domain: Option<String>,
+    /// What a cluster founded on this node is called; frontends see it as RACK [default: fleet]
+    #[arg(long, global = true, env = "FLEETD_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
     /// Any of control,worker,ingress [default: all]
     #[arg(long, global = true, env = "FLEETD_ROLES")]
     pub roles: Option<String>,

@@ -4,24 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    Control,
-    Worker,
-    Ingress,
-}
-
-impl Role {
-    pub const ALL: [Role; 3] = [Role::Control, Role::Worker, Role::Ingress];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Control => "control",
-            Role::Worker => "worker",
-            Role::Ingress => "ingress",
-        }
-    }
-}
+use fleet_model::node::Role;
 
 /// At least one role; all of them unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +48,7 @@ impl FromStr for Roles {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let roles = words.map(|word| {
-            let known = Role::ALL.into_iter().find(|role| role.name() == word);
-            known.ok_or_else(|| RolesError::Unknown(word.to_owned()))
+            Role::parse(word).ok_or_else(|| RolesError::Unknown(word.to_owned()))
         });
         Self::new(roles.collect::<Result<Vec<_>, _>>()?)
     }
@@ -74,7 +56,7 @@ impl FromStr for Roles {
 
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.iter().map(Role::name).collect();
+        let names: Vec<_> = self.iter().map(Role::as_str).collect();
         f.write_str(&names.join(","))
     }
 }

@@ -17,6 +17,10 @@ pub struct Settings {
     /// How other nodes reach the API; its host is also where frontends of this node are reached.
     pub advertise: Endpoint,
     pub http_listen: SocketAddr,
+    /// Of a cluster that is founded here; a cluster that is joined has its own.
+    pub domain: String,
+    /// As above.
+    pub cluster_name: String,
     pub roles: Roles,
     pub labels: BTreeMap<String, String>,
     pub frontend_ports: Range,
@@ -99,7 +103,9 @@ impl Settings {
             api_listen: Some(self.api_listen.to_string()),
             advertise: Some(self.advertise.to_string()),
             http_listen: Some(self.http_listen.to_string()),
-            roles: Some(self.roles.iter().map(|role| role.name().to_owned()).collect()),
+            domain: Some(self.domain.clone()),
+            cluster_name: Some(self.cluster_name.clone()),
+            roles: Some(self.roles.iter().map(|role| role.as_str().to_owned()).collect()),
             frontend_ports: Some(self.frontend_ports.to_string()),
             frontend_uids: Some(self.frontend_uids.to_string()),
             dev: Some(self.dev),
@@ -146,6 +152,8 @@ impl Settings {
             api_listen,
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
             http_listen: address("http_listen", &http)?,
+            domain: text(&flags.domain, file.domain, "localhost"),
+            cluster_name: text(&flags.cluster_name, file.cluster_name, "fleet"),
             roles,
             labels: labels(&flags.labels, file.labels)?,
             frontend_ports: ports(flags.frontend_ports.clone().or(file.frontend_ports))?,
@@ -169,6 +177,7 @@ fn address(setting: &'static str, value: &str) -> Result<SocketAddr, SettingsErr
     value.parse().map_err(|_| SettingsError::Address { setting, value: value.to_owned() })
 }
 
+/// Lowercase letters, digits and dashes: it becomes part of tables and file names.
 fn name(text: String) -> Result<String, SettingsError> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let good = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.chars().all(legal);

@@ -1,9 +1,9 @@
 //! What control wants of this worker, in the worker's own words. The wire types stop here.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
+use fleet_model::ids::{Digest, FrontendId};
 use fleet_proto::internal as wire;
 
 use crate::config::Endpoint;
@@ -11,71 +11,63 @@ use crate::config::Endpoint;
 mod wire_form;
 
 #[cfg(test)]
-pub(in crate::worker) mod testing;
-
-/// One process for ever: an id is never given to a second one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FrontendId(pub u64);
+pub(crate) mod testing;
 
 /// What shall become of one frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    pub id: FrontendId,
-    pub app: String,
-    pub environment: String,
-    pub release_id: String,
-    pub release_name: String,
-    pub build_id: String,
-    pub build_description: String,
-    pub service: String,
-    pub slot: u32,
-    pub incarnation: u32,
-    pub desired: Desired,
-    pub artefact: Artefact,
-    pub command: Command,
-    pub variables: BTreeMap<String, String>,
-    pub wants_port: bool,
-    pub health: HealthCheck,
+pub(crate) struct Assignment {
+    pub(crate) id: FrontendId,
+    pub(crate) app: String,
+    pub(crate) environment: String,
+    pub(crate) release_id: String,
+    pub(crate) release_name: String,
+    pub(crate) build_id: String,
+    pub(crate) build_description: String,
+    pub(crate) service: String,
+    pub(crate) slot: u32,
+    pub(crate) incarnation: u32,
+    pub(crate) desired: Desired,
+    pub(crate) artefact: Artefact,
+    pub(crate) command: Command,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) wants_port: bool,
+    pub(crate) health: HealthCheck,
     /// Between SIGTERM and SIGKILL.
-    pub termination_grace: Duration,
-    pub limits: Limits,
+    pub(crate) termination_grace: Duration,
+    pub(crate) limits: Limits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Desired {
+pub(crate) enum Desired {
     Run,
     Stop,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Artefact {
-    pub digest: Digest,
-    pub size_bytes: u64,
+pub(crate) struct Artefact {
+    pub(crate) digest: Digest,
+    pub(crate) size_bytes: u64,
     /// Control nodes that have it.
-    pub holders: Vec<Endpoint>,
+    pub(crate) holders: Vec<Endpoint>,
 }
 
-/// SHA-256 as 64 lowercase hexadecimal digits; safe as a file name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(String);
-
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     Line(String),
     Words(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    pub kind: CheckKind,
-    pub interval: Duration,
-    pub timeout: Duration,
+pub(crate) struct HealthCheck {
+    pub(crate) kind: CheckKind,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
     /// From start to the first success.
-    pub start_deadline: Duration,
+    pub(crate) start_deadline: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckKind {
+pub(crate) enum CheckKind {
     /// No check: healthy once the process has settled.
     Settle,
     Tcp,
@@ -85,15 +77,15 @@ pub enum CheckKind {
 
 /// `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    pub memory_bytes: Option<u64>,
-    pub cpu_millicores: Option<u32>,
-    pub pids: Option<u32>,
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) cpu_millicores: Option<u32>,
+    pub(crate) pids: Option<u32>,
 }
 
 /// Why an assignment cannot be carried out as it stands; a sentence for the release's report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     #[error("assignment has no {0}")]
     Missing(&'static str),
     #[error("artefact digest {0:?} is not a sha256")]
@@ -158,25 +150,10 @@ impl TryFrom<wire::Artefact> for Artefact {
 
     fn try_from(wire: wire::Artefact) -> Result<Self, Unusable> {
         Ok(Self {
-            digest: Digest::parse(&wire.sha256)?,
+            digest: Digest::parse(&wire.sha256).ok_or(Unusable::Digest(wire.sha256))?,
             size_bytes: wire.size_bytes,
             holders: wire.holders.iter().filter_map(|holder| holder.parse().ok()).collect(),
         })
-    }
-}
-
-impl Digest {
-    pub fn parse(text: &str) -> Result<Self, Unusable> {
-        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() == 64 && text.bytes().all(hex) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Unusable::Digest(text.to_owned()))
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -213,11 +190,11 @@ impl TryFrom<wire::HealthCheck> for HealthCheck {
 
 impl HealthCheck {
     /// Between checks of a frontend that has been healthy (design, section 6).
-    pub const INTERVAL: Duration = Duration::from_secs(5);
+    pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
     /// One second less than the interval, as the manifest's own default.
-    pub const TIMEOUT: Duration = Duration::from_secs(4);
+    pub(crate) const TIMEOUT: Duration = Duration::from_secs(4);
     /// Until the first success.
-    pub const START_DEADLINE: Duration = Duration::from_secs(60);
+    pub(crate) const START_DEADLINE: Duration = Duration::from_secs(60);
 }
 
 /// A frontend without a port has nothing that could be asked.
@@ -248,17 +225,5 @@ impl From<wire::Limits> for Limits {
             cpu_millicores: Some(wire.cpu_millicores).filter(|cpu| *cpu != 0),
             pids: Some(wire.pids).filter(|pids| *pids != 0),
         }
-    }
-}
-
-impl fmt::Display for FrontendId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "f-{}", self.0)
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use fleet_model::ids::{Digest, FrontendId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::assignment::{Artefact, Digest, FrontendId, HealthCheck};
+use super::assignment::{Artefact, HealthCheck};
 use super::launch::Launch;
 use super::supervisor::{Exit, Found};
 
 /// Everything a frontend needs done for it on this machine.
-pub trait Hands: Send + Sync + 'static {
+pub(crate) trait Hands: Send + Sync + 'static {
     /// What there is, once, and then what ends. An inventory comes first, and again whenever
     /// something may have been missed.
     fn sightings(&self) -> mpsc::Receiver<Sighting>;
@@ -20,9 +21,9 @@ pub trait Hands: Send + Sync + 'static {
     /// Sees to it that the artefact lies unpacked in the cache.
     fn fetch(&self, artefact: &Artefact) -> impl Future<Output = Result<(), FetchError>> + Send;
 
-    /// Starts the process and returns its pid. Does not give up while the runtime is away, for
-    /// only a runtime that answers knows whether there is a process; `Err` means there is none.
-    fn start(&self, launch: Launch) -> impl Future<Output = Result<u32, String>> + Send;
+    /// Starts the process. Does not give up while the runtime is away, for only a runtime that
+    /// answers knows whether there is a process.
+    fn start(&self, launch: Launch) -> impl Future<Output = Started> + Send;
 
     /// One check of a frontend at `address`; `Err` says why it failed.
     fn probe(
@@ -49,16 +50,26 @@ pub trait Hands: Send + Sync + 'static {
 }
 
 #[derive(Clone, Debug)]
-pub enum Sighting {
+pub(crate) enum Sighting {
     /// Everything the runtime knew when it was asked at `asked_at`.
     Inventory { asked_at: Instant, found: BTreeMap<FrontendId, Found> },
     Exited(FrontendId, Exit),
 }
 
+/// What a start has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    Running { pid: u32 },
+    /// It ran, and has ended already.
+    Exited(Exit),
+    /// There never was a process; why.
+    Not(String),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct FetchError {
-    pub reason: String,
+pub(crate) struct FetchError {
+    pub(crate) reason: String,
     /// Another attempt would see the same.
-    pub hopeless: bool,
+    pub(crate) hopeless: bool,
 }

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::assignment::{Assignment, Command, Digest, FrontendId, Limits};
+use fleet_model::ids::{Digest, FrontendId};
+
+use super::assignment::{Assignment, Command, Limits};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
-    pub id: FrontendId,
-    pub artefact: Digest,
-    pub command: Command,
-    pub environment: BTreeMap<String, String>,
-    pub port: Option<u16>,
-    pub limits: Limits,
+pub(crate) struct Launch {
+    pub(crate) id: FrontendId,
+    pub(crate) artefact: Digest,
+    pub(crate) command: Command,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) limits: Limits,
 }
 
 impl Launch {
     /// `rack` is the name of the cluster.
-    pub fn new(assignment: &Assignment, port: Option<u16>, rack: &str) -> Self {
+    pub(crate) fn new(assignment: &Assignment, port: Option<u16>, rack: &str) -> Self {
         Self {
             id: assignment.id,
             artefact: assignment.artefact.digest.clone(),

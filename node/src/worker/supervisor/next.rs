@@ -7,7 +7,7 @@ use crate::worker::assignment::{CheckKind, HealthCheck};
 
 /// What control wants, in the order in which it may change its mind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     Run,
     Stop,
     /// Control has forgotten it: nothing shall be left.
@@ -16,7 +16,7 @@ pub enum Wanted {
 
 /// One step. Each is begun by [`begin`] and, except `End`, answered by one `Outcome`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Fetch,
     Start,
     Probe,
@@ -27,7 +27,7 @@ pub enum Action {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     Do(Action),
     /// Nothing before this moment, unless something happens.
     Until(Instant),
@@ -37,7 +37,7 @@ pub enum Next {
     Forget,
 }
 
-pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) -> Next {
+pub(crate) fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) -> Next {
     let run = wanted == Wanted::Run;
     match stage {
         Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched
@@ -54,6 +54,7 @@ pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) ->
             due(*at, now, Action::Stop(why.clone()))
         }
         Stage::Ended(_) if wanted == Wanted::Gone => Next::Do(Action::Clean),
+        Stage::Unclean { retry_at, .. } => due(*retry_at, now, Action::Clean),
         Stage::Clean(_) => Next::Forget,
         Stage::Fetching { .. }
         | Stage::Starting
@@ -64,7 +65,7 @@ pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) ->
 }
 
 /// The stage while `action` is under way.
-pub fn begin(stage: Stage, action: &Action) -> Stage {
+pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
     match (stage, action) {
         (Stage::Accepted, Action::Fetch) => Stage::Fetching { attempt: 0 },
         (Stage::FetchFailed { attempt, .. }, Action::Fetch) => {
@@ -84,7 +85,7 @@ pub fn begin(stage: Stage, action: &Action) -> Stage {
             Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched,
             Action::End(end),
         ) => Stage::Ended(end.clone()),
-        (Stage::Ended(end), Action::Clean) => Stage::Cleaning(end),
+        (Stage::Ended(end) | Stage::Unclean { end, .. }, Action::Clean) => Stage::Cleaning(end),
         // `next` offers no other pair.
         (stage, _) => stage,
     }

@@ -13,13 +13,13 @@ use crate::worker::probe::{Health, Verdict};
 
 /// What the runtime knows of a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     Running { pid: u32, started_unix_ms: u64 },
     Exited(Exit),
 }
 
 /// The frontend that `stored` describes, at the stage that `found` proves.
-pub fn resume(
+pub(crate) fn resume(
     stored: stored::LedgerFrontend,
     found: Option<Found>,
     same_boot: bool,

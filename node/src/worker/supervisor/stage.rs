@@ -14,7 +14,7 @@ use crate::worker::assignment::HealthCheck;
 use crate::worker::probe::{Health, Verdict};
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Written to the ledger, nothing done.
     Accepted,
     /// Its artefact is being fetched.
@@ -32,20 +32,22 @@ pub enum Stage {
     Ended(End),
     /// What it left is being removed.
     Cleaning(End),
+    /// It could not be removed; another attempt will be made.
+    Unclean { end: End, retry_at: Instant },
     /// Nothing of it is left but our memory.
     Clean(End),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Running {
-    pub pid: u32,
-    pub since: Now,
-    pub health: Health,
-    pub probe: ProbeState,
+pub(crate) struct Running {
+    pub(crate) pid: u32,
+    pub(crate) since: Now,
+    pub(crate) health: Health,
+    pub(crate) probe: ProbeState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeState {
+pub(crate) enum ProbeState {
     InFlight,
     DueAt(Instant),
     /// No check will follow.
@@ -54,7 +56,7 @@ pub enum ProbeState {
 
 /// Why a running frontend was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// Control asked.
     Asked,
     /// It cannot be kept, most often because it did not become healthy in time; the sentence says
@@ -63,23 +65,23 @@ pub enum Why {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopAttempt {
+pub(crate) enum StopAttempt {
     InFlight,
     RetryAt(Instant),
 }
 
 /// How a frontend came to be without a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub(crate) struct End {
     /// Ended because it was told to, as against for any other reason.
-    pub asked: bool,
-    pub reason: String,
-    pub exit: Option<Exit>,
+    pub(crate) asked: bool,
+    pub(crate) reason: String,
+    pub(crate) exit: Option<Exit>,
 }
 
 /// What the world answered to an action, or did by itself.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Fetched,
     /// `hopeless` if another attempt would see the same.
     FetchFailed { reason: String, hopeless: bool },
@@ -100,7 +102,7 @@ const FETCH_RETRY_MAX: Duration = Duration::from_secs(30);
 
 impl Stage {
     /// The stage after `outcome`; the same one if the outcome is late and means nothing any more.
-    pub fn after(self, outcome: Outcome, check: &HealthCheck, now: Now) -> Stage {
+    pub(crate) fn after(self, outcome: Outcome, check: &HealthCheck, now: Now) -> Stage {
         match (self, outcome) {
             (Stage::Fetching { .. }, Outcome::Fetched) => Stage::Fetched,
             (Stage::Fetching { .. }, Outcome::FetchFailed { reason, hopeless: true }) => {
@@ -128,14 +130,26 @@ impl Stage {
                 Stage::Stopping { pid, why, attempt: StopAttempt::RetryAt(now.instant + RETRY) }
             }
             (Stage::Cleaning(end), Outcome::Cleaned) => Stage::Clean(end),
-            // What could not be removed stays listed as ended and is tried again on the next turn.
-            (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => Stage::Ended(end),
+            (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => {
+                Stage::Unclean { end, retry_at: now.instant + RETRY }
+            }
             (stage, _) => stage,
         }
     }
 
+    /// How it ended, once it has.
+    pub(crate) fn end(&self) -> Option<&End> {
+        match self {
+            Stage::Ended(end)
+            | Stage::Cleaning(end)
+            | Stage::Unclean { end, .. }
+            | Stage::Clean(end) => Some(end),
+            _ => None,
+        }
+    }
+
     /// When the process was started by this agent or found by it; `None` when there is none.
-    pub fn known_since(&self) -> Option<Instant> {
+    pub(crate) fn known_since(&self) -> Option<Instant> {
         match self {
             Stage::Running(running) => Some(running.since.instant),
             _ => None,
@@ -143,7 +157,7 @@ impl Stage {
     }
 
     /// Whether a process may exist or be about to.
-    pub fn may_have_process(&self) -> bool {
+    pub(crate) fn may_have_process(&self) -> bool {
         matches!(self, Stage::Starting | Stage::Running(_) | Stage::Stopping { .. })
     }
 }
@@ -164,7 +178,7 @@ impl Running {
     }
 
     /// The moment by which it must have become healthy; `None` once it has.
-    pub fn deadline(&self, check: &HealthCheck) -> Option<Instant> {
+    pub(crate) fn deadline(&self, check: &HealthCheck) -> Option<Instant> {
         let starting = self.health.verdict() == Verdict::Starting;
         starting.then(|| self.since.instant + check.start_deadline)
     }
@@ -180,12 +194,12 @@ impl Why {
 }
 
 impl End {
-    pub fn failed(reason: String, exit: Option<Exit>) -> Self {
+    pub(crate) fn failed(reason: String, exit: Option<Exit>) -> Self {
         Self { asked: false, reason, exit }
     }
 
     /// Told to stop before there was anything to stop.
-    pub fn never_started() -> Self {
+    pub(crate) fn never_started() -> Self {
         Self { asked: true, reason: "was never started".to_owned(), exit: None }
     }
 }

@@ -4,7 +4,7 @@
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
 //! through seeded faults; [`scripts`] are readable stories with their expected words.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod common;
 mod properties;

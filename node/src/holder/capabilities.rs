@@ -3,6 +3,10 @@
 //! Probed by the holder when it starts, because what counts is what *it* may do. Nothing is
 //! assumed from a kernel version where the kernel can be asked.
 
+mod probe;
+
+pub(super) use probe::probe;
+
 /// Which cgroup hierarchies are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cgroups {

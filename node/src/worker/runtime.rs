@@ -24,7 +24,7 @@ impl std::fmt::Display for FrontendKey {
 /// What a frontend runs, as its manifest says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// One line, given to `/bin/sh`; see docs/runtime.md for how.
+    /// One line, given to `/bin/sh`; see `process` for how.
     Line(String),
     /// Program and arguments, executed as they are.
     Words(Vec<String>),

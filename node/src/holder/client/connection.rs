@@ -57,7 +57,7 @@ impl Connection {
             None,
         )?;
         rustix::net::connect(&socket, &address)?;
-        let socket = Arc::new(AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)?);
+        let socket = Arc::new(register(socket)?);
         let waiting = Arc::new(Mutex::new(Waiting { next: 1, calls: Some(HashMap::new()) }));
         let (calls, unsent) = mpsc::channel(UNSENT_CALLS);
         let (event_sender, events) = mpsc::channel(UNREAD_EVENTS);
@@ -100,6 +100,11 @@ impl Connection {
         }
         answered.unwrap_or(Err(Error::TimedOut(within)))
     }
+}
+
+#[expect(deprecated, reason = "unsound only for types that change their descriptor; OwnedFd does not")]
+fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)
 }
 
 /// Sends until the last handle is gone or the holder is.

@@ -1,1 +1,22 @@
-//! skeleton
+//! A whole fleet of real processes on one machine, and what it takes to break it and to watch it.
+//!
+//! [`cluster::Cluster`] starts daemons with their own directories and ports and ends every process
+//! they made. [`workload`] sends requests at a steady rate and keeps every answer, [`faults`] names
+//! what can be done to a process, [`census`] samples which processes live, and [`wait`] is the one
+//! place where a test lets time pass. The crate knows fleet as users do: the two binaries, the
+//! command line, `fleet.v1` and HTTP; it imports neither the node nor the model.
+
+pub mod api;
+pub mod app;
+pub mod binaries;
+pub mod census;
+pub mod cli;
+pub mod cluster;
+pub mod faults;
+pub mod history;
+pub mod node;
+pub mod ports;
+pub mod process;
+pub mod repository;
+pub mod wait;
+pub mod workload;

@@ -1,1 +1,34 @@
-//! (room of its own; see docs/architecture.md)
+//! Artefacts, named by what they contain.
+//!
+//! An artefact is the archive somebody uploaded for a build, called by its sha256. It never goes
+//! through consensus: the log holds its digest, the directories of the control nodes hold its
+//! bytes, and everybody else fetches it from any of them. Whoever reads an artefact in order to
+//! use it reads it against its name, so the bytes that run hash to the digest that was committed.
+//!
+//! The rooms here:
+//! - [`store`]: a directory of artefacts; nothing half written is ever visible in it.
+//! - [`receive`]: a stream of chunks becomes an artefact. Uploads and fetches both end there.
+//! - [`server`], [`client`]: `fleet.internal.Blobs`, by which nodes copy from each other.
+//! - [`archive`]: what is inside an artefact, and how it is unpacked without trusting it.
+//! - [`trees`]: unpacked artefacts on a worker.
+//! - [`manifest`]: `fleet.yml` becomes the model's manifest, or an error with line and column.
+//!
+//! What is absent: who should hold which copy and when an artefact may go. The model and its
+//! planner decide that; this room is told.
+
+pub mod archive;
+pub mod client;
+pub mod digest;
+pub mod manifest;
+pub mod receive;
+pub mod server;
+pub mod store;
+pub mod trees;
+mod turns;
+
+pub use client::Client;
+pub use digest::Digest;
+pub use receive::receive;
+pub use server::Service;
+pub use store::{LARGEST, Object, Store};
+pub use trees::Trees;

@@ -1,0 +1,160 @@
+//! The public API of the nodes, asked directly: for what the command line has no reason to print.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use fleet_proto::v1;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// How long a single question may take before the node counts as not answering.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks one node; keeps its connection.
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub address: SocketAddr,
+    channel: InterceptedService<Channel, Bearer>,
+    /// The same without a limit of time, for streams.
+    patient: InterceptedService<Channel, Bearer>,
+}
+
+impl Api {
+    /// Connects on first use, so that a node may be down now.
+    pub fn of(address: SocketAddr, secret: &str) -> Result<Api> {
+        let bearer = Bearer(
+            format!("Bearer {secret}")
+                .parse()
+                .context("a secret is ASCII")?,
+        );
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+            .connect_timeout(Duration::from_secs(2));
+        let patient = InterceptedService::new(endpoint.connect_lazy(), bearer.clone());
+        let channel = endpoint.timeout(CALL_TIMEOUT).connect_lazy();
+        let channel = InterceptedService::new(channel, bearer);
+        Ok(Api {
+            address,
+            channel,
+            patient,
+        })
+    }
+
+    /// What this very node knows, with or without a leader.
+    pub async fn status(&self) -> Result<v1::ClusterStatusResponse> {
+        let mut client = v1::cluster_client::ClusterClient::new(self.channel.clone());
+        let answer = client.status(v1::ClusterStatusRequest {}).await;
+        Ok(answer
+            .with_context(|| format!("status of {}", self.address))?
+            .into_inner())
+    }
+
+    pub async fn nodes(&self) -> Result<Vec<v1::Node>> {
+        let mut client = v1::nodes_client::NodesClient::new(self.channel.clone());
+        let answer = client.list(v1::ListNodesRequest::default()).await?;
+        Ok(answer.into_inner().nodes)
+    }
+
+    pub async fn environment(&self, app: &str, name: &str) -> Result<v1::EnvironmentDescription> {
+        let mut client = v1::environments_client::EnvironmentsClient::new(self.channel.clone());
+        let request = v1::DescribeEnvironmentRequest {
+            app: app.to_owned(),
+            environment: name.to_owned(),
+            stale: false,
+        };
+        let answer = client.describe(request).await?.into_inner();
+        answer.description.context("the answer describes nothing")
+    }
+
+    pub async fn frontends(&self, app: &str) -> Result<Vec<v1::Process>> {
+        let mut client = v1::processes_client::ProcessesClient::new(self.channel.clone());
+        let request = v1::ListProcessesRequest {
+            app: app.to_owned(),
+            ..Default::default()
+        };
+        Ok(client.list(request).await?.into_inner().processes)
+    }
+
+    /// The newest page of events.
+    pub async fn events(&self) -> Result<Vec<v1::Event>> {
+        let mut client = v1::events_client::EventsClient::new(self.channel.clone());
+        let request = v1::ListEventsRequest {
+            page_size: 1000,
+            ..Default::default()
+        };
+        Ok(client.list(request).await?.into_inner().events)
+    }
+
+    /// Waits until what a receipt named has come to pass; fails with the server's last line.
+    pub async fn wait(&self, target: Option<v1::WaitTarget>) -> Result<()> {
+        let mut client = v1::progress_client::ProgressClient::new(self.patient.clone());
+        let mut lines = client.wait(v1::WaitRequest { target }).await?.into_inner();
+        let mut last = v1::ProgressLine::default();
+        while let Some(line) = lines.message().await? {
+            last = line;
+        }
+        let done = last.outcome() == v1::ProgressOutcome::Ok;
+        ensure!(done, "it ended with {:?}: {}", last.outcome(), last.text);
+        Ok(())
+    }
+
+    /// Activates a release. Returns how long it took, from the command, until the last live ingress
+    /// had confirmed the switch; waits until the rollout is complete.
+    pub async fn activate_until_confirmed(
+        &self,
+        app: &str,
+        environment: &str,
+        release: &str,
+    ) -> Result<Duration> {
+        let began = Instant::now();
+        let request = v1::ActivateRequest {
+            request_id: format!("activate-{:016x}", rand::random::<u64>()),
+            app: app.to_owned(),
+            environment: environment.to_owned(),
+            release: release.to_owned(),
+            now: false,
+        };
+        let answer = self.environments().activate(request).await?.into_inner();
+        let target = answer.receipt.and_then(|receipt| receipt.wait);
+        let mut client = v1::progress_client::ProgressClient::new(self.patient.clone());
+        let mut lines = client.wait(v1::WaitRequest { target }).await?.into_inner();
+        let mut confirmed = None;
+        let mut last = v1::ProgressLine::default();
+        while let Some(line) = lines.message().await? {
+            if !matches!(line.phase.as_str(), "" | "warming" | "switching") {
+                confirmed.get_or_insert_with(|| began.elapsed());
+            }
+            last = line;
+        }
+        let done = last.outcome() == v1::ProgressOutcome::Ok;
+        ensure!(
+            done,
+            "activation ended with {:?}: {}",
+            last.outcome(),
+            last.text
+        );
+        Ok(confirmed.unwrap_or_else(|| began.elapsed()))
+    }
+
+    pub fn environments(
+        &self,
+    ) -> v1::environments_client::EnvironmentsClient<InterceptedService<Channel, Bearer>> {
+        v1::environments_client::EnvironmentsClient::new(self.channel.clone())
+    }
+}
+
+/// Adds the cluster's secret to every call.
+#[derive(Debug, Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}

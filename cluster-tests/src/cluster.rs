@@ -1,0 +1,296 @@
+//! A cluster of real daemons on loopback, with a user in front of it.
+
+use std::fs::Permissions;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use fleet_proto::v1;
+use tempfile::TempDir;
+
+use crate::api::Api;
+use crate::binaries::{Binaries, binaries};
+use crate::cli::Cli;
+use crate::node::Node;
+use crate::wait;
+
+/// The domain of every test cluster; hosts are `<service>.<env>.<app>.localhost`.
+pub const DOMAIN: &str = "localhost";
+
+/// Nodes, their ports and directories, and a command line that knows them all.
+///
+/// Call [`Cluster::end`] at the end of a test: it checks that nothing outlives the cluster. A
+/// cluster that is dropped without it (a failed test) is ended too, but then only as well as
+/// possible.
+#[derive(Debug)]
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub cli: Cli,
+    pub secret: String,
+    binaries: Binaries,
+    /// `None` once the directory is to be kept.
+    root: Option<TempDir>,
+    path: PathBuf,
+}
+
+impl Cluster {
+    /// Starts `count` nodes, the first by `fleet node init`, the others by `fleet node join`, and
+    /// waits until all of them vote and are ready.
+    pub async fn start(count: usize) -> Result<Cluster> {
+        let binaries = binaries()?;
+        // Frontends run as users of their own and must reach their code below it.
+        let root = tempfile::Builder::new()
+            .prefix("fleet-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
+        let path = root.path().to_path_buf();
+        let home = path.join("home");
+        std::fs::create_dir_all(&home)?;
+        let mut cluster = Cluster {
+            nodes: Vec::new(),
+            cli: Cli::new(&binaries.fleet, &home),
+            secret: String::new(),
+            binaries,
+            root: Some(root),
+            path,
+        };
+        cluster.found().await?;
+        for _ in 1..count {
+            cluster.join_one().await?;
+        }
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    async fn found(&mut self) -> Result<()> {
+        let mut node = Node::prepare(&self.path, "node1", &self.binaries)?;
+        node.start().await?;
+        self.nodes.push(node);
+        let node = &self.nodes[0];
+        self.local(node)
+            .ok(&["node", "init", "--domain", DOMAIN])
+            .await?;
+        let secret = node.dir.join("secret");
+        let text = std::fs::read_to_string(&secret)
+            .with_context(|| format!("reading {}", secret.display()))?;
+        self.secret = text.trim().to_owned();
+        self.point_cli();
+        Ok(())
+    }
+
+    /// Adds one more node.
+    pub async fn join_one(&mut self) -> Result<()> {
+        let name = format!("node{}", self.nodes.len() + 1);
+        let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
+        node.start().await?;
+        let address = self.nodes[0].api().to_string();
+        self.local(&node).ok(&["node", "join", &address]).await?;
+        self.nodes.push(node);
+        self.point_cli();
+        Ok(())
+    }
+
+    /// The command line as the operator of one machine uses it.
+    pub fn local(&self, node: &Node) -> Cli {
+        self.cli
+            .with("FLEET_SOCKET", &node.socket().to_string_lossy())
+    }
+
+    fn point_cli(&mut self) {
+        let addresses: Vec<String> = self.nodes.iter().map(|n| n.api().to_string()).collect();
+        self.cli = self
+            .cli
+            .with("FLEET_ADDRESSES", &addresses.join(","))
+            .with("FLEET_TOKEN", &self.secret);
+    }
+
+    /// A command line that knows only some of the nodes.
+    pub fn cli_to(&self, nodes: &[usize]) -> Cli {
+        let addresses: Vec<String> = nodes
+            .iter()
+            .map(|index| self.nodes[*index].api().to_string())
+            .collect();
+        self.cli.with("FLEET_ADDRESSES", &addresses.join(","))
+    }
+
+    /// The API of one node.
+    pub fn api(&self, index: usize) -> Result<Api> {
+        Api::of(self.nodes[index].api(), &self.secret)
+    }
+
+    /// Every ingress.
+    pub fn ingresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(Node::http).collect()
+    }
+
+    /// The data directories, for a census.
+    pub fn dirs(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(|node| node.dir.clone()).collect()
+    }
+
+    /// Where the test may put files of its own.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until every node votes, is ready, and agrees on one leader. Returns its position.
+    pub async fn ready(&self) -> Result<usize> {
+        wait::until(
+            "every node to vote and to be ready",
+            Duration::from_secs(90),
+            async || {
+                let leader = self.leader_now().await?;
+                let nodes = self.api(leader)?.nodes().await?;
+                ensure!(
+                    nodes.len() == self.nodes.len(),
+                    "{} nodes are registered",
+                    nodes.len()
+                );
+                for node in nodes {
+                    ensure!(
+                        node.state() == v1::NodeState::Ready,
+                        "{} is {:?}",
+                        node.name,
+                        node.state()
+                    );
+                    let votes =
+                        matches!(node.raft_role(), v1::RaftRole::Voter | v1::RaftRole::Leader);
+                    ensure!(votes, "{} is {:?}", node.name, node.raft_role());
+                }
+                Ok(leader)
+            },
+        )
+        .await
+        .with_context(|| self.logs())
+    }
+
+    /// Position of the leader, waited for.
+    pub async fn leader(&self) -> Result<usize> {
+        wait::until("a leader", wait::GENEROUS, async || self.leader_now().await).await
+    }
+
+    /// The position of the leader that every answering node names, in the newest term.
+    async fn leader_now(&self) -> Result<usize> {
+        let mut newest: Option<(u64, String)> = None;
+        for index in 0..self.nodes.len() {
+            if let Ok(status) = self.api(index)?.status().await
+                && status.leader_id != 0
+                && newest.as_ref().is_none_or(|(term, _)| *term < status.term)
+            {
+                newest = Some((status.term, status.leader_address));
+            }
+        }
+        let (_, address) = newest.ok_or_else(|| anyhow!("no node knows a leader"))?;
+        let leads = |node: &Node| node.api().to_string() == address;
+        let index = self.nodes.iter().position(leads);
+        let index = index.with_context(|| format!("no node of ours listens on {address}"))?;
+        let status = self.api(index)?.status().await?;
+        ensure!(
+            status.leader_id == status.node_id,
+            "{address} does not think that it leads"
+        );
+        Ok(index)
+    }
+
+    /// Waits until all control processes that answer have applied the same log to the same state;
+    /// returns the hash. At least `least` of them must answer.
+    pub async fn agreed_state(&self, least: usize) -> Result<String> {
+        wait::until("equal states on all nodes", wait::GENEROUS, async || {
+            let mut seen = Vec::new();
+            for index in 0..self.nodes.len() {
+                if let Ok(status) = self.api(index)?.status().await {
+                    seen.push((status.applied_index, status.state_hash));
+                }
+            }
+            ensure!(seen.len() >= least, "only {} nodes answer", seen.len());
+            seen.dedup();
+            match seen.as_slice() {
+                [(_, hash)] if !hash.is_empty() => Ok(hash.clone()),
+                other => Err(anyhow!("applied index and hash differ: {other:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until a release is active and no rollout is under way, asking whichever node answers.
+    pub async fn activated(&self, app: &str, environment: &str, release: &str) -> Result<()> {
+        wait::until(
+            &format!("{release} to be active"),
+            wait::GENEROUS,
+            async || {
+                let leader = self.leader_now().await?;
+                let now = self.api(leader)?.environment(app, environment).await?;
+                let active = now
+                    .environment
+                    .map(|e| e.active_release)
+                    .unwrap_or_default();
+                ensure!(active == release, "{active:?} is active");
+                let phase = now.rollout.map(|rollout| rollout.phase());
+                ensure!(phase.is_none(), "the rollout is in {phase:?}");
+                Ok(())
+            },
+        )
+        .await
+        .with_context(|| self.logs())
+    }
+
+    /// The last lines that every daemon wrote.
+    pub fn logs(&self) -> String {
+        self.nodes
+            .iter()
+            .map(Node::last_log_lines)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// Leaves everything running and its directory in place. For people, not for tests.
+    pub fn keep(mut self) {
+        if let Some(root) = self.root.take() {
+            drop(root.keep());
+        }
+    }
+
+    /// Ends every process and checks that none is left.
+    pub fn end(mut self) -> Result<()> {
+        self.end_nodes()?;
+        if let Some(root) = self.root.take() {
+            root.close()
+                .context("removing the directory of the cluster")?;
+        }
+        Ok(())
+    }
+
+    fn end_nodes(&mut self) -> Result<()> {
+        let outcomes: Vec<Result<()>> = self.nodes.iter_mut().map(Node::end).collect();
+        outcomes.into_iter().collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.root.is_some() {
+            // The test has failed already; its own message is the one to read.
+            drop(self.end_nodes());
+            self.keep_logs();
+        }
+    }
+}
+
+impl Cluster {
+    /// A failed test says where to look, and leaves something there.
+    fn keep_logs(&self) {
+        let Ok(target) = std::env::var("FLEET_TEST_LOGS").map(PathBuf::from) else {
+            return;
+        };
+        drop(std::fs::create_dir_all(&target));
+        for node in &self.nodes {
+            let from = self.path.join(format!("{}.log", node.name));
+            drop(std::fs::copy(
+                from,
+                target.join(format!("{}.log", node.name)),
+            ));
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Steady HTTP load through several ingresses.
+//!
+//! Open loop: requests are due at a fixed rate whether or not earlier ones were answered, and
+//! latency counts from the moment a request was due, so a stall is seen by everyone who would have
+//! suffered from it. Connections are kept and used again, as browsers and proxies do.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::history::{Exchange, History, Outcome};
+use crate::wait;
+
+/// A request without a complete answer after this long has failed.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers longer than this are not the sample app's.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What is sent, where, and how often.
+#[derive(Debug, Clone)]
+pub struct Load {
+    pub host: String,
+    pub path: String,
+    /// Taken in turn.
+    pub ingresses: Vec<SocketAddr>,
+    /// Requests per second over all ingresses.
+    pub rate: u32,
+}
+
+/// Load under way; ends with [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    history: Arc<Mutex<History>>,
+    stop: watch::Sender<bool>,
+    generator: JoinHandle<()>,
+}
+
+impl Load {
+    pub fn start(self) -> Running {
+        let history = Arc::new(Mutex::new(History::default()));
+        let (stop, stopped) = watch::channel(false);
+        let generator = tokio::spawn(generate(self, Arc::clone(&history), stopped));
+        Running {
+            history,
+            stop,
+            generator,
+        }
+    }
+}
+
+impl Running {
+    /// What has been answered, or has failed, until now.
+    pub fn so_far(&self) -> History {
+        self.history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until `count` more requests have ended: for load that must be seen before a fault.
+    pub async fn more(&self, count: usize) -> Result<()> {
+        self.more_within(count, wait::GENEROUS).await
+    }
+
+    /// [`Running::more`] with a deadline of its own.
+    pub async fn more_within(&self, count: usize, within: Duration) -> Result<()> {
+        let goal = self.count() + count;
+        wait::until(&format!("{count} more requests"), within, async || {
+            let now = self.count();
+            if now >= goal {
+                Ok(())
+            } else {
+                Err(anyhow!("{now} of {goal} have ended"))
+            }
+        })
+        .await
+    }
+
+    fn count(&self) -> usize {
+        self.history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .exchanges
+            .len()
+    }
+
+    /// Sends no more, waits for what is under way, and returns everything.
+    pub async fn stop(self) -> Result<History> {
+        self.stop.send_replace(true);
+        self.generator
+            .await
+            .context("the load generator panicked")?;
+        Ok(self
+            .history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone())
+    }
+}
+
+async fn generate(load: Load, history: Arc<Mutex<History>>, mut stopped: watch::Receiver<bool>) {
+    let doors: Vec<Arc<Door>> = load
+        .ingresses
+        .iter()
+        .map(|address| Arc::new(Door::to(*address)))
+        .collect();
+    let gap = Duration::from_secs(1) / load.rate.max(1);
+    let mut clock = tokio::time::interval(gap);
+    // What a busy processor made us miss is sent at once: the rate is a promise.
+    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut under_way = tokio::task::JoinSet::new();
+    for turn in 0_usize.. {
+        let due = tokio::select! {
+            due = clock.tick() => due.into_std(),
+            _ = stopped.changed() => break,
+        };
+        let door = Arc::clone(&doors[turn % doors.len()]);
+        let (host, path) = (load.host.clone(), load.path.clone());
+        let history = Arc::clone(&history);
+        under_way.spawn(async move {
+            let exchange = door.exchange(due, &host, &path).await;
+            history
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .exchanges
+                .push(exchange);
+        });
+        while under_way.try_join_next().is_some() {}
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+/// Sends `requests` as fast as `connections` kept connections are answered: for figures of cost per
+/// request, where the rate does not matter.
+pub async fn burst(
+    ingress: SocketAddr,
+    host: &str,
+    path: &str,
+    connections: usize,
+    requests: usize,
+) -> History {
+    let door = Arc::new(Door::to(ingress));
+    let left = Arc::new(AtomicUsize::new(requests));
+    let mut lanes = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let (door, left) = (Arc::clone(&door), Arc::clone(&left));
+        let (host, path) = (host.to_owned(), path.to_owned());
+        lanes.spawn(async move {
+            let mut exchanges = Vec::new();
+            let take = |n: usize| n.checked_sub(1);
+            while left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                .is_ok()
+            {
+                exchanges.push(door.exchange(Instant::now(), &host, &path).await);
+            }
+            exchanges
+        });
+    }
+    let exchanges = lanes.join_all().await.into_iter().flatten().collect();
+    History { exchanges }
+}
+
+/// Sends one request on a connection of its own.
+pub async fn get(ingress: SocketAddr, host: &str, path: &str) -> Exchange {
+    Door::to(ingress).exchange(Instant::now(), host, path).await
+}
+
+/// One ingress, and the connections to it that wait for their next request.
+#[derive(Debug)]
+struct Door {
+    address: SocketAddr,
+    idle: Mutex<Vec<Connection>>,
+}
+
+type Connection = SendRequest<Empty<Bytes>>;
+
+impl Door {
+    fn to(address: SocketAddr) -> Door {
+        Door {
+            address,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    async fn exchange(&self, due: Instant, host: &str, path: &str) -> Exchange {
+        let mut resent = false;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.send(host, path, &mut resent)).await;
+        let outcome = match answer {
+            Ok(Ok((status, body))) => Outcome::Answered { status, body },
+            Ok(Err(cause)) => Outcome::Broken(format!("{cause:#}")),
+            Err(_) => Outcome::Broken(format!("no answer within {ANSWER_TIMEOUT:?}")),
+        };
+        Exchange {
+            due,
+            took: due.elapsed(),
+            ingress: self.address,
+            outcome,
+            resent,
+        }
+    }
+
+    async fn send(&self, host: &str, path: &str, resent: &mut bool) -> Result<(u16, String)> {
+        if let Some(connection) = self.take_idle() {
+            match self.send_on(connection, host, path).await {
+                // Closed before a byte of an answer: the server had given the connection up.
+                Err(cause) if closed_early(&cause) => *resent = true,
+                other => return other,
+            }
+        }
+        let connection = self.connect().await.context("connecting")?;
+        self.send_on(connection, host, path).await
+    }
+
+    async fn send_on(
+        &self,
+        mut connection: Connection,
+        host: &str,
+        path: &str,
+    ) -> Result<(u16, String)> {
+        let request = Request::get(path)
+            .header(header::HOST, host)
+            .body(Empty::new())?;
+        let answer = connection.send_request(request).await.context("sending")?;
+        let status = answer.status().as_u16();
+        let body = http_body_util::Limited::new(answer.into_body(), BODY_LIMIT)
+            .collect()
+            .await
+            .map_err(|e| anyhow!("reading the answer: {e}"))?
+            .to_bytes();
+        if connection.ready().await.is_ok() {
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+        }
+        Ok((status, String::from_utf8_lossy(&body).trim().to_owned()))
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(SendRequest::is_ready);
+        idle.pop()
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // Its errors reach whoever waits for an answer on it.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+}
+
+fn closed_early(cause: &anyhow::Error) -> bool {
+    cause.downcast_ref::<hyper::Error>().is_some_and(|error| {
+        error.is_canceled()
+            || error.is_closed()
+            || error.is_incomplete_message()
+            || std::error::Error::source(error)
+                .and_then(|source| source.downcast_ref::<std::io::Error>())
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionReset)
+    })
+}

@@ -1,0 +1,160 @@
+//! Invariants over the state. Tests hold them after every command; the names are those of
+//! docs/testing.md.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    State,
+    environment::LoadedStatus,
+    frontend::Desired,
+    ids::{FrontendId, LoadedKey},
+    node::Lease,
+    rollout::Phase,
+};
+
+/// Everything that is wrong with a state, in words; empty when nothing is.
+#[must_use]
+pub fn violations(state: &State) -> Vec<String> {
+    let mut found = Vec::new();
+    active_release_is_loaded(state, &mut found);
+    statuses_agree_with_pointers(state, &mut found);
+    frontends_belong(state, &mut found);
+    slots_hold_one(state, &mut found);
+    counts_are_in_bounds(state, &mut found);
+    indexes_are_true(state, &mut found);
+    memory_is_bounded(state, &mut found);
+    found
+}
+
+/// I1: at most one active release per environment, and it is loaded.
+fn active_release_is_loaded(state: &State, found: &mut Vec<String>) {
+    for environment in state.environments.values() {
+        let Some(release) = &environment.active else {
+            continue;
+        };
+        let key = LoadedKey {
+            environment: environment.key.clone(),
+            release: release.clone(),
+        };
+        match state.loaded.get(&key).map(|loaded| &loaded.status) {
+            Some(LoadedStatus::Active) => {}
+            other => found.push(format!(
+                "active {release} of {} is {other:?}",
+                environment.key
+            )),
+        }
+    }
+}
+
+fn statuses_agree_with_pointers(state: &State, found: &mut Vec<String>) {
+    for (key, loaded) in &state.loaded {
+        let environment = state.environments.get(&key.environment);
+        let pointed = environment.and_then(|e| e.active.as_ref()) == Some(&key.release);
+        if (loaded.status == LoadedStatus::Active) != pointed {
+            found.push(format!(
+                "{key:?} is {:?}, pointed at: {pointed}",
+                loaded.status
+            ));
+        }
+        let warming = state.rollouts.get(&key.environment).is_some_and(|rollout| {
+            rollout.phase == Phase::Warming && rollout.incoming.as_ref() == Some(&key.release)
+        });
+        if (loaded.status == LoadedStatus::Activating) != warming {
+            found.push(format!(
+                "{key:?} is {:?}, warming: {warming}",
+                loaded.status
+            ));
+        }
+        if environment.is_none() {
+            found.push(format!("{key:?} is loaded nowhere"));
+        }
+    }
+}
+
+fn frontends_belong(state: &State, found: &mut Vec<String>) {
+    for frontend in state.frontends.values() {
+        if !state.loaded.contains_key(&frontend.loaded) {
+            found.push(format!("{} belongs to no loaded release", frontend.name()));
+        }
+        if !state.nodes.contains_key(&frontend.node) {
+            found.push(format!("{} is on no node", frontend.name()));
+        }
+        if frontend.id.0 >= state.next_frontend {
+            found.push(format!("{} has an id not yet given", frontend.name()));
+        }
+        if let Desired::Withdrawn { generation } = frontend.desired {
+            if generation > state.generation {
+                found.push(format!("{} left with a table to come", frontend.name()));
+            }
+        }
+    }
+}
+
+/// I5: in a slot, only one frontend of each incarnation, and at most two wanted and alive (one that
+/// takes over from the other).
+fn slots_hold_one(state: &State, found: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    let mut alive = std::collections::BTreeMap::new();
+    for frontend in state.frontends.values() {
+        let slot = (
+            frontend.loaded.clone(),
+            frontend.service.clone(),
+            frontend.slot,
+        );
+        if frontend.holds_slot() {
+            *alive.entry(slot.clone()).or_insert(0) += 1;
+        }
+        if !seen.insert((slot, frontend.incarnation)) {
+            found.push(format!("incarnation of {} is given twice", frontend.name()));
+        }
+    }
+    // A second one is placed when the first is lost or its node drained; the first may come back.
+    let ready = state
+        .nodes
+        .values()
+        .all(|node| node.lease != Lease::Lost && !node.draining);
+    found.extend(
+        alive
+            .into_iter()
+            .filter(|(_, count)| *count > if ready { 2 } else { 3 })
+            .map(|(slot, count)| format!("{count} frontends are wanted in {slot:?}")),
+    );
+}
+
+/// I4: counts stay within bounds.
+fn counts_are_in_bounds(state: &State, found: &mut Vec<String>) {
+    for (key, loaded) in &state.loaded {
+        let Some(environment) = state.environments.get(&key.environment) else {
+            continue;
+        };
+        for (service, count) in &loaded.desired {
+            let bounds = loaded.bounds(service, &environment.settings);
+            if bounds.clamp(*count) != *count {
+                found.push(format!(
+                    "{count} of {service} in {key:?} are outside {bounds:?}"
+                ));
+            }
+        }
+    }
+}
+
+fn indexes_are_true(state: &State, found: &mut Vec<String>) {
+    let by_loaded: BTreeSet<FrontendId> = state.by_loaded.values().flatten().copied().collect();
+    let by_node: BTreeSet<FrontendId> = state.by_node.values().flatten().copied().collect();
+    let all: BTreeSet<FrontendId> = state.frontends.keys().copied().collect();
+    if by_loaded != all || by_node != all {
+        found.push("an index of frontends disagrees with the frontends".to_owned());
+    }
+}
+
+/// I22: what grows with time is bounded.
+fn memory_is_bounded(state: &State, found: &mut Vec<String>) {
+    if state.events.len() > crate::event::KEPT {
+        found.push(format!("{} events are kept", state.events.len()));
+    }
+    if state.requests.len() > crate::state::REMEMBERED_REQUESTS
+        || state.requests.len() != state.request_order.len()
+    {
+        found.push(format!("{} answers are remembered", state.requests.len()));
+    }
+}

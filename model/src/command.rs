@@ -1,0 +1,418 @@
+//! Commands: the only way to change the state. One file per command family under `command/`.
+//!
+//! [`State::apply`] is total: every command is applied or rejected with a code and a sentence, it
+//! never panics, and it decides alone. The API may refuse early; what counts is decided here.
+
+mod app;
+mod build;
+mod cluster;
+mod environment;
+mod frontend;
+mod load;
+mod node;
+mod outcome;
+mod rollout;
+mod settings;
+mod variables;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+pub use frontend::{Action, Placement, Report, Step};
+pub use outcome::{Class, Code, Detail, Outcome, Rejection};
+pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
+
+use crate::{
+    State, Time,
+    environment::Limits,
+    event::{Event, KEPT, Kind},
+    ids::{
+        AppName, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, RequestId, RolloutId,
+    },
+    manifest::Manifest,
+    node::{Facts, Lease, Role},
+    state::{Answered, REMEMBERED_REQUESTS},
+};
+
+/// A committed command with what the log knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub index: u64,
+    /// Stamped by the leader that proposed it.
+    pub time: Time,
+    /// `None` for the cluster's own commands, which carry what they assumed instead.
+    pub request: Option<RequestId>,
+    /// Who asked; `fleet` for the cluster itself.
+    pub actor: Arc<str>,
+    pub command: Command,
+}
+
+/// Everything that can be asked of the state.
+///
+/// References (`reference`) are as typed, and resolved here against the committed state, so that
+/// two nodes can never understand the same command differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    // Cluster and nodes.
+    InitCluster {
+        id: String,
+        name: String,
+        domain: String,
+    },
+    RegisterNode(Registration),
+    RemoveNode {
+        node: NodeId,
+    },
+    SetDraining {
+        node: NodeId,
+        draining: bool,
+    },
+    /// From the planner: a lease ran out, or a worker was heard again.
+    MarkNode {
+        node: NodeId,
+        from: Lease,
+        to: Lease,
+    },
+    /// From a worker's hello.
+    RecordFacts {
+        node: NodeId,
+        facts: Facts,
+    },
+
+    // Apps, builds.
+    CreateApp {
+        name: String,
+    },
+    DeleteApp {
+        app: AppName,
+    },
+    SetDefaultEnvironment {
+        app: AppName,
+        environment: EnvironmentName,
+    },
+    CreateBuild(NewBuild),
+    /// A control node verified its copy.
+    RecordCopy {
+        digest: Digest,
+        node: NodeId,
+    },
+    DestroyBuild {
+        app: AppName,
+        reference: String,
+    },
+
+    // Environments.
+    CreateEnvironment {
+        app: AppName,
+        name: String,
+    },
+    DestroyEnvironment {
+        environment: EnvironmentKey,
+    },
+    SetLimits {
+        environment: EnvironmentKey,
+        limits: Limits,
+    },
+    SetDesired {
+        environment: EnvironmentKey,
+        reference: Option<String>,
+        count: u32,
+    },
+    SetProtected {
+        environment: EnvironmentKey,
+        on: bool,
+    },
+    SetRecycling {
+        environment: EnvironmentKey,
+        on: bool,
+    },
+    SetMaintenance {
+        environment: EnvironmentKey,
+        on: bool,
+    },
+    SetVariables {
+        environment: EnvironmentKey,
+        set: BTreeMap<Arc<str>, Arc<str>>,
+        unset: BTreeSet<Arc<str>>,
+    },
+
+    // Releases in environments.
+    Load {
+        environment: EnvironmentKey,
+        reference: String,
+    },
+    Activate {
+        environment: EnvironmentKey,
+        reference: String,
+        now: bool,
+    },
+    Deactivate {
+        environment: EnvironmentKey,
+    },
+    Unload {
+        environment: EnvironmentKey,
+        reference: String,
+    },
+
+    // From the planner; each item carries the revision it assumed.
+    Place(Vec<Placement>),
+    Step(Vec<Step>),
+    SettleLoaded {
+        loaded: LoadedKey,
+        assumed: u64,
+        verdict: Verdict,
+    },
+    AdvanceRollout {
+        environment: EnvironmentKey,
+        rollout: RolloutId,
+        assumed: u64,
+        step: Advance,
+    },
+    RemoveEnvironment {
+        environment: EnvironmentKey,
+        assumed: u64,
+    },
+
+    // From workers.
+    Observe {
+        node: NodeId,
+        reports: Vec<Report>,
+    },
+}
+
+/// A node that asks to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    pub name: String,
+    pub address: String,
+    pub roles: BTreeSet<Role>,
+    pub labels: BTreeMap<String, String>,
+    pub architecture: String,
+    /// Only for the node that makes the cluster, which needs its id before there is a log.
+    pub id: Option<NodeId>,
+}
+
+/// An uploaded and inspected artefact that becomes a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBuild {
+    pub app: AppName,
+    pub name: String,
+    pub message: String,
+    pub digest: Digest,
+    pub size: u64,
+    pub manifest: Arc<Manifest>,
+    /// The control node that took the upload.
+    pub holder: NodeId,
+}
+
+/// What became of a loaded release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// LOADING ended well.
+    Running,
+    /// LOADING ended badly.
+    Failed { reason: String },
+    /// UNLOADING ended: forget it.
+    Gone,
+}
+
+/// A step of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// Warm enough: move the pointer.
+    Switch,
+    /// Every live ingress confirmed the generation.
+    Confirmed,
+    /// The last requests ended.
+    Drained,
+    Fail {
+        reason: String,
+    },
+}
+
+impl State {
+    /// Applies one committed command.
+    ///
+    /// # Errors
+    /// A [`Rejection`] says why the command had no effect. It is as much an answer as an
+    /// [`Outcome`]: it is remembered for retries and the state moves on to `entry.index` with it.
+    pub fn apply(&mut self, entry: Entry) -> Result<Outcome, Rejection> {
+        self.index = entry.index;
+        self.now = self.now.max(entry.time);
+        if let Some(answered) = entry.request.as_ref().and_then(|id| self.requests.get(id)) {
+            return answered.answer.clone();
+        }
+        let request = entry.request.clone();
+        // A rejected command must leave nothing behind, and cloning costs O(1).
+        let before = self.clone();
+        let answer = self.dispatch(entry).map(|detail| Outcome {
+            index: self.index,
+            detail,
+        });
+        if answer.is_err() {
+            *self = before;
+        }
+        if let Some(request) = request {
+            self.remember(request, &answer);
+        }
+        answer
+    }
+
+    fn dispatch(&mut self, entry: Entry) -> Result<Detail, Rejection> {
+        let actor = &entry.actor;
+        match entry.command {
+            Command::InitCluster { id, name, domain } => cluster::init(self, id, name, domain),
+            Command::RegisterNode(registration) => node::register(self, registration, actor),
+            Command::RemoveNode { node } => node::remove(self, node, actor),
+            Command::SetDraining { node, draining } => node::drain(self, node, draining, actor),
+            Command::MarkNode { node, from, to } => node::mark(self, node, from, to),
+            Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
+            Command::CreateApp { name } => app::create(self, &name, actor),
+            Command::DeleteApp { app } => app::delete(self, &app, actor),
+            Command::SetDefaultEnvironment { app, environment } => {
+                app::set_default_environment(self, &app, &environment, actor)
+            }
+            Command::CreateBuild(build) => build::create(self, build, actor),
+            Command::RecordCopy { digest, node } => build::record_copy(self, &digest, node),
+            Command::DestroyBuild { app, reference } => {
+                build::destroy(self, &app, &reference, actor)
+            }
+            Command::CreateEnvironment { app, name } => {
+                environment::create(self, &app, &name, actor)
+            }
+            Command::DestroyEnvironment { environment } => {
+                environment::destroy(self, &environment, actor)
+            }
+            Command::RemoveEnvironment {
+                environment,
+                assumed,
+            } => environment::remove(self, &environment, assumed),
+            Command::SetLimits {
+                environment,
+                limits,
+            } => settings::limits(self, &environment, limits, actor),
+            Command::SetDesired {
+                environment,
+                reference,
+                count,
+            } => settings::desired(self, &environment, reference.as_deref(), count, actor),
+            Command::SetProtected { environment, on } => {
+                settings::protected(self, &environment, on, actor)
+            }
+            Command::SetRecycling { environment, on } => {
+                settings::recycling(self, &environment, on, actor)
+            }
+            Command::SetMaintenance { environment, on } => {
+                settings::maintenance(self, &environment, on, actor)
+            }
+            Command::SetVariables {
+                environment,
+                set,
+                unset,
+            } => variables::set(self, &environment, &set, &unset, actor),
+            Command::Load {
+                environment,
+                reference,
+            } => load::load(self, &environment, &reference, actor),
+            Command::Unload {
+                environment,
+                reference,
+            } => load::unload(self, &environment, &reference, actor),
+            Command::SettleLoaded {
+                loaded,
+                assumed,
+                verdict,
+            } => load::settle(self, &loaded, assumed, verdict),
+            Command::Activate {
+                environment,
+                reference,
+                now,
+            } => rollout::activate(self, &environment, &reference, now, actor),
+            Command::Deactivate { environment } => rollout::deactivate(self, &environment, actor),
+            Command::AdvanceRollout {
+                environment,
+                rollout,
+                assumed,
+                step,
+            } => rollout::advance(self, &environment, rollout, assumed, step),
+            Command::Place(placements) => frontend::place(self, placements),
+            Command::Step(steps) => frontend::step(self, steps),
+            Command::Observe { node, reports } => frontend::observe(self, node, reports),
+        }
+    }
+
+    fn remember(&mut self, request: RequestId, answer: &Result<Outcome, Rejection>) {
+        let answered = Answered {
+            index: self.index,
+            answer: answer.clone(),
+        };
+        self.requests.insert(request.clone(), answered);
+        self.request_order.insert(self.index, request);
+        while self.request_order.len() > REMEMBERED_REQUESTS {
+            let Some((oldest, request)) = self.request_order.get_min().cloned() else {
+                break;
+            };
+            self.request_order.remove(&oldest);
+            self.requests.remove(&request);
+        }
+    }
+
+    /// Writes a line of history.
+    pub(crate) fn record(
+        &mut self,
+        kind: Kind,
+        actor: &Arc<str>,
+        environment: Option<&EnvironmentKey>,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        let event = Event {
+            sequence: self.next_event,
+            index: self.index,
+            at: self.now,
+            actor: actor.clone(),
+            kind,
+            environment: environment.cloned(),
+            subject: subject.into(),
+            message: message.into(),
+        };
+        self.events.insert(self.next_event, event);
+        self.next_event += 1;
+        while self.events.len() > KEPT {
+            let Some((oldest, _)) = self.events.get_min().cloned() else {
+                break;
+            };
+            self.events.remove(&oldest);
+        }
+    }
+
+    /// Notes that the routes of an environment changed: a new generation of the route table.
+    pub(crate) fn reroute(&mut self, environment: &EnvironmentKey) -> u64 {
+        self.generation += 1;
+        self.route_changes
+            .insert(environment.clone(), self.generation);
+        self.generation
+    }
+}
+
+/// The actor of what the cluster does by itself.
+#[must_use]
+pub fn itself() -> Arc<str> {
+    "fleet".into()
+}
+
+/// Which builds an app has, newest first.
+pub(crate) fn builds_newest_first<'a>(
+    state: &'a State,
+    app: &'a AppName,
+) -> Vec<&'a crate::build::Build> {
+    let mut builds: Vec<_> = state
+        .builds
+        .values()
+        .filter(|build| build.app == *app)
+        .collect();
+    builds.sort_by(|a, b| (b.created, b.revision, &b.id).cmp(&(a.created, a.revision, &a.id)));
+    builds
+}

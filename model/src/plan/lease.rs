@@ -1,0 +1,81 @@
+//! Workers' leases: who is ready, silent, lost.
+
+use super::{Draft, Load};
+use crate::{
+    State,
+    command::Command,
+    node::{LOST_AFTER, Lease, Role, SUSPECT_AFTER},
+    time::Millis,
+};
+
+pub(super) fn plan(state: &State, load: &Load, draft: &mut Draft) {
+    for node in state.nodes_with(Role::Worker) {
+        let heard = load.workers.get(&node.id).copied();
+        // A new leader gives everybody the whole lease again before it calls anybody lost.
+        let silence = draft.now.since(heard.unwrap_or(load.since).max(load.since));
+        if let Some(to) = verdict(node.lease, heard.is_some(), silence) {
+            draft.commands.push(Command::MarkNode {
+                node: node.id,
+                from: node.lease,
+                to,
+            });
+        }
+        if node.lease != Lease::Lost {
+            let next = if silence < SUSPECT_AFTER {
+                SUSPECT_AFTER
+            } else {
+                LOST_AFTER
+            };
+            draft.wake(draft.now.plus(Millis(next.0.saturating_sub(silence.0))));
+        }
+    }
+}
+
+/// What a lease should become, if anything else than it is.
+fn verdict(lease: Lease, heard: bool, silence: Millis) -> Option<Lease> {
+    let should = if silence >= LOST_AFTER {
+        Lease::Lost
+    } else if !heard {
+        return None;
+    } else if silence >= SUSPECT_AFTER {
+        Lease::Suspect
+    } else {
+        Lease::Ready
+    };
+    let news = match (lease, should) {
+        // A node that never spoke has nothing to lose.
+        (Lease::New, Lease::Suspect | Lease::Lost) => false,
+        // Silence does not make a lost worker merely suspect.
+        (Lease::Lost, Lease::Suspect) => false,
+        (from, to) => from != to,
+    };
+    news.then_some(should)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_follows_the_silence() {
+        let cases = [
+            (Lease::New, true, 0, Some(Lease::Ready)),
+            (Lease::New, false, 60_000, None),
+            (Lease::Ready, true, 2_999, None),
+            (Lease::Ready, true, 3_000, Some(Lease::Suspect)),
+            (Lease::Ready, false, 3_000, None),
+            (Lease::Ready, false, 15_000, Some(Lease::Lost)),
+            (Lease::Suspect, true, 15_000, Some(Lease::Lost)),
+            (Lease::Suspect, true, 10, Some(Lease::Ready)),
+            (Lease::Lost, true, 4_000, None),
+            (Lease::Lost, true, 0, Some(Lease::Ready)),
+        ];
+        for (lease, heard, silence, expected) in cases {
+            assert_eq!(
+                verdict(lease, heard, Millis(silence)),
+                expected,
+                "{lease:?} heard={heard} silent for {silence} ms"
+            );
+        }
+    }
+}

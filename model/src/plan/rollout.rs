@@ -1,0 +1,173 @@
+//! How far activations are: warm up, switch, wait for confirmation, let requests end.
+
+use super::{Draft, ingress::Ingresses, warmth};
+use crate::{
+    State,
+    command::{Advance, Command},
+    environment::LoadedStatus,
+    ids::{LoadedKey, ReleaseId},
+    report::{Reason, Waiting},
+    rollout::{Phase, Rollout},
+};
+
+pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) {
+    for rollout in state
+        .rollouts
+        .values()
+        .filter(|rollout| !rollout.phase.over())
+    {
+        let step = match rollout.phase {
+            Phase::Warming => warming(state, rollout, draft),
+            Phase::Switching { generation } => {
+                switching(state, rollout, generation, ingresses, draft)
+            }
+            Phase::Draining { generation } => {
+                draining(state, rollout, generation, ingresses, draft)
+            }
+            Phase::Complete { .. } | Phase::Failed { .. } => None,
+        };
+        if let Some(step) = step {
+            draft.commands.push(Command::AdvanceRollout {
+                environment: rollout.environment.clone(),
+                rollout: rollout.id,
+                assumed: rollout.revision,
+                step,
+            });
+        }
+    }
+}
+
+fn warming(state: &State, rollout: &Rollout, draft: &mut Draft) -> Option<Advance> {
+    let incoming = rollout
+        .incoming
+        .as_ref()
+        .map(|release| of(rollout, release))?;
+    let Some(loaded) = state.loaded.get(&incoming) else {
+        return Some(Advance::Fail {
+            reason: "the release is no longer loaded".to_owned(),
+        });
+    };
+    if loaded.status != LoadedStatus::Activating {
+        return Some(Advance::Fail {
+            reason: format!("the release is {}", loaded.status.as_str()),
+        });
+    }
+    let warmth = warmth::of(state, &incoming);
+    if warmth.is_warm() {
+        return Some(Advance::Switch);
+    }
+    if rollout.deadline <= draft.now {
+        return Some(Advance::Fail {
+            reason: format!(
+                "{} of {} frontends were healthy after {}",
+                warmth.healthy,
+                warmth.wanted,
+                draft.now.since(rollout.started)
+            ),
+        });
+    }
+    draft.wake(rollout.deadline);
+    let reason = Reason::Warming {
+        healthy: warmth.healthy,
+        wanted: warmth.wanted,
+    };
+    wait(rollout, reason, draft);
+    warmth::report(state, &incoming, loaded, draft);
+    None
+}
+
+fn switching(
+    state: &State,
+    rollout: &Rollout,
+    generation: u64,
+    ingresses: &Ingresses<'_>,
+    draft: &mut Draft,
+) -> Option<Advance> {
+    let unconfirmed = ingresses.unconfirmed(generation);
+    let silent = ingresses.holding(generation);
+    if !silent.is_empty() {
+        let held = leaving(state, rollout);
+        wait(
+            rollout,
+            Reason::SilentIngress {
+                nodes: silent,
+                held,
+            },
+            draft,
+        );
+    }
+    if !unconfirmed.is_empty() {
+        ingresses
+            .next_change()
+            .into_iter()
+            .for_each(|at| draft.wake(at));
+        wait(
+            rollout,
+            Reason::Unconfirmed {
+                generation,
+                nodes: unconfirmed,
+            },
+            draft,
+        );
+        return None;
+    }
+    let busy = ingresses.in_flight_before(&rollout.environment, generation);
+    Some(if busy {
+        Advance::Confirmed
+    } else {
+        Advance::Drained
+    })
+}
+
+fn draining(
+    state: &State,
+    rollout: &Rollout,
+    generation: u64,
+    ingresses: &Ingresses<'_>,
+    draft: &mut Draft,
+) -> Option<Advance> {
+    let drain = state.environments.get(&rollout.environment)?.settings.drain;
+    let until = rollout.since.plus(drain);
+    if until <= draft.now || !ingresses.in_flight_before(&rollout.environment, generation) {
+        return Some(Advance::Drained);
+    }
+    draft.wake(until);
+    let rest = until.since(draft.now);
+    wait(
+        rollout,
+        Reason::InFlight {
+            frontends: leaving(state, rollout),
+            rest,
+        },
+        draft,
+    );
+    None
+}
+
+/// How many frontends of the outgoing release may still have requests in flight.
+fn leaving(state: &State, rollout: &Rollout) -> u32 {
+    let outgoing = rollout
+        .outgoing
+        .as_ref()
+        .map(|release| of(rollout, release));
+    outgoing
+        .iter()
+        .flat_map(|key| state.frontends_of(key))
+        .count() as u32
+}
+
+fn of(rollout: &Rollout, release: &ReleaseId) -> LoadedKey {
+    LoadedKey {
+        environment: rollout.environment.clone(),
+        release: release.clone(),
+    }
+}
+
+fn wait(rollout: &Rollout, reason: Reason, draft: &mut Draft) {
+    draft.waiting.push(Waiting {
+        environment: Some(rollout.environment.clone()),
+        release: rollout.incoming.clone(),
+        since: rollout.since,
+        reason,
+    });
+}

@@ -1,0 +1,157 @@
+//! Why something waits, as data. `env describe`, `--wait` and the events say the same sentence.
+
+use std::fmt;
+
+use crate::{
+    Time,
+    ids::{EnvironmentKey, NodeId, ReleaseId, ServiceName},
+    time::Millis,
+};
+
+/// One thing that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub environment: Option<EnvironmentKey>,
+    /// The release it is about, if about one.
+    pub release: Option<ReleaseId>,
+    pub since: Time,
+    pub reason: Reason,
+}
+
+/// What is waited for and what would change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Frontends are on their way.
+    Starting {
+        service: ServiceName,
+        healthy: u32,
+        wanted: u32,
+        slowest: Option<String>,
+    },
+    /// No node can take another frontend.
+    NoNode {
+        service: ServiceName,
+        missing: u32,
+        refusals: Vec<Refusal>,
+    },
+    /// A slot failed and rests before the next attempt.
+    BackOff {
+        service: ServiceName,
+        slot: u32,
+        failures: u32,
+        rest: Millis,
+        last: String,
+    },
+    /// The incoming release is not at the count of the outgoing one.
+    Warming { healthy: u32, wanted: u32 },
+    /// Live ingresses have not confirmed a generation.
+    Unconfirmed {
+        generation: u64,
+        nodes: Vec<NodeName>,
+    },
+    /// An ingress is silent; it is not waited for, but it may still serve its last table.
+    SilentIngress { nodes: Vec<NodeName>, held: u32 },
+    /// Requests in flight are ending.
+    InFlight { frontends: u32, rest: Millis },
+    /// A new leader has not heard everybody yet.
+    Listening { nodes: Vec<NodeName> },
+    /// Control nodes are copying the artefact.
+    Copies { have: u32, want: u32 },
+}
+
+/// Id and name of a node, as sentences name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeName {
+    pub id: NodeId,
+    pub name: String,
+}
+
+/// How many nodes one filter turned away, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub nodes: u32,
+    pub why: &'static str,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting {
+                service,
+                healthy,
+                wanted,
+                slowest,
+            } => {
+                write!(
+                    f,
+                    "{healthy} of {wanted} frontends of {service} are healthy"
+                )?;
+                slowest.iter().try_for_each(|what| write!(f, "; {what}"))
+            }
+            Self::NoNode {
+                service,
+                missing,
+                refusals,
+            } => {
+                write!(f, "no node can take {missing} more of {service}")?;
+                for (index, refusal) in refusals.iter().enumerate() {
+                    let lead = if index == 0 { ": " } else { ", " };
+                    write!(f, "{lead}{} {}", refusal.nodes, refusal.why)?;
+                }
+                Ok(())
+            }
+            Self::BackOff {
+                service,
+                slot,
+                failures,
+                rest,
+                last,
+            } => write!(
+                f,
+                "{service} {slot} failed {failures} times in a row ({last}); next attempt in {rest}"
+            ),
+            Self::Warming { healthy, wanted } => {
+                write!(f, "warming up: {healthy} of {wanted} frontends are healthy")
+            }
+            Self::Unconfirmed { generation, nodes } => {
+                write!(
+                    f,
+                    "waiting for the ingress of {} to confirm route table {generation}",
+                    List(nodes)
+                )
+            }
+            Self::SilentIngress { nodes, held } => write!(
+                f,
+                "the ingress of {} is silent and may still serve its last table; \
+                 {held} frontends stay up for it",
+                List(nodes)
+            ),
+            Self::InFlight { frontends, rest } => write!(
+                f,
+                "requests in flight on {frontends} frontends may take {rest} more"
+            ),
+            Self::Listening { nodes } => {
+                write!(f, "a new leader waits to hear from {}", List(nodes))
+            }
+            Self::Copies { have, want } => {
+                write!(f, "{have} of {want} control nodes hold the artefact")
+            }
+        }
+    }
+}
+
+struct List<'a>(&'a [NodeName]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, node) in self.0.iter().enumerate() {
+            let lead = match index {
+                0 => "",
+                last if last + 1 == self.0.len() => " and ",
+                _ => ", ",
+            };
+            write!(f, "{lead}{}", node.name)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Everything the cluster has agreed on.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::{
+    Time,
+    access::{ALLOW_ALL, Certificate, SELF_SIGNED, Whitelist},
+    app::App,
+    build::Build,
+    command::{Outcome, Rejection},
+    environment::{Environment, Loaded},
+    event::Event,
+    frontend::Frontend,
+    ids::{AppName, BuildId, EnvironmentKey, FrontendId, LoadedKey, NodeId, ReleaseId, RequestId},
+    node::{Node, Role},
+    release::Release,
+    rollout::Rollout,
+};
+
+/// The replicated state. All maps are ordered and persistent: iteration is the same on every node,
+/// and a clone, which is what a snapshot, a reader or the planner takes, costs O(1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    pub cluster: Cluster,
+    /// Log index of the last applied command.
+    pub index: u64,
+    /// The latest time any command was stamped with; never runs backwards.
+    pub now: Time,
+    /// Generation of the route table; grows whenever a route, a backend or a pointer changes.
+    pub generation: u64,
+    pub nodes: OrdMap<NodeId, Node>,
+    pub apps: OrdMap<AppName, App>,
+    pub builds: OrdMap<BuildId, Build>,
+    pub releases: OrdMap<ReleaseId, Release>,
+    pub environments: OrdMap<EnvironmentKey, Environment>,
+    pub loaded: OrdMap<LoadedKey, Loaded>,
+    pub rollouts: OrdMap<EnvironmentKey, Rollout>,
+    pub frontends: OrdMap<FrontendId, Frontend>,
+    pub whitelists: OrdMap<Arc<str>, Whitelist>,
+    pub certificates: OrdMap<Arc<str>, Certificate>,
+    pub events: OrdMap<u64, Event>,
+    /// Answers to requests, so that a retry takes effect once.
+    pub requests: OrdMap<RequestId, Answered>,
+    /// The same by age, so that the oldest can be forgotten.
+    pub request_order: OrdMap<u64, RequestId>,
+    /// The generation in which an environment's routes last changed; a removed environment stays
+    /// listed until it is created again, so that its removal is news too.
+    pub route_changes: OrdMap<EnvironmentKey, u64>,
+    /// The id the next frontend gets.
+    pub next_frontend: u64,
+    /// The sequence number the next event gets.
+    pub next_event: u64,
+
+    // Indexes, derived from `frontends` and kept with it.
+    pub(crate) by_loaded: OrdMap<LoadedKey, OrdSet<FrontendId>>,
+    pub(crate) by_node: OrdMap<NodeId, OrdSet<FrontendId>>,
+}
+
+/// What the cluster is called and where its hosts live.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Empty until `node init`.
+    pub id: String,
+    pub name: String,
+    /// Hosts end in it; `localhost` in development, because those names resolve by themselves.
+    pub domain: String,
+    pub created: Time,
+}
+
+/// The first answer to a request, given again to every retry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    pub index: u64,
+    pub answer: Result<Outcome, Rejection>,
+}
+
+/// How many answers are remembered. At 100 commands a second a retry may come 100 s late; the CLI
+/// gives up long before.
+pub const REMEMBERED_REQUESTS: usize = 10_000;
+
+impl State {
+    /// The state before the first command: what exists in every cluster from the beginning.
+    #[must_use]
+    pub fn genesis() -> Self {
+        let mut state = Self {
+            next_frontend: 1,
+            next_event: 1,
+            ..Self::default()
+        };
+        let everybody = Whitelist {
+            name: ALLOW_ALL.to_owned(),
+            rules: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+            read_only: true,
+            created: Time::default(),
+        };
+        state.whitelists.insert(ALLOW_ALL.into(), everybody);
+        let own = Certificate {
+            name: SELF_SIGNED.to_owned(),
+            created: Time::default(),
+        };
+        state.certificates.insert(SELF_SIGNED.into(), own);
+        state
+    }
+
+    /// Releases loaded into an environment, by release id.
+    pub fn loaded_in<'a>(
+        &'a self,
+        environment: &'a EnvironmentKey,
+    ) -> impl Iterator<Item = (&'a LoadedKey, &'a Loaded)> {
+        let first = LoadedKey {
+            environment: environment.clone(),
+            release: ReleaseId::lowest(),
+        };
+        self.loaded
+            .range(first..)
+            .take_while(move |(key, _)| key.environment == *environment)
+    }
+
+    /// Environments of an app, by name.
+    pub fn environments_of<'a>(
+        &'a self,
+        app: &'a AppName,
+    ) -> impl Iterator<Item = &'a Environment> {
+        self.environments
+            .values()
+            .filter(move |environment| environment.key.app == *app)
+    }
+
+    /// Frontends of a loaded release, wanted or not, oldest first.
+    pub fn frontends_of<'a>(
+        &'a self,
+        loaded: &LoadedKey,
+    ) -> impl Iterator<Item = &'a Frontend> + use<'a> {
+        self.by_loaded
+            .get(loaded)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.frontends.get(id))
+    }
+
+    /// Frontends of a node, oldest first.
+    pub fn frontends_on(&self, node: NodeId) -> impl Iterator<Item = &Frontend> {
+        self.by_node
+            .get(&node)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.frontends.get(id))
+    }
+
+    /// Nodes with a role, by id.
+    pub fn nodes_with(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.values().filter(move |node| node.has(role))
+    }
+
+    /// Adds or replaces a frontend and keeps the indexes true.
+    pub fn put_frontend(&mut self, frontend: Frontend) {
+        self.by_loaded
+            .entry(frontend.loaded.clone())
+            .or_default()
+            .insert(frontend.id);
+        self.by_node
+            .entry(frontend.node)
+            .or_default()
+            .insert(frontend.id);
+        self.frontends.insert(frontend.id, frontend);
+    }
+
+    pub(crate) fn remove_frontend(&mut self, id: FrontendId) -> Option<Frontend> {
+        let frontend = self.frontends.remove(&id)?;
+        unindex(&mut self.by_loaded, &frontend.loaded, id);
+        unindex(&mut self.by_node, &frontend.node, id);
+        Some(frontend)
+    }
+}
+
+fn unindex<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<FrontendId>>, key: &K, id: FrontendId) {
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line of `fleetd`. Every setting may be a flag, a variable or a line of the file,
+//! and wins in this order; a flag left out is `None` here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One process of a node; without a subcommand, the agent that starts the others.
+#[derive(Debug, Parser)]
+#[command(name = "fleetd", version, about = "The daemon that runs on every machine of a fleet")]
+pub struct Run {
+    #[command(subcommand)]
+    pub process: Option<Process>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Process {
+    /// Consensus, state and API (started by the agent)
+    #[command(hide = true)]
+    Control,
+    /// The HTTP entry (started by the agent)
+    #[command(hide = true)]
+    Ingress,
+    /// Parent of every other process of the node (started by the agent)
+    #[command(hide = true)]
+    Hold,
+    /// Stop the frontends and every process of this node
+    Stop,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct Flags {
+    /// TOML file with any of the settings below
+    #[arg(long, global = true, env = "FLEETD_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where this node keeps everything [default: /var/lib/fleet]
+    #[arg(long, global = true, env = "FLEETD_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Name of this node [default: the host name]
+    #[arg(long, global = true, env = "FLEETD_NAME")]
+    pub name: Option<String>,
+    /// Where the API listens [default: 127.0.0.1:7400]
+    #[arg(long, global = true, env = "FLEETD_API_LISTEN", value_name = "ADDRESS:PORT")]
+    pub api_listen: Option<String>,
+    /// How other nodes reach the API [default: what it listens on]
+    #[arg(long, global = true, env = "FLEETD_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Where the ingress listens [default: 0.0.0.0:80, with --dev 127.0.0.1:8080]
+    #[arg(long, global = true, env = "FLEETD_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    pub http_listen: Option<String>,
+    /// Domain of a cluster founded on this node [default: localhost]
+    #[arg(long, global = true, env = "FLEETD_DOMAIN")]
+    pub domain: Option<String>,
+    /// What a cluster founded on this node is called; frontends see it as RACK [default: fleet]
+    #[arg(long, global = true, env = "FLEETD_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// Any of control,worker,ingress [default: all]
+    #[arg(long, global = true, env = "FLEETD_ROLES")]
+    pub roles: Option<String>,
+    /// key=value, may be repeated
+    #[arg(long = "label", global = true, value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// Ports that frontends are given [default: 20000-29999]
+    #[arg(long, global = true, env = "FLEETD_FRONTEND_PORTS", value_name = "FIRST-LAST")]
+    pub frontend_ports: Option<String>,
+    /// User ids that frontends are given [default: 1900000000-1900065535]
+    #[arg(long, global = true, env = "FLEETD_FRONTEND_UIDS", value_name = "FIRST-LAST")]
+    pub frontend_uids: Option<String>,
+    /// A cluster of this one node, initialised at once
+    #[arg(long, global = true)]
+    pub dev: bool,
+}

@@ -1,0 +1,82 @@
+//! Where everything lies below the data directory. The only place that spells these names.
+
+use std::path::{Path, PathBuf};
+
+/// The data directory of a node and the files inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn identity(&self) -> PathBuf {
+        self.root.join("identity.toml")
+    }
+
+    pub fn secret(&self) -> PathBuf {
+        self.root.join("secret")
+    }
+
+    pub fn peers(&self) -> PathBuf {
+        self.root.join("peers.toml")
+    }
+
+    pub fn first_start(&self) -> PathBuf {
+        self.root.join("first-start.toml")
+    }
+
+    /// Request id of a join whose answer has not been heard.
+    pub fn join_attempt(&self) -> PathBuf {
+        self.root.join("join-attempt")
+    }
+
+    /// Settings as the agent resolved them, read by the tenants it starts.
+    pub fn effective_settings(&self) -> PathBuf {
+        self.run().join("settings.toml")
+    }
+
+    pub fn raft(&self) -> PathBuf {
+        self.root.join("raft")
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub fn worker(&self) -> PathBuf {
+        self.root.join("worker")
+    }
+
+    pub fn route_table(&self) -> PathBuf {
+        self.root.join("ingress").join("table.pb")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Sockets and locks; mode 0700.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    pub fn agent_socket(&self) -> PathBuf {
+        self.run().join("agent.sock")
+    }
+
+    pub fn agent_lock(&self) -> PathBuf {
+        self.run().join("agent.lock")
+    }
+}

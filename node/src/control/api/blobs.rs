@@ -1,0 +1,97 @@
+//! `fleet.v1.Blobs`: uploads.
+
+use std::sync::Arc;
+
+use fleet_model::ids::Digest;
+use fleet_proto::v1::{self, blobs_server::Blobs, upload_blob_request::Part};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::message;
+use crate::{
+    blobs::{receive::Incoming, store},
+    control::{
+        Context,
+        refusal::{detail, invalid, with_detail},
+    },
+};
+
+pub(crate) struct Api(pub(super) Arc<Context>);
+
+#[tonic::async_trait]
+impl Blobs for Api {
+    async fn upload(
+        &self,
+        request: Request<Streaming<v1::UploadBlobRequest>>,
+    ) -> Result<Response<v1::UploadBlobResponse>, Status> {
+        let mut parts = request.into_inner();
+        let header = match parts.message().await?.and_then(|part| part.part) {
+            Some(Part::Header(header)) => header,
+            _ => return Err(Status::invalid_argument("an upload begins with its header")),
+        };
+        let digest = parse(&header.sha256)?;
+        if let Some(size) = self.0.blobs.size(&digest).map_err(stored)? {
+            return Ok(answer(&digest, size, true));
+        }
+        if header.size > self.0.blobs.largest() {
+            let largest = self.0.blobs.largest();
+            return Err(stored(store::Error::TooLarge { largest }));
+        }
+        let mut incoming = Incoming::begin(&self.0.blobs).await.map_err(stored)?;
+        while let Some(part) = parts.message().await? {
+            match part.part {
+                Some(Part::Chunk(chunk)) => incoming.write(chunk).await.map_err(stored)?,
+                _ => return Err(Status::invalid_argument("after the header come chunks")),
+            }
+        }
+        let size = incoming.written();
+        incoming.finish(Some(digest.clone())).await.map_err(stored)?;
+        Ok(answer(&digest, size, false))
+    }
+
+    async fn has(
+        &self,
+        request: Request<v1::HasBlobRequest>,
+    ) -> Result<Response<v1::HasBlobResponse>, Status> {
+        let digest = parse(&message(request).sha256)?;
+        let size = self.0.blobs.size(&digest).map_err(stored)?;
+        Ok(Response::new(v1::HasBlobResponse {
+            present: size.is_some(),
+            size: size.unwrap_or_default(),
+        }))
+    }
+}
+
+fn answer(digest: &Digest, size: u64, already_there: bool) -> Response<v1::UploadBlobResponse> {
+    Response::new(v1::UploadBlobResponse {
+        sha256: digest.to_string(),
+        size,
+        already_there,
+    })
+}
+
+fn parse(sha256: &str) -> Result<Digest, Status> {
+    let hint = "64 lowercase hexadecimal digits";
+    Digest::parse(sha256).ok_or_else(|| invalid(format!("{sha256:?} is no sha256"), hint))
+}
+
+fn stored(error: store::Error) -> Status {
+    let (code, reason, hint) = match &error {
+        store::Error::TooLarge { .. } => (
+            tonic::Code::ResourceExhausted,
+            "TOO_LARGE",
+            "leave out what the app does not need: .dockerignore and .gitignore are respected",
+        ),
+        store::Error::Mismatch { .. } => (
+            tonic::Code::InvalidArgument,
+            "DIGEST_MISMATCH",
+            "what arrived is not what was announced; send it again",
+        ),
+        store::Error::NoSpace { .. } => (
+            tonic::Code::ResourceExhausted,
+            "DISK_FULL",
+            "free some space under the node's data directory",
+        ),
+        _ => (tonic::Code::Internal, "STORE_FAILED", "see the log of the node"),
+    };
+    with_detail(code, &error.to_string(), &detail(reason, hint))
+}

@@ -1,0 +1,244 @@
+//! `fleet.v1.Environments`.
+
+use std::sync::Arc;
+
+use fleet_model::{
+    Command, Detail, Outcome, environment::Limits, ids::EnvironmentKey, reference,
+};
+use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
+use tonic::{Request, Response, Status};
+
+use super::{ACTOR, describe, message, page, request_id, resolve};
+use crate::control::{
+    Context,
+    refusal::{detail, refused, rejected, unread, with_detail},
+};
+
+pub(crate) struct Api(pub(super) Arc<Context>);
+
+type Answer = Result<Response<v1::EnvironmentResponse>, Status>;
+
+#[tonic::async_trait]
+impl Environments for Api {
+    async fn create(&self, request: Request<v1::CreateEnvironmentRequest>) -> Answer {
+        let asked = message(request);
+        let state = self.0.read(false).await.map_err(unread)?;
+        let app = resolve::app(&state, &asked.app)?;
+        let name = asked.name.clone();
+        let command = Command::CreateEnvironment {
+            app: app.clone(),
+            name: name.clone(),
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        let key = resolve::environment(&state, app.as_str(), &name)?;
+        if asked.protected {
+            // A name of its own, so that a retry of the whole is a retry of both.
+            let second = format!("{}+p", asked.request_id);
+            let environment = key.clone();
+            let command = Command::SetProtected {
+                environment,
+                on: true,
+            };
+            self.commit(&second, &command).await?;
+        }
+        answer(resolve::receipt(outcome.index, &key))
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListEnvironmentsRequest>,
+    ) -> Result<Response<v1::ListEnvironmentsResponse>, Status> {
+        let asked = message(request);
+        let state = self.0.read(asked.stale).await.map_err(unread)?;
+        let app = resolve::app(&state, &asked.app)?;
+        let rows = state
+            .environments_of(&app)
+            .map(|e| (e.key.name.to_string(), describe::environment(&state, e)));
+        let (environments, next_page_token) = page::cut(rows, asked.page_size, &asked.page_token);
+        Ok(Response::new(v1::ListEnvironmentsResponse {
+            environments,
+            next_page_token,
+        }))
+    }
+
+    async fn describe(
+        &self,
+        request: Request<v1::DescribeEnvironmentRequest>,
+    ) -> Result<Response<v1::DescribeEnvironmentResponse>, Status> {
+        let asked = message(request);
+        let state = self.0.read(asked.stale).await.map_err(unread)?;
+        let key = resolve::environment(&state, &asked.app, &asked.environment)?;
+        let found = reference::environment(&state, &key).map_err(|r| rejected(&r))?;
+        let waiting = describe::waiting_of(&self.0, &key, asked.stale).await;
+        Ok(Response::new(v1::DescribeEnvironmentResponse {
+            description: Some(describe::description(&state, found, waiting)),
+            log_index: state.index,
+        }))
+    }
+
+    async fn destroy(&self, request: Request<v1::EnvironmentRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let environment = key.clone();
+        let command = Command::DestroyEnvironment { environment };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        let wait = resolve::wait(WaitGoal::EnvironmentGone, &key, "", 0, outcome.index);
+        answer(v1::Receipt {
+            wait: Some(wait),
+            ..resolve::receipt(outcome.index, &key)
+        })
+    }
+
+    async fn load(&self, request: Request<v1::LoadRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::Load {
+            environment: key.clone(),
+            reference: asked.release,
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(of_release(&key, &outcome, WaitGoal::Loaded))
+    }
+
+    async fn activate(&self, request: Request<v1::ActivateRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::Activate {
+            environment: key.clone(),
+            reference: asked.release,
+            now: asked.now,
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(of_release(&key, &outcome, WaitGoal::Active))
+    }
+
+    async fn deactivate(&self, request: Request<v1::EnvironmentRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let environment = key.clone();
+        let command = Command::Deactivate { environment };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(of_release(&key, &outcome, WaitGoal::Inactive))
+    }
+
+    async fn unload(&self, request: Request<v1::UnloadRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::Unload {
+            environment: key.clone(),
+            reference: asked.release,
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(of_release(&key, &outcome, WaitGoal::Unloaded))
+    }
+
+    async fn cancel(&self, request: Request<v1::EnvironmentRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let hint = format!("activate the other release: fleet env {} activate RELEASE", key.name);
+        Err(with_detail(
+            tonic::Code::Unimplemented,
+            "an activation cannot be cancelled in this version",
+            &detail("NOT_IN_THIS_VERSION", &hint),
+        ))
+    }
+
+    async fn set_autoscaling_limits(
+        &self,
+        request: Request<v1::SetAutoscalingLimitsRequest>,
+    ) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::SetLimits {
+            environment: key.clone(),
+            limits: Limits {
+                min: asked.min,
+                max: asked.max,
+            },
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(resolve::receipt(outcome.index, &key))
+    }
+
+    async fn set_autoscaling_desired(
+        &self,
+        request: Request<v1::SetAutoscalingDesiredRequest>,
+    ) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::SetDesired {
+            environment: key.clone(),
+            reference: Some(asked.release).filter(|release| !release.is_empty()),
+            count: asked.count,
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(of_release(&key, &outcome, WaitGoal::CountReached))
+    }
+
+    async fn set_protected(&self, request: Request<v1::SwitchRequest>) -> Answer {
+        self.switch(request, |environment, on| Command::SetProtected { environment, on }).await
+    }
+
+    async fn set_recycling(&self, request: Request<v1::SwitchRequest>) -> Answer {
+        self.switch(request, |environment, on| Command::SetRecycling { environment, on }).await
+    }
+
+    async fn set_maintenance(&self, request: Request<v1::SwitchRequest>) -> Answer {
+        self.switch(request, |environment, on| Command::SetMaintenance { environment, on }).await
+    }
+}
+
+impl Api {
+    /// The environment a mutation means. Names are resolved on the state as applied here: whether
+    /// they still mean something is decided when the command is applied.
+    async fn key(&self, app: &str, environment: &str) -> Result<EnvironmentKey, Status> {
+        if app.is_empty() || !self.0.snapshot().apps.keys().any(|name| name.as_str() == app) {
+            let state = self.0.read(false).await.map_err(unread)?;
+            return resolve::environment(&state, app, environment);
+        }
+        resolve::environment(&self.0.snapshot(), app, environment)
+    }
+
+    async fn commit(&self, request: &str, command: &Command) -> Result<Outcome, Status> {
+        let id = request_id(request)?;
+        self.0.ask(&id, ACTOR, command).await.map_err(refused)
+    }
+
+    async fn switch(
+        &self,
+        request: Request<v1::SwitchRequest>,
+        command: impl FnOnce(EnvironmentKey, bool) -> Command + Send,
+    ) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = command(key.clone(), asked.on);
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(resolve::receipt(outcome.index, &key))
+    }
+}
+
+fn answer(receipt: v1::Receipt) -> Answer {
+    Ok(Response::new(v1::EnvironmentResponse {
+        receipt: Some(receipt),
+    }))
+}
+
+/// The receipt of a command that named a release, with what can be waited for.
+fn of_release(key: &EnvironmentKey, outcome: &Outcome, goal: WaitGoal) -> v1::Receipt {
+    let (release, name, rollout) = match &outcome.detail {
+        Detail::Loaded { release, name } => (release.to_string(), name.clone(), 0),
+        Detail::Rollout { id, release, name } => {
+            let release = release.as_ref().map(ToString::to_string);
+            (release.unwrap_or_default(), name.clone(), id.0)
+        }
+        _ => Default::default(),
+    };
+    // From before the command on: what it said itself belongs to the story.
+    let since = outcome.index.saturating_sub(1);
+    v1::Receipt {
+        wait: Some(resolve::wait(goal, key, &release, rollout, since)),
+        release: name,
+        release_id: release,
+        ..resolve::receipt(outcome.index, key)
+    }
+}

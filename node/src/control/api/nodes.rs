@@ -1,0 +1,158 @@
+//! `fleet.v1.Nodes`.
+
+use std::sync::Arc;
+
+use fleet_model::{
+    Command, State,
+    ids::NodeId,
+    node::{Lease, Node, Role},
+};
+use fleet_proto::v1::{self, CapabilityLevel, NodeRole, NodeState, nodes_server::Nodes};
+use tonic::{Request, Response, Status};
+
+use super::{ACTOR, instant, message, page, request_id, resolve};
+use crate::control::{
+    Context, forward, membership,
+    refusal::{refused, unread},
+};
+
+pub(crate) struct Api(pub(super) Arc<Context>);
+
+#[tonic::async_trait]
+impl Nodes for Api {
+    async fn list(
+        &self,
+        request: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesResponse>, Status> {
+        let asked = message(request);
+        // When a node was last heard is known to the leader alone.
+        if !asked.stale {
+            if let Some(peer) = forward::leader(&self.0).await? {
+                return v1::nodes_client::NodesClient::new(peer).list(asked).await;
+            }
+        }
+        let state = self.0.read(asked.stale).await.map_err(unread)?;
+        let rows = state.nodes.values().map(|n| (page::key(n.id.0), self.node(&state, n)));
+        let (nodes, next_page_token) = page::cut(rows, asked.page_size, &asked.page_token);
+        Ok(Response::new(v1::ListNodesResponse {
+            nodes,
+            next_page_token,
+        }))
+    }
+
+    async fn describe(
+        &self,
+        request: Request<v1::DescribeNodeRequest>,
+    ) -> Result<Response<v1::DescribeNodeResponse>, Status> {
+        let asked = message(request);
+        if !asked.stale {
+            if let Some(peer) = forward::leader(&self.0).await? {
+                return v1::nodes_client::NodesClient::new(peer).describe(asked).await;
+            }
+        }
+        let state = self.0.read(asked.stale).await.map_err(unread)?;
+        let id = resolve::node(&state, &asked.node)?;
+        let found = state.nodes.get(&id);
+        Ok(Response::new(v1::DescribeNodeResponse {
+            description: found.map(|node| self.description(&state, node)),
+        }))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<v1::RemoveNodeRequest>,
+    ) -> Result<Response<v1::RemoveNodeResponse>, Status> {
+        let asked = message(request);
+        let id = request_id(&asked.request_id)?;
+        let state = self.0.read(false).await.map_err(unread)?;
+        // Once removed it cannot be found; the answer of the first request can.
+        let node = match (asked.node.parse(), resolve::node(&state, &asked.node)) {
+            (_, Ok(node)) => node,
+            (Ok(id), Err(_)) => NodeId(id),
+            (Err(_), Err(status)) => return Err(status),
+        };
+        let command = Command::RemoveNode { node };
+        let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
+        Ok(Response::new(v1::RemoveNodeResponse {
+            receipt: Some(v1::Receipt {
+                log_index: outcome.index,
+                ..v1::Receipt::default()
+            }),
+        }))
+    }
+}
+
+impl Api {
+    fn node(&self, state: &State, node: &Node) -> v1::Node {
+        let facts = node.facts.as_ref();
+        v1::Node {
+            id: node.id.0,
+            name: node.name.clone(),
+            address: node.address.clone(),
+            roles: node.roles.iter().map(|role| role_of(*role).into()).collect(),
+            state: state_of(node).into(),
+            raft_role: membership::raft_role(&self.0, node.id).into(),
+            last_seen: self.0.board.worker_heard(node.id).map(instant),
+            joined: Some(instant(node.joined)),
+            frontends: state.frontends_on(node.id).count() as u32,
+            version: facts.map(|facts| facts.version.clone()).unwrap_or_default(),
+            labels: node.labels.clone(),
+        }
+    }
+
+    fn description(&self, state: &State, node: &Node) -> v1::NodeDescription {
+        let facts = node.facts.clone().unwrap_or_default();
+        let ingress = self.0.board.ingress_facts(node.id);
+        let advisory = facts.capabilities.iter().filter(|capability| !capability.enforced);
+        v1::NodeDescription {
+            node: Some(self.node(state, node)),
+            hostname: node.name.clone(),
+            architecture: node.architecture.clone(),
+            kernel: String::new(),
+            cpu_millicores: u32::try_from(facts.cpu_millicores).unwrap_or(u32::MAX),
+            memory_bytes: facts.memory_bytes,
+            cpu_millicores_placed: 0,
+            memory_bytes_placed: 0,
+            problems: advisory.map(|c| format!("{} is advisory: {}", c.name, c.detail)).collect(),
+            capabilities: facts.capabilities.iter().map(capability).collect(),
+            ingress: ingress.map(|(facts, connected)| v1::IngressState {
+                applied_generation: facts.applied,
+                connected,
+                listen: Vec::new(),
+                last_seen: Some(instant(facts.heard)),
+            }),
+            advertise_host: node.address.rsplit_once(':').map_or("", |(host, _)| host).to_owned(),
+        }
+    }
+}
+
+fn role_of(role: Role) -> NodeRole {
+    match role {
+        Role::Control => NodeRole::Control,
+        Role::Worker => NodeRole::Worker,
+        Role::Ingress => NodeRole::Ingress,
+    }
+}
+
+fn state_of(node: &Node) -> NodeState {
+    match (node.draining, node.lease) {
+        (_, Lease::Lost) => NodeState::Lost,
+        (true, _) => NodeState::Draining,
+        (_, Lease::New) => NodeState::Joining,
+        (_, Lease::Ready) => NodeState::Ready,
+        (_, Lease::Suspect) => NodeState::Suspect,
+    }
+}
+
+fn capability(capability: &fleet_model::node::Capability) -> v1::Capability {
+    let level = if capability.enforced {
+        CapabilityLevel::Enforced
+    } else {
+        CapabilityLevel::Advisory
+    };
+    v1::Capability {
+        name: capability.name.clone(),
+        level: level.into(),
+        text: capability.detail.clone(),
+    }
+}

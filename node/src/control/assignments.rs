@@ -1,0 +1,126 @@
+//! What a worker shall run, derived from the state.
+
+use std::collections::BTreeMap;
+
+use fleet_model::{
+    State,
+    frontend::{Desired, Frontend},
+    ids::{FrontendId, NodeId},
+    manifest::{Health, Run, Service},
+};
+use fleet_proto::internal::{
+    self, Artefact, Assignment, AssignmentDelta, CommandWords, FullAssignments, HealthCheck,
+    assignment, health_check, worker_order::Order,
+};
+
+/// What was last said to a worker of each of its frontends. Everything else of an assignment is
+/// fixed when the frontend is placed.
+#[derive(Debug, Default)]
+pub(super) struct Said(BTreeMap<FrontendId, Desired>);
+
+impl Said {
+    /// Everything, for the beginning of a session.
+    pub(super) fn full(state: &State, node: NodeId) -> (Self, Order) {
+        let said = Self::of(state, node);
+        let assignments = state.frontends_on(node).filter_map(|f| assignment(state, f));
+        let assignments = assignments.collect();
+        (said, Order::Full(FullAssignments { assignments }))
+    }
+
+    /// What changed since; `None` when nothing did.
+    pub(super) fn delta(&mut self, state: &State, node: NodeId) -> Option<Order> {
+        let now = Self::of(state, node);
+        let upserts: Vec<Assignment> = now
+            .0
+            .iter()
+            .filter(|(id, desired)| self.0.get(*id) != Some(*desired))
+            .filter_map(|(id, _)| assignment(state, state.frontends.get(id)?))
+            .collect();
+        let gone = self.0.keys().filter(|id| !now.0.contains_key(*id));
+        let removals: Vec<u64> = gone.map(|id| id.0).collect();
+        *self = now;
+        let news = !upserts.is_empty() || !removals.is_empty();
+        news.then_some(Order::Delta(AssignmentDelta { upserts, removals }))
+    }
+
+    fn of(state: &State, node: NodeId) -> Self {
+        let order = |frontend: &Frontend| match frontend.desired {
+            Desired::Stop => Desired::Stop,
+            // A withdrawn frontend runs on: leaving the route table is the ingress's business.
+            Desired::Run | Desired::Withdrawn { .. } => Desired::Run,
+        };
+        Self(state.frontends_on(node).map(|f| (f.id, order(f))).collect())
+    }
+}
+
+fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
+    let loaded = state.loaded.get(&frontend.loaded)?;
+    let service = loaded.manifest.services.get(&frontend.service)?;
+    let build = state.builds.get(&loaded.build)?;
+    let holders = build.holders.iter().filter_map(|id| state.nodes.get(id));
+    let desired = match frontend.desired {
+        Desired::Run | Desired::Withdrawn { .. } => assignment::Desired::Run,
+        Desired::Stop => assignment::Desired::Stop,
+    };
+    let variables = &loaded.variables;
+    Some(Assignment {
+        frontend_id: frontend.id.0,
+        app: frontend.loaded.environment.app.to_string(),
+        environment: frontend.loaded.environment.name.to_string(),
+        release_id: loaded.release.to_string(),
+        release_name: loaded.name.clone(),
+        service: frontend.service.to_string(),
+        slot: frontend.slot,
+        incarnation: u32::try_from(frontend.incarnation).unwrap_or(u32::MAX),
+        desired: desired.into(),
+        artefact: Some(Artefact {
+            sha256: build.digest.to_string(),
+            size_bytes: build.size,
+            holders: holders.map(|node| node.address.clone()).collect(),
+        }),
+        command: Some(command(&service.command)),
+        variables: variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect(),
+        wants_port: service.port.is_some(),
+        health: Some(health(service)),
+        termination_grace_ms: service.termination_grace.0,
+        limits: Some(internal::Limits::default()),
+        build_id: build.id.to_string(),
+        build_description: build.message.clone(),
+    })
+}
+
+fn command(run: &Run) -> internal::Command {
+    let command = match run {
+        Run::Shell(line) => internal::command::Command::Line(line.clone()),
+        Run::Argv(words) => internal::command::Command::Words(CommandWords {
+            words: words.clone(),
+        }),
+    };
+    internal::Command {
+        command: Some(command),
+    }
+}
+
+fn health(service: &Service) -> HealthCheck {
+    let Health {
+        path,
+        interval,
+        timeout,
+        start_deadline,
+    } = &service.health;
+    let kind = match (&service.port, path) {
+        (None, _) => health_check::Kind::Unspecified,
+        (Some(_), Some(_)) => health_check::Kind::Http,
+        (Some(_), None) => health_check::Kind::Tcp,
+    };
+    HealthCheck {
+        kind: kind.into(),
+        path: path.clone().unwrap_or_default(),
+        interval_ms: interval.0,
+        timeout_ms: timeout.0,
+        start_deadline_ms: start_deadline.0,
+    }
+}

@@ -1,0 +1,43 @@
+//! Calls passed on to the leader, for what only the leader knows.
+
+use std::time::Duration;
+
+use tonic::{
+    Status,
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
+
+use super::{Context, refusal::unavailable};
+use crate::config::BearerClient;
+
+/// A channel to another control node that carries the cluster's secret.
+pub(super) type Peer = InterceptedService<Channel, BearerClient>;
+
+/// Connects to the leader; `None` when this node leads.
+pub(super) async fn leader(context: &Context) -> Result<Option<Peer>, Status> {
+    let leadership = context.consensus.leadership().borrow().clone();
+    if leadership.is_self {
+        return Ok(None);
+    }
+    let Some(peer) = leadership.leader else {
+        return Err(unavailable("no control node leads at the moment"));
+    };
+    connect(context, &peer.address).await.map(Some)
+}
+
+/// Connects to the control process at `address`.
+pub(super) async fn connect(context: &Context, address: &str) -> Result<Peer, Status> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| Status::internal(format!("{address} is no address: {error}")))?;
+    let channel = endpoint
+        .connect_timeout(Duration::from_secs(1))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(Duration::from_secs(2))
+        .keep_alive_while_idle(true)
+        .connect()
+        .await
+        .map_err(|error| unavailable(&format!("failed connecting to {address}: {error}")))?;
+    Ok(InterceptedService::new(channel, context.node.secret.client()))
+}

@@ -1,0 +1,72 @@
+//! The one gRPC port of a control process: the public API, sessions, consensus and artefacts, all
+//! behind the cluster's secret.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use fleet_proto::internal::blobs_server::BlobsServer;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{service::InterceptorLayer, transport::Server};
+
+use super::{Context, api, sessions};
+use crate::blobs;
+
+/// Largest message taken. Uploads come in chunks, lists in pages, and consensus caps its own.
+pub(super) const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Binds the API port.
+pub(super) async fn bind(context: &Context) -> anyhow::Result<TcpListener> {
+    let address = context.node.settings.api_listen;
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed listening on {address}"))
+}
+
+/// Serves until `stopped` says so.
+pub(super) async fn run(
+    context: Arc<Context>,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    tokio::spawn(report_health(context.clone(), health));
+    let routes = api::routes(&context)
+        .add_service(sessions::workers(context.clone()))
+        .add_service(sessions::ingresses(context.clone()))
+        .add_service(BlobsServer::new(blobs::server::Service::new(
+            context.blobs.clone(),
+        )))
+        .add_service(context.consensus.service());
+    Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(Duration::from_secs(2)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(4)))
+        .max_concurrent_streams(1024)
+        .layer(InterceptorLayer::new(context.node.secret.server()))
+        .add_routes(routes.add_service(health_service))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), until(stopped))
+        .await
+        .context("the API server failed")
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Serving means: a leader is known, so commands and reads have a chance.
+async fn report_health(context: Arc<Context>, health: tonic_health::server::HealthReporter) {
+    let mut leadership = context.consensus.leadership();
+    loop {
+        let known = leadership.borrow_and_update().leader.is_some();
+        let status = if known {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        health.set_service_status("", status).await;
+        if leadership.changed().await.is_err() {
+            return;
+        }
+    }
+}

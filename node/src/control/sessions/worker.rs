@@ -1,0 +1,229 @@
+//! The session of a worker: what it sees goes into the log, what it shall do comes out of the state.
+
+use std::{sync::Arc, time::Duration};
+
+use fleet_model::{
+    Command, State,
+    command::Report,
+    frontend::{Exit, Phase},
+    ids::{FrontendId, NodeId},
+    node::{Capability, Facts, Role},
+};
+use fleet_proto::internal::{
+    FrontendObserved, WorkerHello, WorkerOrder, WorkerReport, capability::Verdict,
+    frontend_observed, worker_report, worker_sessions_server::WorkerSessions,
+};
+use tokio::sync::mpsc;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{QUEUE, admit, deposed, leading};
+use crate::control::{
+    Context,
+    assignments::Said,
+    context::{Refused, control_addresses},
+};
+
+/// Rest before an observation that found no quorum is proposed again.
+const RETRY: Duration = Duration::from_millis(200);
+
+pub(crate) struct Sessions(pub(super) Arc<Context>);
+
+#[tonic::async_trait]
+impl WorkerSessions for Sessions {
+    type SessionStream = ReceiverStream<Result<WorkerOrder, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<WorkerReport>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let context = self.0.clone();
+        let term = leading(&context)?;
+        let mut reports = request.into_inner();
+        let hello = match reports.message().await?.and_then(|report| report.report) {
+            Some(worker_report::Report::Hello(hello)) => hello,
+            _ => return Err(Status::invalid_argument("a session begins with hello")),
+        };
+        let state = context.snapshot();
+        let node = admit(&context, &state, &hello.cluster_id, hello.node_id, Role::Worker)?;
+        tracing::info!(%node, known = hello.known.len(), "a worker opens its session");
+        let (orders, outgoing) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            let (observations, incoming) = mpsc::unbounded_channel();
+            let _ = observations.send(hello.known.clone());
+            let end = tokio::select! {
+                status = deposed(&context, term) => Some(status),
+                status = listen(&context, node, &hello, reports, observations) => status,
+                () = record(&context, node, incoming) => None,
+                () = order(&context, node, orders.clone()) => None,
+            };
+            tracing::info!(%node, "the session of a worker ended");
+            if let Some(status) = end {
+                let _ = orders.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+}
+
+/// Hears the worker until its stream ends.
+async fn listen(
+    context: &Context,
+    node: NodeId,
+    hello: &WorkerHello,
+    mut reports: Streaming<WorkerReport>,
+    observations: mpsc::UnboundedSender<Vec<FrontendObserved>>,
+) -> Option<Status> {
+    context.board.worker(node, context.now());
+    let facts = facts(hello);
+    let known = context.snapshot().nodes.get(&node).and_then(|node| node.facts.clone());
+    if known.as_ref() != Some(&facts) {
+        let command = Command::RecordFacts { node, facts };
+        if let Err(error) = context.act(&command).await {
+            tracing::warn!(%error, %node, "what a worker says of itself was not recorded");
+        }
+    }
+    while let Some(report) = reports.next().await {
+        let report = match report {
+            Ok(report) => report.report,
+            Err(status) => {
+                tracing::debug!(%status, %node, "the stream of a worker broke");
+                return None;
+            }
+        };
+        context.board.worker(node, context.now());
+        match report {
+            Some(worker_report::Report::Observed(seen)) => {
+                observations.send(seen.frontends).ok()?;
+            }
+            Some(worker_report::Report::Hello(_)) => {
+                return Some(Status::invalid_argument("hello is said once"));
+            }
+            Some(worker_report::Report::Heartbeat(_) | worker_report::Report::Usage(_)) | None => {}
+        }
+    }
+    None
+}
+
+/// Commits what the worker sees, in order; an observation is not lost while the session lives.
+async fn record(
+    context: &Context,
+    node: NodeId,
+    mut observations: mpsc::UnboundedReceiver<Vec<FrontendObserved>>,
+) {
+    while let Some(mut seen) = observations.recv().await {
+        // Whatever else has arrived meanwhile shares the log entry.
+        while let Ok(more) = observations.try_recv() {
+            seen.extend(more);
+        }
+        let mut reports: Vec<Report> = seen.into_iter().filter_map(report).collect();
+        while !reports.is_empty() {
+            // The state is read anew each time: what was news may have been committed.
+            let state = context.snapshot();
+            reports.retain(|report| is_news(&state, node, report));
+            if reports.is_empty() {
+                break;
+            }
+            let command = Command::Observe {
+                node,
+                reports: reports.clone(),
+            };
+            match context.act(&command).await {
+                Ok(_) | Err(Refused::Rejected(_)) => break,
+                Err(error) => {
+                    tracing::debug!(%error, %node, "an observation waits for a quorum");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+/// Two reports of one frontend in one batch are news together even if the second alone is not yet.
+fn is_news(state: &State, node: NodeId, report: &Report) -> bool {
+    report.is_news(state, node)
+        || state
+            .frontends
+            .get(&report.frontend)
+            .is_some_and(|frontend| frontend.observed.phase < report.phase)
+}
+
+/// Sends what the worker shall run: everything first, then what changes.
+async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<WorkerOrder, Status>>) {
+    let mut states = context.state.clone();
+    let state = states.borrow_and_update().clone();
+    let (mut said, full) = Said::full(&state, node);
+    let mut addresses = control_addresses(&state);
+    let first = WorkerOrder {
+        fence: Some(context.fence(&state)),
+        control_addresses: addresses.clone(),
+        order: Some(full),
+    };
+    if orders.send(Ok(first)).await.is_err() {
+        return;
+    }
+    while states.changed().await.is_ok() {
+        let state = states.borrow_and_update().clone();
+        if !state.nodes.contains_key(&node) {
+            let gone = Status::not_found("this node is no longer in the cluster");
+            let _ = orders.send(Err(gone)).await;
+            return;
+        }
+        let order = said.delta(&state, node);
+        let now = control_addresses(&state);
+        if order.is_none() && now == addresses {
+            continue;
+        }
+        addresses = now;
+        let next = WorkerOrder {
+            fence: Some(context.fence(&state)),
+            control_addresses: addresses.clone(),
+            order,
+        };
+        if orders.send(Ok(next)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn facts(hello: &WorkerHello) -> Facts {
+    let capability = |rung: &fleet_proto::internal::Capability| Capability {
+        name: rung.name.clone(),
+        enforced: rung.verdict() == Verdict::Enforced,
+        detail: rung.sentence.clone(),
+    };
+    Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot: hello.boot_id.clone(),
+        cpu_millicores: hello.cpu_millicores.into(),
+        memory_bytes: hello.memory_bytes,
+        capabilities: hello.capabilities.iter().map(capability).collect(),
+    }
+}
+
+fn report(seen: FrontendObserved) -> Option<Report> {
+    let phase = match seen.phase() {
+        frontend_observed::Phase::Unspecified => return None,
+        frontend_observed::Phase::Assigned => Phase::Assigned,
+        frontend_observed::Phase::Fetching => Phase::Fetching,
+        frontend_observed::Phase::Starting => Phase::Starting,
+        frontend_observed::Phase::Healthy => Phase::Healthy,
+        frontend_observed::Phase::Unhealthy => Phase::Unhealthy,
+        frontend_observed::Phase::Stopping => Phase::Stopping,
+        frontend_observed::Phase::Stopped => Phase::Stopped,
+        frontend_observed::Phase::Failed => Phase::Failed,
+    };
+    Some(Report {
+        frontend: FrontendId(seen.frontend_id),
+        phase,
+        address: Some(seen.address).filter(|address| !address.is_empty()),
+        pid: Some(seen.pid).filter(|pid| *pid != 0),
+        reason: seen.reason,
+        exit: seen.exit.map(|exit| Exit {
+            code: exit.code,
+            signal: exit.signal,
+            out_of_memory: exit.out_of_memory,
+            output: exit.last_lines,
+        }),
+    })
+}

@@ -1,0 +1,75 @@
+//! What the supervisor does to the world. It decides and remembers; these do, one call at a time
+//! per frontend, each call answered once and safe to repeat.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use fleet_model::ids::{Digest, FrontendId};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::assignment::{Artefact, HealthCheck};
+use super::launch::Launch;
+use super::supervisor::{Exit, Found};
+
+/// Everything a frontend needs done for it on this machine.
+pub(crate) trait Hands: Send + Sync + 'static {
+    /// What there is, once, and then what ends. An inventory comes first, and again whenever
+    /// something may have been missed.
+    fn sightings(&self) -> mpsc::Receiver<Sighting>;
+
+    /// Sees to it that the artefact lies unpacked in the cache.
+    fn fetch(&self, artefact: &Artefact) -> impl Future<Output = Result<(), FetchError>> + Send;
+
+    /// Starts the process. Does not give up while the runtime is away, for only a runtime that
+    /// answers knows whether there is a process.
+    fn start(&self, launch: Launch) -> impl Future<Output = Started> + Send;
+
+    /// One check of a frontend at `address`; `Err` says why it failed.
+    fn probe(
+        &self,
+        check: &HealthCheck,
+        address: &str,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Ends the process, by force after `grace`.
+    fn stop(
+        &self,
+        id: FrontendId,
+        grace: Duration,
+    ) -> impl Future<Output = Result<Exit, String>> + Send;
+
+    /// Removes whatever an ended frontend has left.
+    fn clean(&self, id: FrontendId) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Lets go of unpacked artefacts outside `in_use`.
+    fn collect(&self, in_use: &BTreeSet<Digest>) -> impl Future<Output = ()> + Send;
+
+    /// Whether a process could listen on this port now.
+    fn port_is_free(&self, port: u16) -> bool;
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Sighting {
+    /// Everything the runtime knew when it was asked at `asked_at`.
+    Inventory { asked_at: Instant, found: BTreeMap<FrontendId, Found> },
+    Exited(FrontendId, Exit),
+}
+
+/// What a start has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    Running { pid: u32 },
+    /// It ran, and has ended already.
+    Exited(Exit),
+    /// There never was a process; why.
+    Not(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct FetchError {
+    pub(crate) reason: String,
+    /// Another attempt would see the same.
+    pub(crate) hopeless: bool,
+}

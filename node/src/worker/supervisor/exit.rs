@@ -1,0 +1,45 @@
+//! How a process ended, as data and as a sentence.
+
+/// Status and last words of a process. Both status fields are empty if it could not be learned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exit {
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) out_of_memory: bool,
+    /// Raw, the latest last.
+    pub(crate) last_lines: Vec<String>,
+}
+
+impl Exit {
+    /// What happened, ready for a report: `exited with status 1`.
+    pub(crate) fn sentence(&self) -> String {
+        match (self.out_of_memory, self.code, self.signal) {
+            (true, _, _) => "was killed because it ran out of memory".to_owned(),
+            (false, Some(code), _) => format!("exited with status {code}"),
+            (false, None, Some(signal)) => match name(signal) {
+                Some(name) => format!("was killed by {name}"),
+                None => format!("was killed by signal {signal}"),
+            },
+            (false, None, None) => "ended, and its status could not be learned".to_owned(),
+        }
+    }
+}
+
+fn name(signal: i32) -> Option<&'static str> {
+    let names = [
+        (libc::SIGHUP, "SIGHUP"),
+        (libc::SIGINT, "SIGINT"),
+        (libc::SIGQUIT, "SIGQUIT"),
+        (libc::SIGILL, "SIGILL"),
+        (libc::SIGTRAP, "SIGTRAP"),
+        (libc::SIGABRT, "SIGABRT"),
+        (libc::SIGBUS, "SIGBUS"),
+        (libc::SIGFPE, "SIGFPE"),
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGSEGV, "SIGSEGV"),
+        (libc::SIGPIPE, "SIGPIPE"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGSYS, "SIGSYS"),
+    ];
+    names.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
+}

@@ -1,0 +1,210 @@
+//! How far one frontend has come, and what may follow. The only owner of these transitions.
+//!
+//! A frontend goes through its stages once and never back: there is no way from `Ended` to a
+//! process. Whoever wants the service again assigns a new frontend. So "started twice" cannot be
+//! expressed here, and an outcome that arrives late finds a stage that ignores it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::exit::Exit;
+use crate::clock::Now;
+use crate::worker::assignment::HealthCheck;
+use crate::worker::probe::{Health, Verdict};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stage {
+    /// Written to the ledger, nothing done.
+    Accepted,
+    /// Its artefact is being fetched.
+    Fetching { attempt: u32 },
+    /// The last attempt failed; another will be made.
+    FetchFailed { attempt: u32, reason: String, retry_at: Instant },
+    /// The artefact lies unpacked in the cache.
+    Fetched,
+    /// The runtime was asked, and has not answered.
+    Starting,
+    Running(Running),
+    /// The process was told to end.
+    Stopping { pid: Option<u32>, why: Why, attempt: StopAttempt },
+    /// There is no process and never will be.
+    Ended(End),
+    /// What it left is being removed.
+    Cleaning(End),
+    /// It could not be removed; another attempt will be made.
+    Unclean { end: End, retry_at: Instant },
+    /// Nothing of it is left but our memory.
+    Clean(End),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Running {
+    pub(crate) pid: u32,
+    pub(crate) since: Now,
+    pub(crate) health: Health,
+    pub(crate) probe: ProbeState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProbeState {
+    InFlight,
+    DueAt(Instant),
+    /// No check will follow.
+    Over,
+}
+
+/// Why a running frontend was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Control asked.
+    Asked,
+    /// It cannot be kept, most often because it did not become healthy in time; the sentence says
+    /// what its checks saw.
+    Failed(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopAttempt {
+    InFlight,
+    RetryAt(Instant),
+}
+
+/// How a frontend came to be without a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Ended because it was told to, as against for any other reason.
+    pub(crate) asked: bool,
+    pub(crate) reason: String,
+    pub(crate) exit: Option<Exit>,
+}
+
+/// What the world answered to an action, or did by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Fetched,
+    /// `hopeless` if another attempt would see the same.
+    FetchFailed { reason: String, hopeless: bool },
+    Started { pid: u32 },
+    NotStarted { reason: String },
+    Probed(Result<(), String>),
+    Exited(Exit),
+    NotStopped { reason: String },
+    Cleaned,
+    NotCleaned { reason: String },
+}
+
+/// Between attempts to stop a process that the runtime could not stop, and to clean after it.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Longest pause between two attempts to fetch.
+const FETCH_RETRY_MAX: Duration = Duration::from_secs(30);
+
+impl Stage {
+    /// The stage after `outcome`; the same one if the outcome is late and means nothing any more.
+    pub(crate) fn after(self, outcome: Outcome, check: &HealthCheck, now: Now) -> Stage {
+        match (self, outcome) {
+            (Stage::Fetching { .. }, Outcome::Fetched) => Stage::Fetched,
+            (Stage::Fetching { .. }, Outcome::FetchFailed { reason, hopeless: true }) => {
+                Stage::Ended(End::failed(reason, None))
+            }
+            (Stage::Fetching { attempt }, Outcome::FetchFailed { reason, hopeless: false }) => {
+                let retry_at = now.instant + fetch_pause(attempt);
+                Stage::FetchFailed { attempt, reason, retry_at }
+            }
+            (Stage::Starting, Outcome::Started { pid }) => {
+                Stage::Running(Running::begin(pid, check, now))
+            }
+            (Stage::Starting, Outcome::NotStarted { reason }) => {
+                Stage::Ended(End::failed(reason, None))
+            }
+            // The exit may overtake the answer to the start.
+            (Stage::Starting | Stage::Running(_), Outcome::Exited(exit)) => {
+                Stage::Ended(End::failed(exit.sentence(), Some(exit)))
+            }
+            (Stage::Running(running), Outcome::Probed(result)) => {
+                Stage::Running(running.probed(result, check, now))
+            }
+            (Stage::Stopping { why, .. }, Outcome::Exited(exit)) => Stage::Ended(why.end(exit)),
+            (Stage::Stopping { pid, why, .. }, Outcome::NotStopped { .. }) => {
+                Stage::Stopping { pid, why, attempt: StopAttempt::RetryAt(now.instant + RETRY) }
+            }
+            (Stage::Cleaning(end), Outcome::Cleaned) => Stage::Clean(end),
+            (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => {
+                Stage::Unclean { end, retry_at: now.instant + RETRY }
+            }
+            (stage, _) => stage,
+        }
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn end(&self) -> Option<&End> {
+        match self {
+            Stage::Ended(end)
+            | Stage::Cleaning(end)
+            | Stage::Unclean { end, .. }
+            | Stage::Clean(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// When the process was started by this agent or found by it; `None` when there is none.
+    pub(crate) fn known_since(&self) -> Option<Instant> {
+        match self {
+            Stage::Running(running) => Some(running.since.instant),
+            _ => None,
+        }
+    }
+
+    /// Whether a process may exist or be about to.
+    pub(crate) fn may_have_process(&self) -> bool {
+        matches!(self, Stage::Starting | Stage::Running(_) | Stage::Stopping { .. })
+    }
+}
+
+impl Running {
+    fn begin(pid: u32, check: &HealthCheck, now: Now) -> Self {
+        let due = now.instant + Health::first_after(check);
+        Self { pid, since: now, health: Health::starting(), probe: ProbeState::DueAt(due) }
+    }
+
+    fn probed(mut self, result: Result<(), String>, check: &HealthCheck, now: Now) -> Self {
+        self.health.observe(result);
+        self.probe = match self.health.next_after(check) {
+            Some(pause) => ProbeState::DueAt(now.instant + pause),
+            None => ProbeState::Over,
+        };
+        self
+    }
+
+    /// The moment by which it must have become healthy; `None` once it has.
+    pub(crate) fn deadline(&self, check: &HealthCheck) -> Option<Instant> {
+        let starting = self.health.verdict() == Verdict::Starting;
+        starting.then(|| self.since.instant + check.start_deadline)
+    }
+}
+
+impl Why {
+    fn end(self, exit: Exit) -> End {
+        match self {
+            Why::Asked => End { asked: true, reason: String::new(), exit: Some(exit) },
+            Why::Failed(reason) => End::failed(reason, Some(exit)),
+        }
+    }
+}
+
+impl End {
+    pub(crate) fn failed(reason: String, exit: Option<Exit>) -> Self {
+        Self { asked: false, reason, exit }
+    }
+
+    /// Told to stop before there was anything to stop.
+    pub(crate) fn never_started() -> Self {
+        Self { asked: true, reason: "was never started".to_owned(), exit: None }
+    }
+}
+
+/// 1, 2, 4 ... 30 seconds.
+fn fetch_pause(attempt: u32) -> Duration {
+    Duration::from_secs(1 << attempt.min(5)).min(FETCH_RETRY_MAX)
+}

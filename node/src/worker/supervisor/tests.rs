@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-mod fake;
+pub(crate) mod fake;
 mod life;
 mod property;
 mod restart;

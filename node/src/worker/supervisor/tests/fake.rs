@@ -18,26 +18,26 @@ use crate::worker::order::{Change, Fence, Item, Order};
 use crate::worker::supervisor::observed::{Observed, Phase};
 use crate::worker::supervisor::{Exit, Found, Premises, Supervisor};
 
-pub(super) fn exit(code: i32) -> Exit {
+pub(crate) fn exit(code: i32) -> Exit {
     Exit { code: Some(code), last_lines: vec!["bye".to_owned()], ..Exit::default() }
 }
 
 /// The machine under a worker; outlives supervisors, as a holder does.
 #[derive(Default)]
-pub(super) struct Machine {
-    pub(super) running: Mutex<BTreeMap<FrontendId, u32>>,
-    pub(super) ended: Mutex<BTreeMap<FrontendId, Exit>>,
-    pub(super) starts: Mutex<Vec<(FrontendId, Option<u16>)>>,
-    pub(super) sick: Mutex<BTreeSet<FrontendId>>,
-    pub(super) taken_ports: Mutex<BTreeSet<u16>>,
-    pub(super) ledger_at_start: Mutex<Vec<bool>>,
-    pub(super) ledger: Mutex<Option<Ledger>>,
+pub(crate) struct Machine {
+    pub(crate) running: Mutex<BTreeMap<FrontendId, u32>>,
+    pub(crate) ended: Mutex<BTreeMap<FrontendId, Exit>>,
+    pub(crate) starts: Mutex<Vec<(FrontendId, Option<u16>)>>,
+    pub(crate) sick: Mutex<BTreeSet<FrontendId>>,
+    pub(crate) taken_ports: Mutex<BTreeSet<u16>>,
+    pub(crate) ledger_at_start: Mutex<Vec<bool>>,
+    pub(crate) ledger: Mutex<Option<Ledger>>,
     tell: Mutex<Vec<mpsc::Sender<Sighting>>>,
 }
 
 impl Machine {
     /// The process of a frontend ends by itself.
-    pub(super) async fn die(&self, id: FrontendId, exit: Exit) {
+    pub(crate) async fn die(&self, id: FrontendId, exit: Exit) {
         self.running.lock().unwrap().remove(&id);
         self.ended.lock().unwrap().insert(id, exit.clone());
         let listeners = self.tell.lock().unwrap().clone();
@@ -46,7 +46,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn inventory(&self) -> BTreeMap<FrontendId, Found> {
+    pub(crate) fn inventory(&self) -> BTreeMap<FrontendId, Found> {
         let running = self.running.lock().unwrap();
         let alive = running.iter().map(|(id, pid)| {
             (*id, Found::Running { pid: *pid, started_unix_ms: 5 })
@@ -57,7 +57,7 @@ impl Machine {
     }
 }
 
-pub(super) struct FakeHands(pub(super) Arc<Machine>);
+pub(crate) struct FakeHands(pub(super) Arc<Machine>);
 
 impl Hands for FakeHands {
     fn sightings(&self) -> mpsc::Receiver<Sighting> {
@@ -120,26 +120,26 @@ impl Hands for FakeHands {
 }
 
 /// A worker's disk and machine; supervisors come and go on it.
-pub(super) struct Place {
+pub(crate) struct Place {
     dir: tempfile::TempDir,
-    pub(super) machine: Arc<Machine>,
-    pub(super) boot_id: String,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) boot_id: String,
 }
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let place = Self { dir, machine: Arc::default(), boot_id: "boot-1".to_owned() };
         *place.machine.ledger.lock().unwrap() = Some(place.ledger());
         place
     }
 
-    pub(super) fn ledger(&self) -> Ledger {
+    pub(crate) fn ledger(&self) -> Ledger {
         Ledger::at(self.dir.path().join("ledger.pb"))
     }
 
     /// An agent comes up here.
-    pub(super) async fn start(&self) -> Supervisor {
+    pub(crate) async fn start(&self) -> Supervisor {
         let premises = Premises {
             cluster_id: "c1".to_owned(),
             cluster_name: "main".to_owned(),
@@ -153,17 +153,17 @@ impl Place {
     }
 }
 
-pub(super) fn full(index: u64, assignments: Vec<Assignment>) -> Order {
+pub(crate) fn full(index: u64, assignments: Vec<Assignment>) -> Order {
     let items = assignments.into_iter().map(|one| Item::Usable(Box::new(one))).collect();
     order(3, index, Change::Full(items))
 }
 
-pub(super) fn order(term: u64, index: u64, change: Change) -> Order {
+pub(crate) fn order(term: u64, index: u64, change: Change) -> Order {
     Order { fence: Fence { term, index }, control: Vec::new(), change }
 }
 
 /// To be run, and checked every few milliseconds.
-pub(super) fn run(id: u64) -> Assignment {
+pub(crate) fn run(id: u64) -> Assignment {
     let check = HealthCheck {
         interval: Duration::from_millis(10),
         start_deadline: Duration::from_millis(300),
@@ -173,7 +173,7 @@ pub(super) fn run(id: u64) -> Assignment {
 }
 
 /// Waits until a frontend is reported in `phase`.
-pub(super) async fn reach(supervisor: &Supervisor, id: u64, phase: Phase) -> Arc<Observed> {
+pub(crate) async fn reach(supervisor: &Supervisor, id: u64, phase: Phase) -> Arc<Observed> {
     until(supervisor, |census| {
         let observed = census.get(&FrontendId(id))?;
         (observed.phase == phase).then(|| observed.clone())
@@ -182,7 +182,7 @@ pub(super) async fn reach(supervisor: &Supervisor, id: u64, phase: Phase) -> Arc
 }
 
 /// Waits until a frontend is no longer reported.
-pub(super) async fn vanish(supervisor: &Supervisor, id: u64) {
+pub(crate) async fn vanish(supervisor: &Supervisor, id: u64) {
     until(supervisor, |census| (!census.contains_key(&FrontendId(id))).then_some(())).await;
 }
 

@@ -128,10 +128,15 @@ impl World {
                 Outcome::FetchFailed { reason: "bad".into(), hopeless: true }
             }
             (Some(Action::Fetch), _) => Outcome::Fetched,
-            (Some(Action::Start), 0) => Outcome::NotStarted { reason: "no".into() },
+            (Some(Action::Start), 0) => Outcome::NotStarted { reason: "no".into(), exit: None },
             (Some(Action::Start), 1) => {
                 self.starts += 1;
-                Outcome::Exited(exit(1))
+                Outcome::NotStarted { reason: "died".into(), exit: Some(exit(1)) }
+            }
+            (Some(Action::Start), 2) => {
+                self.starts += 1;
+                self.learn(Outcome::Exited(exit(1)));
+                Outcome::Started { pid: 7 }
             }
             (Some(Action::Start), _) => {
                 self.starts += 1;
@@ -141,7 +146,7 @@ impl World {
             (Some(Action::Stop(_)), 0) => Outcome::NotStopped { reason: "away".into() },
             (Some(Action::Stop(_)), _) => {
                 self.alive = false;
-                Outcome::Exited(exit(0))
+                Outcome::Stopped(exit(0))
             }
             (Some(Action::Clean), 0) => Outcome::NotCleaned { reason: "busy".into() },
             (Some(Action::Clean), _) => Outcome::Cleaned,

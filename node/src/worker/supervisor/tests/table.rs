@@ -19,7 +19,7 @@ fn running(now: Now, verdict: Verdict, probe: ProbeState) -> Stage {
 }
 
 fn stopping(attempt: StopAttempt) -> Stage {
-    Stage::Stopping { pid: Some(7), why: Why::Asked, attempt }
+    Stage::Stopping { pid: Some(7), why: Why::Asked, attempt, exited: None }
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn one_step_follows_from_each_stage() {
         (Gone, failed(soon), never()),
         (Run, Stage::Fetched, Next::Do(Action::Start)),
         (Stop, Stage::Fetched, never()),
-        (Run, Stage::Starting, Next::Rest),
-        (Stop, Stage::Starting, Next::Rest),
-        (Gone, Stage::Starting, Next::Rest),
+        (Run, Stage::Starting { exited: None }, Next::Rest),
+        (Stop, Stage::Starting { exited: None }, Next::Rest),
+        (Gone, Stage::Starting { exited: Some(super::fake::exit(1)) }, Next::Rest),
         (Run, running(now, Verdict::Starting, due), Next::Do(Action::Probe)),
         (Run, running(now, Verdict::Starting, ProbeState::DueAt(soon)), Next::Until(soon)),
         (Run, running(now, Verdict::Starting, in_flight), Next::Until(deadline)),
@@ -99,9 +99,10 @@ fn outcomes_that_come_late_change_nothing() {
         Outcome::Fetched,
         Outcome::FetchFailed { reason: "x".into(), hopeless: true },
         Outcome::Started { pid: 9 },
-        Outcome::NotStarted { reason: "x".into() },
+        Outcome::NotStarted { reason: "x".into(), exit: None },
         Outcome::Probed(Ok(())),
         Outcome::Exited(super::fake::exit(0)),
+        Outcome::Stopped(super::fake::exit(0)),
         Outcome::NotStopped { reason: "x".into() },
     ];
     for outcome in late {
@@ -123,4 +124,26 @@ fn pauses_between_fetches_grow_to_half_a_minute() {
         }
     });
     assert_eq!(pauses.collect::<Vec<_>>(), [1, 2, 4, 8, 16, 30, 30, 30]);
+}
+
+#[test]
+fn an_end_seen_during_a_call_counts_when_the_call_is_over() {
+    let now = clock::now();
+    let check = assignment(1).health;
+    let seen = || Outcome::Exited(super::fake::exit(3));
+    let starting = Stage::Starting { exited: None }.after(seen(), &check, now);
+    assert_eq!(next(Wanted::Gone, &starting, &check, now.instant), Next::Rest);
+    let expected = Stage::Ended(End::by_itself(super::fake::exit(3)));
+    assert_eq!(starting.after(Outcome::Started { pid: 7 }, &check, now), expected);
+
+    let asked = Stage::Ended(End {
+        asked: true,
+        reason: String::new(),
+        exit: Some(super::fake::exit(3)),
+    });
+    let stopping = stopping(StopAttempt::InFlight).after(seen(), &check, now);
+    assert_eq!(next(Wanted::Gone, &stopping, &check, now.instant), Next::Rest);
+    let lost = Outcome::NotStopped { reason: "holder away".into() };
+    assert_eq!(stopping.clone().after(lost, &check, now), asked);
+    assert_eq!(stopping.after(Outcome::Stopped(super::fake::exit(0)), &check, now), asked);
 }

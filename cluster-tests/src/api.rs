@@ -1,9 +1,9 @@
 //! The public API of the nodes, asked directly: for what the command line has no reason to print.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use fleet_proto::v1;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -19,21 +19,28 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Api {
     pub address: SocketAddr,
     channel: InterceptedService<Channel, Bearer>,
+    /// The same without a limit of time, for streams.
+    patient: InterceptedService<Channel, Bearer>,
 }
 
 impl Api {
     /// Connects on first use, so that a node may be down now.
     pub fn of(address: SocketAddr, secret: &str) -> Result<Api> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-            .connect_timeout(Duration::from_secs(2))
-            .timeout(CALL_TIMEOUT);
         let bearer = Bearer(
             format!("Bearer {secret}")
                 .parse()
                 .context("a secret is ASCII")?,
         );
-        let channel = InterceptedService::new(endpoint.connect_lazy(), bearer);
-        Ok(Api { address, channel })
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+            .connect_timeout(Duration::from_secs(2));
+        let patient = InterceptedService::new(endpoint.connect_lazy(), bearer.clone());
+        let channel = endpoint.timeout(CALL_TIMEOUT).connect_lazy();
+        let channel = InterceptedService::new(channel, bearer);
+        Ok(Api {
+            address,
+            channel,
+            patient,
+        })
     }
 
     /// What this very node knows, with or without a leader.
@@ -79,6 +86,57 @@ impl Api {
             ..Default::default()
         };
         Ok(client.list(request).await?.into_inner().events)
+    }
+
+    /// Waits until what a receipt named has come to pass; fails with the server's last line.
+    pub async fn wait(&self, target: Option<v1::WaitTarget>) -> Result<()> {
+        let mut client = v1::progress_client::ProgressClient::new(self.patient.clone());
+        let mut lines = client.wait(v1::WaitRequest { target }).await?.into_inner();
+        let mut last = v1::ProgressLine::default();
+        while let Some(line) = lines.message().await? {
+            last = line;
+        }
+        let done = last.outcome() == v1::ProgressOutcome::Ok;
+        ensure!(done, "it ended with {:?}: {}", last.outcome(), last.text);
+        Ok(())
+    }
+
+    /// Activates a release. Returns how long it took, from the command, until the last live ingress
+    /// had confirmed the switch; waits until the rollout is complete.
+    pub async fn activate_until_confirmed(
+        &self,
+        app: &str,
+        environment: &str,
+        release: &str,
+    ) -> Result<Duration> {
+        let began = Instant::now();
+        let request = v1::ActivateRequest {
+            request_id: format!("activate-{:016x}", rand::random::<u64>()),
+            app: app.to_owned(),
+            environment: environment.to_owned(),
+            release: release.to_owned(),
+            now: false,
+        };
+        let answer = self.environments().activate(request).await?.into_inner();
+        let target = answer.receipt.and_then(|receipt| receipt.wait);
+        let mut client = v1::progress_client::ProgressClient::new(self.patient.clone());
+        let mut lines = client.wait(v1::WaitRequest { target }).await?.into_inner();
+        let mut confirmed = None;
+        let mut last = v1::ProgressLine::default();
+        while let Some(line) = lines.message().await? {
+            if !matches!(line.phase.as_str(), "" | "warming" | "switching") {
+                confirmed.get_or_insert_with(|| began.elapsed());
+            }
+            last = line;
+        }
+        let done = last.outcome() == v1::ProgressOutcome::Ok;
+        ensure!(
+            done,
+            "activation ended with {:?}: {}",
+            last.outcome(),
+            last.text
+        );
+        Ok(confirmed.unwrap_or_else(|| began.elapsed()))
     }
 
     pub fn environments(

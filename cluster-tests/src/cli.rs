@@ -57,6 +57,13 @@ impl Cli {
         other
     }
 
+    /// What a shell would have to export to be this user.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Runs to the end. A refusal is an `Output` too; only a command that cannot be run, or does
     /// not end, is an error.
     pub async fn run(&self, arguments: &[&str]) -> Result<Output> {

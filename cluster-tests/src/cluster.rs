@@ -1,6 +1,8 @@
 //! A cluster of real daemons on loopback, with a user in front of it.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,7 +40,11 @@ impl Cluster {
     /// waits until all of them vote and are ready.
     pub async fn start(count: usize) -> Result<Cluster> {
         let binaries = binaries()?;
-        let root = tempfile::Builder::new().prefix("fleet-").tempdir()?;
+        // Frontends run as users of their own and must reach their code below it.
+        let root = tempfile::Builder::new()
+            .prefix("fleet-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
         let path = root.path().to_path_buf();
         let home = path.join("home");
         std::fs::create_dir_all(&home)?;
@@ -80,10 +86,7 @@ impl Cluster {
         let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
         node.start().await?;
         let address = self.nodes[0].api().to_string();
-        let secret = self.secret.clone();
-        self.local(&node)
-            .ok(&["node", "join", &address, "--secret", &secret])
-            .await?;
+        self.local(&node).ok(&["node", "join", &address]).await?;
         self.nodes.push(node);
         self.point_cli();
         Ok(())
@@ -99,8 +102,8 @@ impl Cluster {
         let addresses: Vec<String> = self.nodes.iter().map(|n| n.api().to_string()).collect();
         self.cli = self
             .cli
-            .with("FLEET_ADDRESS", &addresses.join(","))
-            .with("FLEET_SECRET", &self.secret);
+            .with("FLEET_ADDRESSES", &addresses.join(","))
+            .with("FLEET_TOKEN", &self.secret);
     }
 
     /// A command line that knows only some of the nodes.
@@ -109,7 +112,7 @@ impl Cluster {
             .iter()
             .map(|index| self.nodes[*index].api().to_string())
             .collect();
-        self.cli.with("FLEET_ADDRESS", &addresses.join(","))
+        self.cli.with("FLEET_ADDRESSES", &addresses.join(","))
     }
 
     /// The API of one node.
@@ -209,6 +212,28 @@ impl Cluster {
             }
         })
         .await
+    }
+
+    /// Waits until a release is active and no rollout is under way, asking whichever node answers.
+    pub async fn activated(&self, app: &str, environment: &str, release: &str) -> Result<()> {
+        wait::until(
+            &format!("{release} to be active"),
+            wait::GENEROUS,
+            async || {
+                let leader = self.leader_now().await?;
+                let now = self.api(leader)?.environment(app, environment).await?;
+                let active = now
+                    .environment
+                    .map(|e| e.active_release)
+                    .unwrap_or_default();
+                ensure!(active == release, "{active:?} is active");
+                let phase = now.rollout.map(|rollout| rollout.phase());
+                ensure!(phase.is_none(), "the rollout is in {phase:?}");
+                Ok(())
+            },
+        )
+        .await
+        .with_context(|| self.logs())
     }
 
     /// The last lines that every daemon wrote.

@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 #[derive(Debug)]
 pub struct Repository {
     pub dir: PathBuf,
-    commits: u32,
+    /// How many were made here.
+    pub commits: u32,
 }
 
 impl Repository {

@@ -27,15 +27,15 @@ mod config;
 mod error;
 mod forward;
 mod handle;
-pub mod identity;
-pub mod log_store;
+mod identity;
+mod log_store;
 mod machine;
 mod membership;
 mod open;
 mod options;
-pub mod snapshot;
+mod snapshot;
 mod status;
-pub mod transport;
+mod transport;
 mod types;
 
 #[cfg(test)]
@@ -43,8 +43,10 @@ mod tests;
 
 pub use error::{FailedReason, MembershipError, OpenError, ProposeError, ReadError};
 pub use handle::{Applied, Handle};
-pub use log_store::Counters;
+pub use identity::write as write_identity;
+pub use log_store::{Counters, LogIo, Mark, MemoryDisk, MetaKey, Op, Rocks, Visit};
 pub use machine::{Committed, RestoreError, SnapshotView, StateMachine};
 pub use membership::{Leadership, Members, Peer};
 pub use open::Consensus;
-pub use options::{Clock, Connect, Fatal, Options, Timers, MAX_PROPOSAL_BYTES};
+pub use options::{Clock, Connect, Fatal, MAX_PROPOSAL_BYTES, Options, Timers};
+pub use transport::Service;

@@ -17,6 +17,7 @@ mod refusal;
 mod routes;
 mod server;
 mod sessions;
+mod start;
 pub mod state_machine;
 
 use std::sync::Arc;
@@ -24,12 +25,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-use crate::{blobs, clock, config, consensus};
+use crate::{blobs, clock, config};
 
 pub(crate) use context::Context;
-
-/// Entries between two snapshots of the state.
-const SNAPSHOT_EVERY: u64 = 10_000;
 
 /// Runs the control process until it is told to stop.
 ///
@@ -40,28 +38,29 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
     let clock = clock::Steady::new();
     let paths = node.paths();
     let (machine, state) = state_machine::Machine::new();
-    let consensus = open(node, machine, clock.clone()).await?;
+    let (consensus, first) = start::open(node, machine, &clock).await?;
     let blobs = blobs::Store::open(&paths.blobs(), blobs::LARGEST)
         .with_context(|| format!("failed opening the artefacts in {}", paths.blobs().display()))?;
-    let context = Arc::new(Context::new(node.clone(), consensus, state, blobs, clock));
+    let handle = consensus.handle();
+    let context = Arc::new(Context::new(node.clone(), handle, state, blobs, clock));
 
     let (stop, stopped) = watch::channel(false);
     let listener = server::bind(&context).await?;
+    let mut server = tokio::spawn(server::run(context.clone(), listener, stopped.clone()));
+    start::finish(&context, first).await?;
     let tasks = [
         tokio::spawn(reconciler::run(context.clone(), stopped.clone())),
         tokio::spawn(membership::run(context.clone(), stopped.clone())),
-        tokio::spawn(copies::run(context.clone(), stopped.clone())),
+        tokio::spawn(copies::run(context.clone(), stopped)),
     ];
-    let mut server = tokio::spawn(server::run(context.clone(), listener, stopped));
     let outcome = tokio::select! {
         () = crate::telemetry::terminated() => Ok(()),
-        reason = context.consensus.failed() => Err(anyhow::anyhow!("consensus stopped: {reason}")),
+        reason = context.consensus.failed() => Err(anyhow::Error::new(reason)),
         ended = &mut server => ended.context("the server panicked")?,
     };
-    tracing::info!("control process stops");
+    tracing::info!("the control process stops");
     let _ = stop.send(true);
-    // A leader that leaves cleanly hands over instead of letting the others notice.
-    context.consensus.shutdown().await;
+    consensus.shutdown().await;
     for task in tasks {
         task.abort();
     }

@@ -1,1 +1,59 @@
-//! (room of its own; see docs/architecture.md)
+//! The HTTP entry of a node: `fleetd ingress`.
+//!
+//! Host -> environment -> release and service -> frontend, by a table that control derives from
+//! the replicated state and that this process swaps under running requests without touching them.
+//!
+//! Invariants:
+//! - A request is routed by one table, the newest that this process has, and once a generation is
+//!   acknowledged no request is routed by an older one (`routes` has the argument).
+//! - A frontend that a report does not call busy, and that the acknowledged table does not name,
+//!   gets nothing from here any more.
+//! - Without control the last table goes on serving, also after a restart (`durable`).
+//! - A request is sent twice only if the first time left no trace, or twice is as good as once
+//!   (`retry`).
+//! - Where a request ends is never a matter of opinion (`strict`).
+//!
+//! The code that decides (`table`, `routes`, `pin`, `slot`, `balancer`, `ejection`, `retry`,
+//! `headers`, `target`, `strict`, `pages`) knows nothing of the engine that moves the bytes
+//! (`listener`, `guarded`, `proxy`, `attempts`, `body`, `upstream`, `tunnel`), so that a faster
+//! one can take its place.
+//!
+//! Absent on purpose: any opinion of its own on which release is active or which frontends exist,
+//! and configuration text of any kind. TLS, access rules and limits per environment come later.
+
+mod address;
+mod attempts;
+mod balancer;
+mod body;
+mod contact;
+mod convert;
+mod durable;
+mod ejection;
+mod guarded;
+mod headers;
+mod host;
+mod inherited;
+mod lifecycle;
+mod limits;
+mod listener;
+mod load;
+mod pages;
+mod pin;
+mod process;
+mod proxy;
+mod retry;
+mod routes;
+mod session;
+mod shards;
+mod slot;
+mod spec;
+mod strict;
+mod table;
+mod target;
+mod tunnel;
+mod upstream;
+
+pub use process::{Options, Outcome, run, serve};
+
+#[cfg(test)]
+mod tests;

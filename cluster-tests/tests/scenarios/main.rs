@@ -3,4 +3,24 @@
 //! They run one at a time (`--test-threads=1`): a deadline shall measure fleet and not the cluster
 //! next door. Each starts its own cluster and ends by checking that nothing of it is left.
 
-#![allow(clippy::unwrap_used)]
+mod agent_killed;
+mod archives;
+mod bad_apps;
+mod command_line_killed;
+mod contention;
+mod frontend_killed;
+mod held_back_ingress;
+mod ingress_killed;
+mod ingress_replaced;
+mod leader_killed;
+mod reflection;
+mod refusals;
+mod release_sources;
+mod repeated_request;
+mod rollback;
+mod routing;
+mod stopped;
+mod told_to_frontends;
+mod transcripts;
+mod whole_cluster_killed;
+mod without_quorum;

@@ -59,18 +59,12 @@ pub(crate) fn unsafe_breaches(workspace: &Workspace) -> Vec<Breach> {
 pub(crate) fn unfinished_breaches(workspace: &Workspace) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for file in &workspace.files {
-        for path in file.paths() {
-            if let [.., last] = path.segments.as_slice()
-                && ["todo", "unimplemented", "dbg"].contains(&last.as_str())
-                && path.segments.len() <= 2
-            {
-                let what = format!("calls {last}!");
-                breaches.push(Breach {
-                    place: file.path.clone(),
-                    what,
-                });
-            }
-        }
+        let mut finder = UnfinishedFinder { what: Vec::new() };
+        finder.visit_file(&file.syntax);
+        breaches.extend(finder.what.into_iter().map(|name| Breach {
+            place: file.path.clone(),
+            what: format!("calls {name}!"),
+        }));
     }
     breaches
 }
@@ -136,5 +130,20 @@ impl<'ast> Visit<'ast> for UnsafeFinder {
         {
             self.what.push("allow(unsafe_code)");
         }
+    }
+}
+
+struct UnfinishedFinder {
+    what: Vec<String>,
+}
+
+impl<'ast> Visit<'ast> for UnfinishedFinder {
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+        let name = mac.path.segments.last().map(|last| last.ident.to_string());
+        let name = name.unwrap_or_default();
+        if ["todo", "unimplemented", "dbg"].contains(&name.as_str()) {
+            self.what.push(name);
+        }
+        syn::visit::visit_macro(self, mac);
     }
 }

@@ -103,6 +103,7 @@ fn the_rules_can_fail() {
         ("node/src/control/raft.rs", "type T = openraft::Vote;"),
         ("node/src/clock.rs", "fn f() { unsafe { g() } }"),
         ("model/src/plan.rs", "fn f() { todo!() }"),
+        ("node/src/fair.rs", "fn f() { Status::unimplemented(text) }"),
         ("model/src/mod.rs", ""),
         ("model/tests/slow.rs", "fn f() { std::thread::sleep(d) }"),
         (

@@ -4,12 +4,7 @@
 //! where it stopped. What was put together is verified as a whole; if it is damaged, the blame
 //! cannot be divided, so every holder is then asked for all of it alone.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use fleet_proto::internal::{FetchRequest, blobs_client::BlobsClient};
 use tokio::time::timeout;
@@ -23,6 +18,7 @@ use super::{
     digest::Digest,
     receive::{Incoming, blocking},
     store::{self, Object, Store},
+    turns::Turns,
 };
 
 /// Fetches artefacts; clones share what is under way, so that one artefact is fetched once.
@@ -31,7 +27,7 @@ pub struct Client<I> {
     /// Attaches the cluster's secret.
     interceptor: I,
     deadlines: Deadlines,
-    turns: Arc<Mutex<BTreeMap<Digest, Turn>>>,
+    turns: Turns,
 }
 
 /// How long to wait for a holder before the next one is asked. A whole fetch has no deadline of
@@ -52,9 +48,6 @@ impl Default for Deadlines {
         }
     }
 }
-
-/// Held by the one caller that fetches an object while others wait to find it in the store.
-type Turn = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -100,7 +93,7 @@ impl<I: Interceptor + Clone> Client<I> {
         Self {
             interceptor,
             deadlines,
-            turns: Arc::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -112,8 +105,7 @@ impl<I: Interceptor + Clone> Client<I> {
         holders: &[String],
         store: &Store,
     ) -> Result<(), Error> {
-        let ticket = Ticket::draw(&self.turns, &object.digest);
-        let _mine = ticket.turn.lock().await;
+        let _turn = self.turns.take(&object.digest).await;
         self.fetch_in_turn(object, holders, store).await
     }
 
@@ -264,35 +256,6 @@ impl<I: Interceptor + Clone> Client<I> {
             Err(_) => Err(Failure::Stalled {
                 after: self.deadlines.stall,
             }),
-        }
-    }
-}
-
-/// A place in the queue of those who want one object; dropped, it leaves the queue.
-struct Ticket<'a> {
-    turns: &'a Mutex<BTreeMap<Digest, Turn>>,
-    digest: &'a Digest,
-    turn: Turn,
-}
-
-impl<'a> Ticket<'a> {
-    fn draw(turns: &'a Mutex<BTreeMap<Digest, Turn>>, digest: &'a Digest) -> Self {
-        let mut queues = turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = Arc::clone(queues.entry(digest.clone()).or_default());
-        Self {
-            turns,
-            digest,
-            turn,
-        }
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        let mut queues = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's and this one: nobody else waits.
-        if Arc::strong_count(&self.turn) == 2 {
-            queues.remove(self.digest);
         }
     }
 }

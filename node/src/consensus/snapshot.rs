@@ -6,7 +6,7 @@
 //! snapshot as soon as it hears of it. A file that travels to another node is the same file, byte
 //! for byte; it is verified there before anything is done with it.
 
-pub mod format;
+pub(crate) mod format;
 mod incoming;
 mod store;
 
@@ -14,21 +14,21 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use incoming::Incoming;
-pub use store::SnapshotDir;
+pub(crate) use incoming::Incoming;
+pub(crate) use store::SnapshotDir;
 
 /// A snapshot file, opened: it can be read to the end even after a newer one replaced it.
 #[derive(Debug, Clone)]
-pub struct SnapshotFile {
+pub(crate) struct SnapshotFile {
     pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
     /// Length in bytes.
-    pub length: u64,
+    pub(crate) length: u64,
 }
 
 /// A snapshot file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
+pub(crate) enum SnapshotError {
     /// The file system failed.
     #[error("failed reading or writing the snapshot")]
     Io(#[from] std::io::Error),

@@ -23,4 +23,4 @@ pub use server::Service;
 
 /// Largest message accepted, in bytes. A batch of entries is cut at 4 MiB and a proposal at
 /// 512 KiB, so nothing legitimate comes near it.
-pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 16 << 20;

@@ -15,26 +15,26 @@ mod declared {
 
     openraft::declare_raft_types!(
         /// Binds the library to opaque proposals, opaque answers and `u64` node ids.
-        pub(in crate::consensus) TypeConfig:
+        pub(crate) TypeConfig:
             D = Proposal,
             R = Bytes,
     );
 }
-pub(super) use declared::TypeConfig;
+pub(crate) use declared::TypeConfig;
 
-pub(super) type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
-pub(super) type LeaderId = openraft::type_config::alias::LeaderIdOf<TypeConfig>;
-pub(super) type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
-pub(super) type Membership = openraft::Membership<u64, BasicNode>;
-pub(super) type Payload = openraft::EntryPayload<Proposal, u64, BasicNode>;
-pub(super) type Raft = openraft::Raft<TypeConfig, Applier>;
-pub(super) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
-pub(super) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
-pub(super) type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
+pub(crate) type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
+pub(crate) type LeaderId = openraft::type_config::alias::LeaderIdOf<TypeConfig>;
+pub(crate) type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
+pub(crate) type Membership = openraft::Membership<u64, BasicNode>;
+pub(crate) type Payload = openraft::EntryPayload<Proposal, u64, BasicNode>;
+pub(crate) type Raft = openraft::Raft<TypeConfig, Applier>;
+pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
+pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
+pub(crate) type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
 
 /// What a client proposed, with the leader's stamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Proposal {
+pub(crate) struct Proposal {
     /// Milliseconds since 1970, at the leader that accepted it.
     pub time_ms: u64,
     /// Opaque.

@@ -109,6 +109,11 @@ impl Context {
         Ok(codec::decode_answer(&applied.answer)??)
     }
 
+    /// Now, for decisions of the leader.
+    pub(crate) fn now(&self) -> fleet_model::Time {
+        self.clock.now()
+    }
+
     /// The fence of an order derived from `state`.
     pub(crate) fn fence(&self, state: &State) -> fleet_proto::internal::Fence {
         let term = self.consensus.leadership().borrow().term;

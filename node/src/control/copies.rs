@@ -1,15 +1,21 @@
 //! Fetches the copies of artefacts this node should hold, and collects what nothing refers to.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use fleet_model::{
     Command, State,
     ids::Digest,
+    node::{Node, Role},
     plan::copies,
 };
+use fleet_proto::internal::{HasRequest, blobs_client::BlobsClient};
 use tokio::sync::watch;
 
-use super::Context;
+use super::{Context, forward};
 use crate::blobs;
 
 /// Rest before a copy that could not be had is tried again.
@@ -64,24 +70,61 @@ pub(super) async fn fetch(
     context: &Context,
     state: &State,
     digest: &Digest,
-) -> Result<(), blobs::client::Error> {
+) -> Result<(), CopyError> {
     let build = state.builds.values().find(|build| build.digest == *digest);
-    let size = build.map(|build| build.size);
     let others = state
-        .nodes_with(fleet_model::node::Role::Control)
+        .nodes_with(Role::Control)
         .filter(|node| node.id != context.id());
     // Those that said they hold it first, then anybody: a copy may be ahead of the log.
-    let holds = |node: &&fleet_model::node::Node| {
-        build.is_some_and(|build| build.holders.contains(&node.id))
-    };
+    let holds = |node: &&Node| build.is_some_and(|build| build.holders.contains(&node.id));
     let (holders, rest): (Vec<_>, Vec<_>) = others.partition(holds);
     let addresses: Vec<String> = holders
         .iter()
         .chain(&rest)
         .map(|node| node.address.clone())
         .collect();
-    let client = blobs::client::Client::new(context.node.secret.client());
-    client.fetch(digest, size, &addresses, &context.blobs).await
+    let size = match build {
+        Some(build) => build.size,
+        None => size_at(context, &addresses, digest).await?,
+    };
+    let object = blobs::Object {
+        digest: digest.clone(),
+        size,
+    };
+    let client = blobs::Client::new(context.node.secret.client());
+    client.fetch(&object, &addresses, &context.blobs).await?;
+    Ok(())
+}
+
+/// Asks who has an object that no build names yet, for its size.
+async fn size_at(
+    context: &Context,
+    addresses: &[String],
+    digest: &Digest,
+) -> Result<u64, CopyError> {
+    for address in addresses {
+        let Ok(peer) = forward::connect(context, address).await else {
+            continue;
+        };
+        let asked = HasRequest {
+            digests: vec![digest.to_string()],
+        };
+        let answer = BlobsClient::new(peer).has(asked).await;
+        let held = answer.ok().and_then(|answer| answer.into_inner().held.pop());
+        if let Some(held) = held {
+            return Ok(held.size);
+        }
+    }
+    Err(CopyError::Nowhere)
+}
+
+/// Why a copy could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CopyError {
+    #[error("no control node that answers holds it")]
+    Nowhere,
+    #[error(transparent)]
+    Fetch(#[from] blobs::client::Error),
 }
 
 async fn collect(context: &Context, state: &State) {
@@ -91,7 +134,7 @@ async fn collect(context: &Context, state: &State) {
         .map(|build| build.digest.clone())
         .collect();
     let store = context.blobs.clone();
-    let collected = tokio::task::spawn_blocking(move || store.collect(&referenced, GRACE)).await;
+    let collected = tokio::task::spawn_blocking(move || store.collect(&referenced, GRACE, SystemTime::now())).await;
     match collected {
         Ok(Ok(collected)) => tracing::debug!(?collected, "artefacts collected"),
         Ok(Err(error)) => tracing::warn!(%error, "artefacts could not be collected"),

@@ -44,10 +44,7 @@ async fn step(context: &Context) -> bool {
     tracing::info!(?change, "changing the membership");
     let outcome = match &change {
         Change::AddLearner { node, address } => {
-            context
-                .consensus
-                .add_learner(node.0, address.clone())
-                .await
+            context.consensus.add_learner(node.0, address).await
         }
         Change::SetVoters(voters) if !voters.contains(&context.id()) => {
             hand_over(context, voters).await
@@ -74,7 +71,7 @@ async fn hand_over(context: &Context, voters: &BTreeSet<NodeId>) -> Result<(), M
 
 fn seen(context: &Context) -> Membership {
     let members = context.consensus.members();
-    let last = members.matched.values().copied().max().unwrap_or_default();
+    let last = members.last_index;
     let behind = members
         .matched
         .iter()

@@ -24,7 +24,7 @@ pub(super) async fn run(context: Arc<Context>, mut stopped: watch::Receiver<bool
             },
         };
         tracing::info!(term, "this node leads");
-        context.board.reset(context.clock.now());
+        context.board.reset(context.now());
         tokio::select! {
             _ = stopped.changed() => return,
             _ = leadership.wait_for(|l| !l.is_self || l.term != term) => {}
@@ -44,7 +44,7 @@ async fn lead(context: &Context) {
     let mut state = context.state.clone();
     loop {
         let snapshot = state.borrow_and_update().clone();
-        let plan = plan::plan(&snapshot, &context.board.load(), context.clock.now());
+        let plan = plan::plan(&snapshot, &context.board.load(), context.now());
         publish(context, plan.waiting);
         if !plan.commands.is_empty() {
             if carry_out(context, &plan.commands).await == 0 {
@@ -53,7 +53,7 @@ async fn lead(context: &Context) {
             continue;
         }
         let wake = plan.next_wake.map_or(Duration::from_secs(3600), |at| {
-            Duration::from_millis(at.since(context.clock.now()).0)
+            Duration::from_millis(at.since(context.now()).0)
         });
         tokio::select! {
             changed = state.changed() => if changed.is_err() { return },

@@ -36,8 +36,8 @@ pub(super) async fn run(
         .add_service(sessions::ingresses(context.clone()))
         .add_service(BlobsServer::new(blobs::server::Service::new(
             context.blobs.clone(),
-        )));
-    let routes = context.consensus.add_to(routes);
+        )))
+        .add_service(context.consensus.service());
     Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(2)))

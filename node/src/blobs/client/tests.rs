@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -307,5 +310,5 @@ async fn callers_that_want_the_same_fetch_it_once() {
     futures::future::join_all(fetches).await;
     assert_eq!(done.into_inner(), 8);
     assert_eq!(asked.lock().unwrap().len(), 1);
-    assert!(client.turns.lock().unwrap().is_empty());
+    assert!(client.turns.is_empty());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::{ControlFlow, Range};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
@@ -12,7 +12,13 @@ use super::io::{LogIo, Mark, MetaKey, Op, Visit};
 /// A disk with a written and a synced state. Clones share the disk: keep one to crash it.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDisk {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +31,7 @@ struct State {
     syncs: u64,
     fail_after: Option<u64>,
     failed: bool,
+    held: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -39,19 +46,37 @@ impl MemoryDisk {
         Self::default()
     }
 
-    /// Cuts the power: of the writes that were never synced, only the first `kept` survive.
-    /// Returns how many were lost.
-    pub fn crash(&self, kept: usize) -> usize {
-        let mut state = self.lock();
-        let unsynced = std::mem::take(&mut state.unsynced);
-        let lost = unsynced.len().saturating_sub(kept);
-        for ops in unsynced.into_iter().take(kept) {
-            state.synced.apply(&ops);
+    /// The disk as it is found after a power cut: of the writes that were never synced, only the
+    /// first `kept` survived. This one stays as it is, for whoever still writes to it in vain.
+    pub fn crash(&self, kept: usize) -> MemoryDisk {
+        let state = self.lock();
+        let mut image = state.synced.clone();
+        for ops in state.unsynced.iter().take(kept) {
+            image.apply(ops);
         }
-        state.written = state.synced.clone();
-        state.failed = false;
-        state.fail_after = None;
-        lost
+        let found = State {
+            written: image.clone(),
+            synced: image,
+            mark: state.mark,
+            ..State::default()
+        };
+        MemoryDisk {
+            shared: Arc::new(Shared {
+                state: Mutex::new(found),
+                ..Shared::default()
+            }),
+        }
+    }
+
+    /// Writes that were never synced.
+    pub fn unsynced(&self) -> usize {
+        self.lock().unsynced.len()
+    }
+
+    /// Lets syncs wait until they are released: a disk that is busy.
+    pub fn hold_syncs(&self, held: bool) {
+        self.lock().held = held;
+        self.shared.released.notify_all();
     }
 
     /// Lets the next `good` syncs succeed and fails the one after. A failed disk then pretends that
@@ -73,7 +98,10 @@ impl MemoryDisk {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -86,7 +114,11 @@ impl LogIo for MemoryDisk {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.lock();
+        let state = self
+            .shared
+            .released
+            .wait_while(self.lock(), |state| state.held);
+        let mut state = state.unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(left) = state.fail_after {
             if left == 0 {
                 state.fail_after = None;
@@ -109,8 +141,13 @@ impl LogIo for MemoryDisk {
         if range.is_empty() {
             return Ok(());
         }
-        let entries: Vec<(u64, Bytes)> =
-            self.lock().written.entries.range(range).map(|(index, value)| (*index, value.clone())).collect();
+        let entries: Vec<(u64, Bytes)> = self
+            .lock()
+            .written
+            .entries
+            .range(range)
+            .map(|(index, value)| (*index, value.clone()))
+            .collect();
         for (index, value) in entries {
             if let ControlFlow::Break(()) = visit(index, value)? {
                 break;
@@ -121,7 +158,11 @@ impl LogIo for MemoryDisk {
 
     fn last(&self) -> io::Result<Option<(u64, Bytes)>> {
         let state = self.lock();
-        Ok(state.written.entries.last_key_value().map(|(index, value)| (*index, value.clone())))
+        Ok(state
+            .written
+            .entries
+            .last_key_value()
+            .map(|(index, value)| (*index, value.clone())))
     }
 
     fn meta(&self, key: MetaKey) -> io::Result<Option<Bytes>> {

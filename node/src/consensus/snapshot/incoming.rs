@@ -11,7 +11,7 @@ use super::{SnapshotDir, SnapshotError, SnapshotFile};
 use crate::consensus::types::SnapshotMeta;
 
 /// A file being received. Dropping it unfinished removes it.
-pub struct Incoming {
+pub(crate) struct Incoming {
     dir: SnapshotDir,
     path: PathBuf,
     file: Option<File>,
@@ -25,17 +25,28 @@ impl Incoming {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn start(dir: &SnapshotDir, expected: u64) -> Result<Self, SnapshotError> {
+    pub(crate) fn start(dir: &SnapshotDir, expected: u64) -> Result<Self, SnapshotError> {
         let path = dir.temporary("receive");
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        Ok(Self { dir: dir.clone(), path, file: Some(file), hash: Sha256::new(), length: 0, expected })
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        Ok(Self {
+            dir: dir.clone(),
+            path,
+            file: Some(file),
+            hash: Sha256::new(),
+            length: 0,
+            expected,
+        })
     }
 
     /// Adds the next bytes.
     ///
     /// # Errors
     /// If there are more than announced, or the file system fails.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         self.length += bytes.len() as u64;
         if self.length > self.expected {
             return Err(SnapshotError::Damaged("longer than announced".to_owned()));
@@ -51,7 +62,10 @@ impl Incoming {
     ///
     /// # Errors
     /// If anything differs from what was sent, or what was sent is no snapshot of this cluster.
-    pub fn finish(mut self, sha256: &[u8]) -> Result<(SnapshotMeta, SnapshotFile), SnapshotError> {
+    pub(crate) fn finish(
+        mut self,
+        sha256: &[u8],
+    ) -> Result<(SnapshotMeta, SnapshotFile), SnapshotError> {
         if self.length != self.expected {
             return Err(SnapshotError::Damaged(format!(
                 "{} bytes of {} arrived",
@@ -70,7 +84,14 @@ impl Incoming {
             return Err(SnapshotError::Damaged("already finished".to_owned()));
         };
         let path = std::mem::take(&mut self.path);
-        Ok((meta, SnapshotFile { file: Arc::new(file), path, length: self.length }))
+        Ok((
+            meta,
+            SnapshotFile {
+                file: Arc::new(file),
+                path,
+                length: self.length,
+            },
+        ))
     }
 }
 

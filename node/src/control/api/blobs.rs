@@ -33,9 +33,8 @@ impl Blobs for Api {
             return Ok(answer(&digest, size, true));
         }
         if header.size > self.0.blobs.largest() {
-            return Err(stored(store::Error::TooLarge {
-                limit: self.0.blobs.largest(),
-            }));
+            let largest = self.0.blobs.largest();
+            return Err(stored(store::Error::TooLarge { largest }));
         }
         let mut incoming = Incoming::begin(&self.0.blobs).await.map_err(stored)?;
         while let Some(part) = parts.message().await? {
@@ -87,7 +86,7 @@ fn stored(error: store::Error) -> Status {
             "DIGEST_MISMATCH",
             "what arrived is not what was announced; send it again",
         ),
-        store::Error::Full { .. } => (
+        store::Error::NoSpace { .. } => (
             tonic::Code::ResourceExhausted,
             "DISK_FULL",
             "free some space under the node's data directory",

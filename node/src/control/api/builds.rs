@@ -169,14 +169,9 @@ fn inspect(store: &blobs::Store, digest: &Digest) -> Result<(u64, Manifest), Sta
     let file = store.open_verified(digest).map_err(internal)?.ok_or_else(missing)?;
     let inspection = archive::inspect(file, &archive::Limits::default())
         .map_err(|error| invalid(error.to_string(), "make the archive anew without that entry"))?;
-    let text = inspection.manifest.ok_or_else(|| {
-        invalid(
-            "the archive holds no fleet.yml (or convox.yml) at its root",
-            "describe the services of the app in fleet.yml; see docs/manifest.md",
-        )
-    })?;
-    let manifest = manifest::parse(&text.text)
-        .map_err(|error| invalid(format!("{}: {error}", text.name), "see docs/manifest.md"))?;
+    let name = inspection.manifest_name;
+    let manifest = manifest::parse(&inspection.manifest)
+        .map_err(|error| invalid(format!("{name}: {error}"), "see docs/manifest.md"))?;
     Ok((size, manifest))
 }
 

@@ -15,14 +15,17 @@ use fleet_proto::v1::{
     progress_server,
 };
 use futures::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{describe, events, instant, message, resolve};
-use crate::control::{
-    Context, forward,
-    refusal::{invalid, rejected, unavailable, unread},
+use crate::{
+    consensus::Leadership,
+    control::{
+        Context, forward,
+        refusal::{invalid, rejected, unavailable, unread},
+    },
 };
 
 /// Lines that may wait for a slow reader.
@@ -100,13 +103,19 @@ async fn tell(
             changed = states.changed() => if changed.is_err() { return },
             _ = reports.changed() => {}
             () = lines.closed() => return,
-            _ = leadership.wait_for(|leadership| !leadership.is_self) => {
+            () = deposed(&mut leadership) => {
                 let moved = unavailable("the leader changed; ask again");
                 let _ = lines.send(Err(moved)).await;
                 return;
             }
         }
     }
+}
+
+/// Resolves once this node no longer leads.
+async fn deposed(leadership: &mut watch::Receiver<Leadership>) {
+    // The guard of the answer must not live across an await of the caller.
+    let _ = leadership.wait_for(|leadership| !leadership.is_self).await.is_ok();
 }
 
 fn goal(state: &State, target: &v1::WaitTarget) -> Result<Goal, Status> {
@@ -177,7 +186,7 @@ fn still(
         Progress::Reached(_) | Progress::Missed(_) => (0, 0),
     };
     ProgressLine {
-        at: Some(instant(context.clock.now())),
+        at: Some(instant(context.now())),
         text: waiting_for.first().cloned().unwrap_or_default(),
         phase: phase(progress).to_owned(),
         waiting_for,
@@ -195,7 +204,7 @@ fn end(context: &Context, state: &State, progress: &Progress) -> Option<Progress
         Progress::Missed(reason) => (ProgressOutcome::Failed, reason),
     };
     Some(ProgressLine {
-        at: Some(instant(context.clock.now())),
+        at: Some(instant(context.now())),
         text: text.clone(),
         r#final: true,
         outcome: outcome.into(),

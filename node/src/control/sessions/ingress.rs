@@ -150,7 +150,7 @@ async fn order(
 
 fn said(context: &Context, hello: &IngressHello) -> IngressFacts {
     IngressFacts {
-        heard: context.clock.now(),
+        heard: context.now(),
         applied: hello.applied_generation,
         busy: hello.busy.iter().copied().map(FrontendId).collect(),
         outdated: outdated(&hello.outdated),
@@ -159,7 +159,7 @@ fn said(context: &Context, hello: &IngressHello) -> IngressFacts {
 
 fn heard(context: &Context, status: &IngressStatus) -> IngressFacts {
     IngressFacts {
-        heard: context.clock.now(),
+        heard: context.now(),
         applied: status.applied_generation,
         busy: status.busy.iter().copied().map(FrontendId).collect(),
         outdated: outdated(&status.outdated),

@@ -74,7 +74,7 @@ async fn listen(
     mut reports: Streaming<WorkerReport>,
     observations: mpsc::UnboundedSender<Vec<FrontendObserved>>,
 ) -> Option<Status> {
-    context.board.worker(node, context.clock.now());
+    context.board.worker(node, context.now());
     let facts = facts(hello);
     let known = context.snapshot().nodes.get(&node).and_then(|node| node.facts.clone());
     if known.as_ref() != Some(&facts) {
@@ -91,7 +91,7 @@ async fn listen(
                 return None;
             }
         };
-        context.board.worker(node, context.clock.now());
+        context.board.worker(node, context.now());
         match report {
             Some(worker_report::Report::Observed(seen)) => {
                 observations.send(seen.frontends).ok()?;

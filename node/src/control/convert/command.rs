@@ -1,0 +1,345 @@
+//! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
+
+mod asked;
+mod planned;
+mod reported;
+
+use fleet_model::{
+    Command,
+    command::{Advance, NewBuild, Registration, Verdict},
+    environment::Limits,
+    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId},
+    node::{Facts, Lease},
+};
+use fleet_proto::stored::{self, command_envelope::Command as Wire};
+
+use super::{DecodeError, Stored, all, all_stored, present, required};
+
+impl Stored for Command {
+    type Wire = Wire;
+
+    fn to_stored(&self) -> Wire {
+        match self {
+            Self::InitCluster { id, name, domain } => Wire::InitCluster(stored::InitCluster {
+                id: id.clone(),
+                name: name.clone(),
+                domain: domain.clone(),
+            }),
+            Self::RegisterNode(registration) => Wire::RegisterNode(registration.to_stored()),
+            Self::RemoveNode { node } => Wire::RemoveNode(stored::RemoveNode { node: node.0 }),
+            Self::SetDraining { node, draining } => Wire::SetDraining(stored::SetDraining {
+                node: node.0,
+                draining: *draining,
+            }),
+            Self::MarkNode { node, from, to } => Wire::MarkNode(stored::MarkNode {
+                node: node.0,
+                from: from.to_stored(),
+                to: to.to_stored(),
+            }),
+            Self::RecordFacts { node, facts } => Wire::RecordFacts(stored::RecordFacts {
+                node: node.0,
+                facts: Some(facts.to_stored()),
+            }),
+            Self::CreateApp { name } => Wire::CreateApp(stored::CreateApp { name: name.clone() }),
+            Self::DeleteApp { app } => Wire::DeleteApp(stored::DeleteApp {
+                app: app.to_stored(),
+            }),
+            Self::SetDefaultEnvironment { app, environment } => {
+                let key = stored::EnvironmentKey {
+                    app: app.to_stored(),
+                    name: environment.to_stored(),
+                };
+                Wire::SetDefaultEnvironment(stored::SetDefaultEnvironment {
+                    environment: Some(key),
+                })
+            }
+            Self::CreateBuild(build) => Wire::CreateBuild(build.to_stored()),
+            Self::RecordCopy { digest, node } => Wire::RecordCopy(stored::RecordCopy {
+                digest: digest.to_stored(),
+                node: node.0,
+            }),
+            Self::DestroyBuild { app, reference } => Wire::DestroyBuild(stored::DestroyBuild {
+                app: app.to_stored(),
+                reference: reference.clone(),
+            }),
+            Self::CreateEnvironment { app, name } => {
+                Wire::CreateEnvironment(stored::CreateEnvironment {
+                    app: app.to_stored(),
+                    name: name.clone(),
+                })
+            }
+            Self::DestroyEnvironment { environment } => {
+                Wire::DestroyEnvironment(stored::DestroyEnvironment {
+                    environment: Some(environment.to_stored()),
+                })
+            }
+            Self::SetLimits {
+                environment,
+                limits,
+            } => Wire::SetLimits(stored::SetLimits {
+                environment: Some(environment.to_stored()),
+                limits: Some(limits.to_stored()),
+            }),
+            Self::SetDesired {
+                environment,
+                reference,
+                count,
+            } => Wire::SetDesired(stored::SetDesired {
+                environment: Some(environment.to_stored()),
+                reference: reference.clone(),
+                count: *count,
+            }),
+            Self::SetProtected { environment, on } => {
+                Wire::SetProtected(switch_to_stored(environment, *on))
+            }
+            Self::SetRecycling { environment, on } => {
+                Wire::SetRecycling(switch_to_stored(environment, *on))
+            }
+            Self::SetMaintenance { environment, on } => {
+                Wire::SetMaintenance(switch_to_stored(environment, *on))
+            }
+            Self::SetVariables {
+                environment,
+                set,
+                unset,
+            } => Wire::SetVariables(stored::SetVariables {
+                environment: Some(environment.to_stored()),
+                set: set
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), value.to_string()))
+                    .collect(),
+                unset: all_stored(unset),
+            }),
+            Self::Load {
+                environment,
+                reference,
+            } => Wire::Load(stored::Load {
+                environment: Some(environment.to_stored()),
+                reference: reference.clone(),
+            }),
+            Self::Activate {
+                environment,
+                reference,
+                now,
+            } => Wire::Activate(stored::Activate {
+                environment: Some(environment.to_stored()),
+                reference: reference.clone(),
+                now: *now,
+            }),
+            Self::Deactivate { environment } => Wire::Deactivate(stored::Deactivate {
+                environment: Some(environment.to_stored()),
+            }),
+            Self::Unload {
+                environment,
+                reference,
+            } => Wire::Unload(stored::Unload {
+                environment: Some(environment.to_stored()),
+                reference: reference.clone(),
+            }),
+            Self::Place(placements) => Wire::Place(stored::Place {
+                placements: all_stored(placements),
+            }),
+            Self::Step(steps) => Wire::Step(stored::Steps {
+                steps: all_stored(steps),
+            }),
+            Self::SettleLoaded {
+                loaded,
+                assumed,
+                verdict,
+            } => Wire::SettleLoaded(stored::SettleLoaded {
+                loaded: Some(loaded.to_stored()),
+                assumed: *assumed,
+                verdict: Some(verdict.to_stored()),
+            }),
+            Self::AdvanceRollout {
+                environment,
+                rollout,
+                assumed,
+                step,
+            } => Wire::AdvanceRollout(stored::AdvanceRollout {
+                environment: Some(environment.to_stored()),
+                rollout: rollout.0,
+                assumed: *assumed,
+                step: Some(step.to_stored()),
+            }),
+            Self::RemoveEnvironment {
+                environment,
+                assumed,
+            } => Wire::RemoveEnvironment(stored::RemoveEnvironment {
+                environment: Some(environment.to_stored()),
+                assumed: *assumed,
+            }),
+            Self::Observe { node, reports } => Wire::Observe(stored::Observe {
+                node: node.0,
+                reports: all_stored(reports),
+            }),
+        }
+    }
+
+    fn from_stored(wire: Wire) -> Result<Self, DecodeError> {
+        Ok(match wire {
+            Wire::InitCluster(stored::InitCluster { id, name, domain }) => {
+                Self::InitCluster { id, name, domain }
+            }
+            Wire::RegisterNode(wire) => Self::RegisterNode(Registration::from_stored(wire)?),
+            Wire::RemoveNode(stored::RemoveNode { node }) => {
+                Self::RemoveNode { node: NodeId(node) }
+            }
+            Wire::SetDraining(stored::SetDraining { node, draining }) => Self::SetDraining {
+                node: NodeId(node),
+                draining,
+            },
+            Wire::MarkNode(stored::MarkNode { node, from, to }) => Self::MarkNode {
+                node: NodeId(node),
+                from: Lease::from_stored(from)?,
+                to: Lease::from_stored(to)?,
+            },
+            Wire::RecordFacts(stored::RecordFacts { node, facts }) => Self::RecordFacts {
+                node: NodeId(node),
+                facts: required::<_, Facts>(facts, "record_facts.facts")?,
+            },
+            Wire::CreateApp(stored::CreateApp { name }) => Self::CreateApp { name },
+            Wire::DeleteApp(stored::DeleteApp { app }) => Self::DeleteApp {
+                app: AppName::from_stored(app)?,
+            },
+            Wire::SetDefaultEnvironment(stored::SetDefaultEnvironment { environment }) => {
+                let stored::EnvironmentKey { app, name } =
+                    present(environment, "set_default_environment.environment")?;
+                Self::SetDefaultEnvironment {
+                    app: AppName::from_stored(app)?,
+                    environment: EnvironmentName::from_stored(name)?,
+                }
+            }
+            Wire::CreateBuild(wire) => Self::CreateBuild(NewBuild::from_stored(wire)?),
+            Wire::RecordCopy(stored::RecordCopy { digest, node }) => Self::RecordCopy {
+                digest: Digest::from_stored(digest)?,
+                node: NodeId(node),
+            },
+            Wire::DestroyBuild(stored::DestroyBuild { app, reference }) => Self::DestroyBuild {
+                app: AppName::from_stored(app)?,
+                reference,
+            },
+            Wire::CreateEnvironment(stored::CreateEnvironment { app, name }) => {
+                Self::CreateEnvironment {
+                    app: AppName::from_stored(app)?,
+                    name,
+                }
+            }
+            Wire::DestroyEnvironment(stored::DestroyEnvironment { environment }) => {
+                Self::DestroyEnvironment {
+                    environment: key(environment)?,
+                }
+            }
+            Wire::SetLimits(stored::SetLimits {
+                environment,
+                limits,
+            }) => Self::SetLimits {
+                environment: key(environment)?,
+                limits: required::<_, Limits>(limits, "set_limits.limits")?,
+            },
+            Wire::SetDesired(stored::SetDesired {
+                environment,
+                reference,
+                count,
+            }) => Self::SetDesired {
+                environment: key(environment)?,
+                reference,
+                count,
+            },
+            Wire::SetProtected(stored::SetSwitch { environment, on }) => Self::SetProtected {
+                environment: key(environment)?,
+                on,
+            },
+            Wire::SetRecycling(stored::SetSwitch { environment, on }) => Self::SetRecycling {
+                environment: key(environment)?,
+                on,
+            },
+            Wire::SetMaintenance(stored::SetSwitch { environment, on }) => Self::SetMaintenance {
+                environment: key(environment)?,
+                on,
+            },
+            Wire::SetVariables(stored::SetVariables {
+                environment,
+                set,
+                unset,
+            }) => Self::SetVariables {
+                environment: key(environment)?,
+                set: set
+                    .into_iter()
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .collect(),
+                unset: all(unset)?,
+            },
+            Wire::Load(stored::Load {
+                environment,
+                reference,
+            }) => Self::Load {
+                environment: key(environment)?,
+                reference,
+            },
+            Wire::Activate(stored::Activate {
+                environment,
+                reference,
+                now,
+            }) => Self::Activate {
+                environment: key(environment)?,
+                reference,
+                now,
+            },
+            Wire::Deactivate(stored::Deactivate { environment }) => Self::Deactivate {
+                environment: key(environment)?,
+            },
+            Wire::Unload(stored::Unload {
+                environment,
+                reference,
+            }) => Self::Unload {
+                environment: key(environment)?,
+                reference,
+            },
+            Wire::Place(stored::Place { placements }) => Self::Place(all(placements)?),
+            Wire::Step(stored::Steps { steps }) => Self::Step(all(steps)?),
+            Wire::SettleLoaded(stored::SettleLoaded {
+                loaded,
+                assumed,
+                verdict,
+            }) => Self::SettleLoaded {
+                loaded: required(loaded, "settle_loaded.loaded")?,
+                assumed,
+                verdict: required::<_, Verdict>(verdict, "settle_loaded.verdict")?,
+            },
+            Wire::AdvanceRollout(stored::AdvanceRollout {
+                environment,
+                rollout,
+                assumed,
+                step,
+            }) => Self::AdvanceRollout {
+                environment: key(environment)?,
+                rollout: RolloutId(rollout),
+                assumed,
+                step: required::<_, Advance>(step, "advance_rollout.step")?,
+            },
+            Wire::RemoveEnvironment(stored::RemoveEnvironment {
+                environment,
+                assumed,
+            }) => Self::RemoveEnvironment {
+                environment: key(environment)?,
+                assumed,
+            },
+            Wire::Observe(stored::Observe { node, reports }) => Self::Observe {
+                node: NodeId(node),
+                reports: all(reports)?,
+            },
+        })
+    }
+}
+
+fn switch_to_stored(environment: &EnvironmentKey, on: bool) -> stored::SetSwitch {
+    stored::SetSwitch {
+        environment: Some(environment.to_stored()),
+        on,
+    }
+}
+
+fn key(wire: Option<stored::EnvironmentKey>) -> Result<EnvironmentKey, DecodeError> {
+    required(wire, "command.environment")
+}

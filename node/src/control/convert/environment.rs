@@ -1,0 +1,160 @@
+//! Environments and their settings.
+
+use fleet_model::{
+    Time,
+    environment::{Environment, Limits, Previous, Settings},
+    ids::ReleaseId,
+    time::Millis,
+};
+use fleet_proto::stored::{self, previous};
+
+use super::{
+    DecodeError, Stored, optional, present,
+    release::{variables_from_stored, variables_to_stored},
+    required,
+};
+
+impl Stored for Environment {
+    type Wire = stored::Environment;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self {
+            key,
+            created,
+            updated,
+            active,
+            previous,
+            variables,
+            newest,
+            settings,
+            destroying,
+            revision,
+        } = self;
+        stored::Environment {
+            key: Some(key.to_stored()),
+            created_ms: created.to_stored(),
+            updated_ms: updated.to_stored(),
+            active: active.as_ref().map(ReleaseId::to_stored),
+            previous: Some(previous.to_stored()),
+            variables: variables_to_stored(variables),
+            newest: newest.as_ref().map(ReleaseId::to_stored),
+            settings: Some(settings.to_stored()),
+            destroying: *destroying,
+            revision: *revision,
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::Environment {
+            key,
+            created_ms,
+            updated_ms,
+            active,
+            previous,
+            variables,
+            newest,
+            settings,
+            destroying,
+            revision,
+        } = wire;
+        Ok(Self {
+            key: required(key, "environment.key")?,
+            created: Time(created_ms),
+            updated: Time(updated_ms),
+            active: optional(active)?,
+            previous: required(previous, "environment.previous")?,
+            variables: variables_from_stored(variables),
+            newest: optional(newest)?,
+            settings: required(settings, "environment.settings")?,
+            destroying,
+            revision,
+        })
+    }
+}
+
+impl Stored for Previous {
+    type Wire = stored::Previous;
+
+    fn to_stored(&self) -> Self::Wire {
+        let previous = match self {
+            Self::Never => previous::Previous::Never(stored::Unit {}),
+            Self::None => previous::Previous::None(stored::Unit {}),
+            Self::Release(release) => previous::Previous::Release(release.to_stored()),
+        };
+        stored::Previous {
+            previous: Some(previous),
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        Ok(match present(wire.previous, "environment.previous")? {
+            previous::Previous::Never(stored::Unit {}) => Self::Never,
+            previous::Previous::None(stored::Unit {}) => Self::None,
+            previous::Previous::Release(release) => Self::Release(ReleaseId::from_stored(release)?),
+        })
+    }
+}
+
+impl Stored for Settings {
+    type Wire = stored::Settings;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self {
+            whitelist,
+            certificate,
+            recycling,
+            protected,
+            maintenance,
+            limits,
+            tracked_branches,
+            drain,
+        } = self;
+        stored::Settings {
+            whitelist: whitelist.clone(),
+            certificate: certificate.clone(),
+            recycling: *recycling,
+            protected: *protected,
+            maintenance: *maintenance,
+            limits: Some(limits.to_stored()),
+            tracked_branches: tracked_branches.clone(),
+            drain_ms: drain.0,
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::Settings {
+            whitelist,
+            certificate,
+            recycling,
+            protected,
+            maintenance,
+            limits,
+            tracked_branches,
+            drain_ms,
+        } = wire;
+        Ok(Self {
+            whitelist,
+            certificate,
+            recycling,
+            protected,
+            maintenance,
+            limits: required(limits, "settings.limits")?,
+            tracked_branches,
+            drain: Millis(drain_ms),
+        })
+    }
+}
+
+impl Stored for Limits {
+    type Wire = stored::Limits;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self { min, max } = *self;
+        stored::Limits { min, max }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::Limits { min, max } = wire;
+        Ok(Self { min, max })
+    }
+}

@@ -1,0 +1,192 @@
+//! Loaded releases and the memory of their slots.
+
+use std::sync::Arc;
+
+use fleet_model::{
+    Time,
+    environment::{Failure, Loaded, LoadedStatus, Slot},
+    ids::{BuildId, LoadedKey, ServiceName},
+};
+use fleet_proto::stored::{self, loaded_status::Status};
+
+use super::{
+    DecodeError, Stored, optional, present,
+    release::{variables_from_stored, variables_to_stored},
+    required,
+};
+
+/// A loaded release with the environment it is loaded into.
+pub(in crate::control) struct LoadedAt {
+    pub(in crate::control) key: LoadedKey,
+    pub(in crate::control) loaded: Loaded,
+}
+
+impl Stored for LoadedAt {
+    type Wire = stored::Loaded;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self { key, loaded } = self;
+        let Loaded {
+            // The key has it.
+            release: _,
+            build,
+            name,
+            status,
+            loaded,
+            updated,
+            since,
+            manifest,
+            variables,
+            desired,
+            slots,
+            revision,
+        } = loaded;
+        stored::Loaded {
+            key: Some(key.to_stored()),
+            build: build.to_stored(),
+            name: name.clone(),
+            status: Some(status.to_stored()),
+            loaded_ms: loaded.to_stored(),
+            updated_ms: updated.to_stored(),
+            since_ms: since.to_stored(),
+            manifest: Some(manifest.to_stored()),
+            variables: variables_to_stored(variables),
+            desired: desired
+                .iter()
+                .map(|(service, count)| (service.to_stored(), *count))
+                .collect(),
+            slots: slots
+                .iter()
+                .map(|((service, number), slot)| slot_to_stored(service, *number, slot))
+                .collect(),
+            revision: *revision,
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::Loaded {
+            key,
+            build,
+            name,
+            status,
+            loaded_ms,
+            updated_ms,
+            since_ms,
+            manifest,
+            variables,
+            desired,
+            slots,
+            revision,
+        } = wire;
+        let key: LoadedKey = required(key, "loaded.key")?;
+        let loaded = Loaded {
+            release: key.release.clone(),
+            build: BuildId::from_stored(build)?,
+            name,
+            status: required(status, "loaded.status")?,
+            loaded: Time(loaded_ms),
+            updated: Time(updated_ms),
+            since: Time(since_ms),
+            manifest: Arc::new(required(manifest, "loaded.manifest")?),
+            variables: variables_from_stored(variables),
+            desired: desired
+                .into_iter()
+                .map(|(service, count)| Ok((ServiceName::from_stored(service)?, count)))
+                .collect::<Result<_, DecodeError>>()?,
+            slots: slots
+                .into_iter()
+                .map(slot_from_stored)
+                .collect::<Result<_, _>>()?,
+            revision,
+        };
+        Ok(Self { key, loaded })
+    }
+}
+
+impl Stored for LoadedStatus {
+    type Wire = stored::LoadedStatus;
+
+    fn to_stored(&self) -> Self::Wire {
+        let status = match self {
+            Self::Loading => Status::Loading(stored::Unit {}),
+            Self::Running => Status::Running(stored::Unit {}),
+            Self::Activating => Status::Activating(stored::Unit {}),
+            Self::Active => Status::Active(stored::Unit {}),
+            Self::Deactivating => Status::Deactivating(stored::Unit {}),
+            Self::Unloading => Status::Unloading(stored::Unit {}),
+            Self::Failed { reason } => Status::Failed(reason.clone()),
+        };
+        stored::LoadedStatus {
+            status: Some(status),
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        Ok(match present(wire.status, "loaded.status")? {
+            Status::Loading(stored::Unit {}) => Self::Loading,
+            Status::Running(stored::Unit {}) => Self::Running,
+            Status::Activating(stored::Unit {}) => Self::Activating,
+            Status::Active(stored::Unit {}) => Self::Active,
+            Status::Deactivating(stored::Unit {}) => Self::Deactivating,
+            Status::Unloading(stored::Unit {}) => Self::Unloading,
+            Status::Failed(reason) => Self::Failed { reason },
+        })
+    }
+}
+
+fn slot_to_stored(service: &ServiceName, number: u32, slot: &Slot) -> stored::Slot {
+    let Slot {
+        incarnation,
+        failures,
+        last_failure,
+    } = slot;
+    stored::Slot {
+        service: service.to_stored(),
+        number,
+        incarnation: *incarnation,
+        failures: *failures,
+        last_failure: last_failure.as_ref().map(Failure::to_stored),
+    }
+}
+
+fn slot_from_stored(wire: stored::Slot) -> Result<((ServiceName, u32), Slot), DecodeError> {
+    let stored::Slot {
+        service,
+        number,
+        incarnation,
+        failures,
+        last_failure,
+    } = wire;
+    let slot = Slot {
+        incarnation,
+        failures,
+        last_failure: optional(last_failure)?,
+    };
+    Ok(((ServiceName::from_stored(service)?, number), slot))
+}
+
+impl Stored for Failure {
+    type Wire = stored::Failure;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self { at, reason, output } = self;
+        stored::Failure {
+            at_ms: at.to_stored(),
+            reason: reason.clone(),
+            output: output.clone(),
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::Failure {
+            at_ms,
+            reason,
+            output,
+        } = wire;
+        Ok(Self {
+            at: Time(at_ms),
+            reason,
+            output,
+        })
+    }
+}

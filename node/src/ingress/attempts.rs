@@ -1,0 +1,344 @@
+//! The attempts at a request: choose, connect, send; again elsewhere when that may help.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+
+use super::body::{Progress, RequestBody};
+use super::load::Outcome;
+use super::pages::Reason;
+use super::pin::Choice;
+use super::proxy::now_ms;
+use super::retry::{self, Facts, Failure};
+use super::routes::Routes;
+use super::slot::FrontendId;
+use super::upstream::{Connection, Exchange, Pin, Pool, SendError};
+
+/// A request as frontends get it, without its body.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) path: Uri,
+    pub(super) headers: HeaderMap,
+    /// The eye on the body; none when there is no body.
+    pub(super) progress: Option<Arc<Progress>>,
+}
+
+/// The head of a response, and what keeps the frontend busy until its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: Response<Incoming>,
+    pub(super) exchange: Exchange,
+}
+
+/// Why no frontend answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    UnknownHost,
+    NoTable,
+    Maintenance,
+    NobodyHealthy,
+    Failed(Failure),
+}
+
+/// What all attempts at one request share.
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    pub(super) routes: &'a Routes<Pool>,
+    pub(super) host: &'a str,
+    pub(super) started: Instant,
+}
+
+/// What is remembered from attempt to attempt.
+#[derive(Debug, Default)]
+struct Memory {
+    tried: Vec<FrontendId>,
+    repeats: u32,
+    /// A connection that had rested failed, so rested ones are not trusted any more.
+    fresh_only: bool,
+    deposited: bool,
+    failure: Option<Failure>,
+    wait: Option<Wait>,
+}
+
+/// Waiting for a table that can serve the request.
+#[derive(Debug)]
+struct Wait {
+    changes: watch::Receiver<u64>,
+    until: tokio::time::Instant,
+}
+
+/// One attempt's end.
+enum Attempt {
+    Answered(Box<Answer>),
+    /// Nothing was sent, for the connection had ended while it rested. Another one may do.
+    Unsent(Box<Request<RequestBody>>),
+    Failed(Lost),
+}
+
+/// An attempt without an answer.
+struct Lost {
+    failure: Failure,
+    /// The request, unless some of it is gone.
+    request: Option<Box<Request<RequestBody>>>,
+    /// The connection had rested: its end is no news of the frontend, which may be tried again.
+    rested: bool,
+}
+
+impl Attempts<'_> {
+    /// Tries until a frontend answers or nothing more may be tried.
+    pub(super) async fn run(
+        &self,
+        outgoing: Outgoing,
+        body: RequestBody,
+    ) -> Result<Answer, NoAnswer> {
+        let progress = outgoing.progress.clone();
+        let idempotent = outgoing.method.is_idempotent();
+        let mut memory = Memory::default();
+        // Only what may have to be built twice is kept.
+        let copy =
+            (idempotent && progress.is_none()).then(|| outgoing.request(RequestBody::Absent));
+        let mut request = Box::new(outgoing.into_request(body));
+        loop {
+            let pin = self.choose(&mut memory).await?;
+            let (id, budget) = (pin.slot.id, Arc::clone(&pin.environment.budget));
+            if !std::mem::replace(&mut memory.deposited, true) {
+                budget.deposit();
+            }
+            let lost = match self.attempt(pin, request, memory.fresh_only).await {
+                Attempt::Answered(answer) => return Ok(*answer),
+                Attempt::Unsent(unsent) => {
+                    request = unsent;
+                    continue;
+                }
+                Attempt::Failed(lost) => lost,
+            };
+            let body = progress
+                .as_ref()
+                .map_or(retry::Body::Absent, |progress| progress.body());
+            let (failure, repeats) = (lost.failure, memory.repeats);
+            let may = retry::repeatable(Facts {
+                failure,
+                idempotent,
+                body,
+                repeats,
+            });
+            memory.lost(id, &lost);
+            let again = lost
+                .request
+                .or_else(|| copy.as_ref().map(|copy| Box::new(rebuilt(copy))));
+            request = match again {
+                Some(request) if may && budget.withdraw() => request,
+                _ => return Err(NoAnswer::Failed(failure)),
+            };
+        }
+    }
+
+    /// Chooses a frontend; waits a moment for a table when nobody can be chosen.
+    async fn choose(&self, memory: &mut Memory) -> Result<Pin, NoAnswer> {
+        loop {
+            let now = now_ms(self.started);
+            match self
+                .routes
+                .acquire(self.host, &memory.tried, rand::random(), now)
+            {
+                Choice::Pinned(pin) => return Ok(pin),
+                Choice::Maintenance => return Err(NoAnswer::Maintenance),
+                Choice::Unknown if self.routes.known() => return Err(NoAnswer::UnknownHost),
+                Choice::Unknown => return Err(NoAnswer::NoTable),
+                Choice::Nobody(settings) => {
+                    if !memory.wait(self.routes, settings.hold).await {
+                        let failed = memory.failure.map(NoAnswer::Failed);
+                        return Err(failed.unwrap_or(NoAnswer::NobodyHealthy));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        pin: Pin,
+        request: Box<Request<RequestBody>>,
+        fresh_only: bool,
+    ) -> Attempt {
+        let begun = Instant::now();
+        let rested = if fresh_only {
+            None
+        } else {
+            pin.slot.connections.take()
+        };
+        let mut connection = match rested {
+            Some(connection) => connection,
+            None => match Connection::open(&pin.slot.address).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    tracing::debug!(frontend = pin.slot.id, %error, "no connection");
+                    pin.slot.ended(Outcome::Lost, now_ms(self.started));
+                    return Attempt::Failed(Lost::unsent(request));
+                }
+            },
+        };
+        let timeout = pin.environment.spec.settings.response_timeout;
+        let progress = request.body().progress();
+        let sent = send(&mut connection, *request, progress.as_deref(), timeout).await;
+        let now = now_ms(self.started);
+        match sent {
+            Ok(response) => {
+                let (status, after) = (response.status().as_u16(), begun.elapsed());
+                pin.slot.ended(Outcome::Answered { status, after }, now);
+                let exchange = Exchange::new(connection, progress, pin);
+                Attempt::Answered(Box::new(Answer { response, exchange }))
+            }
+            Err(SendError::Unsent(request)) if connection.reused => Attempt::Unsent(request),
+            Err(SendError::Unsent(request)) => {
+                pin.slot.ended(Outcome::Lost, now);
+                Attempt::Failed(Lost::unsent(request))
+            }
+            Err(SendError::Failed(error)) => {
+                tracing::debug!(frontend = pin.slot.id, %error, "no response");
+                let failure = failure(&error);
+                let rested = connection.reused && failure == Failure::ClosedEarly;
+                // A client that breaks its request off is no fault of the frontend.
+                if !rested && !error.is_user() {
+                    pin.slot.ended(Outcome::Lost, now);
+                }
+                Attempt::Failed(Lost {
+                    failure,
+                    request: None,
+                    rested,
+                })
+            }
+            Err(SendError::TimedOut) => {
+                pin.slot.ended(Outcome::Lost, now);
+                Attempt::Failed(Lost {
+                    failure: Failure::TimedOut,
+                    request: None,
+                    rested: false,
+                })
+            }
+        }
+    }
+}
+
+/// Sends, and waits for the head of the response: for `timeout` since the last byte of the body
+/// that moved, since an upload may take as long as it likes.
+async fn send(
+    connection: &mut Connection,
+    request: Request<RequestBody>,
+    progress: Option<&Progress>,
+    timeout: Duration,
+) -> Result<Response<Incoming>, SendError> {
+    let mut sending = std::pin::pin!(connection.send(request));
+    let moved = || progress.map_or(0, Progress::bytes);
+    loop {
+        let before = moved();
+        match tokio::time::timeout(timeout, sending.as_mut()).await {
+            Ok(sent) => return sent,
+            Err(_) if moved() != before => {}
+            Err(_) => return Err(SendError::TimedOut),
+        }
+    }
+}
+
+/// What an error of the engine means for the question of repeating.
+fn failure(error: &hyper::Error) -> Failure {
+    if error.is_user() || error.is_parse() {
+        Failure::Malformed
+    } else {
+        Failure::ClosedEarly
+    }
+}
+
+impl Outgoing {
+    fn request(&self, body: RequestBody) -> Request<RequestBody> {
+        build(
+            self.method.clone(),
+            self.path.clone(),
+            self.headers.clone(),
+            body,
+        )
+    }
+
+    fn into_request(self, body: RequestBody) -> Request<RequestBody> {
+        build(self.method, self.path, self.headers, body)
+    }
+}
+
+fn build(method: Method, path: Uri, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = path;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// A request without a body, once more.
+fn rebuilt(copy: &Request<RequestBody>) -> Request<RequestBody> {
+    let (method, path, headers) = (copy.method(), copy.uri(), copy.headers());
+    build(
+        method.clone(),
+        path.clone(),
+        headers.clone(),
+        RequestBody::Absent,
+    )
+}
+
+impl Lost {
+    fn unsent(request: Box<Request<RequestBody>>) -> Self {
+        Self {
+            failure: Failure::NotConnected,
+            request: Some(request),
+            rested: false,
+        }
+    }
+}
+
+impl Memory {
+    fn lost(&mut self, id: FrontendId, lost: &Lost) {
+        self.repeats += 1;
+        self.failure = Some(lost.failure);
+        if lost.rested {
+            self.fresh_only = true;
+        } else {
+            self.tried.push(id);
+        }
+    }
+
+    /// Whether looking at the table again may help; returns when it does, or at the end of the
+    /// time that a request is held.
+    async fn wait(&mut self, routes: &Routes<Pool>, hold: Duration) -> bool {
+        let Some(wait) = &mut self.wait else {
+            // A table that came before this subscription is seen by looking once more.
+            let until = tokio::time::Instant::now() + hold;
+            self.wait = Some(Wait {
+                changes: routes.changes(),
+                until,
+            });
+            return true;
+        };
+        let changed = tokio::time::timeout_at(wait.until, wait.changes.changed()).await;
+        // A new table may say otherwise of those where the request failed.
+        self.tried.clear();
+        matches!(changed, Ok(Ok(())))
+    }
+}
+
+impl NoAnswer {
+    /// What the client is told.
+    pub(super) fn reason(self, host: &str) -> Reason<'_> {
+        match self {
+            Self::UnknownHost => Reason::UnknownHost(host),
+            Self::NoTable => Reason::NoTable,
+            Self::Maintenance => Reason::Maintenance(host),
+            Self::NobodyHealthy | Self::Failed(Failure::NotConnected) => {
+                Reason::NobodyHealthy(host)
+            }
+            Self::Failed(Failure::ClosedEarly | Failure::Malformed) => Reason::BadGateway(host),
+            Self::Failed(Failure::TimedOut) => Reason::Timeout(host),
+        }
+    }
+}

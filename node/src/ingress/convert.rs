@@ -1,0 +1,317 @@
+//! Between the wire form of routes and reports and our own; nothing else knows the wire form.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use fleet_proto::internal as wire;
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+
+use super::address::Address;
+use super::host;
+use super::routes::{FrontendLoad, Snapshot};
+use super::spec::{Delta, EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec, Settings, Spec};
+
+/// Routes that make no sense. Refused as a whole: half a table is worse than the one before.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Nonsense {
+    #[error("environment {0} comes twice")]
+    Environment(EnvironmentKey),
+    #[error("host {host:?} of {environment} is no host name")]
+    Host {
+        environment: EnvironmentKey,
+        host: String,
+    },
+    #[error("host {host:?} of {environment} points at no pool")]
+    NoPool {
+        environment: EnvironmentKey,
+        host: String,
+    },
+    #[error("frontend {id} of {environment} has the address {address:?}, which is none")]
+    Address {
+        environment: EnvironmentKey,
+        id: u64,
+        address: String,
+    },
+    #[error("frontend {0} comes twice")]
+    Frontend(u64),
+}
+
+pub(super) fn spec_from_wire(table: wire::RouteTable) -> Result<Spec, Nonsense> {
+    let environments = environments(table.environments)?;
+    let mut seen = BTreeSet::new();
+    let pools = environments
+        .values()
+        .flat_map(|environment| &environment.pools);
+    for (id, _) in pools.flat_map(|pool| &pool.backends) {
+        if !seen.insert(*id) {
+            return Err(Nonsense::Frontend(*id));
+        }
+    }
+    Ok(Spec {
+        generation: table.generation,
+        environments,
+    })
+}
+
+pub(super) fn delta_from_wire(delta: wire::RouteDelta) -> Result<Delta, Nonsense> {
+    let removed = delta.remove.into_iter();
+    Ok(Delta {
+        base_generation: delta.base_generation,
+        generation: delta.generation,
+        upsert: environments(delta.upsert)?,
+        remove: removed
+            .map(|name| EnvironmentKey {
+                app: name.app,
+                environment: name.environment,
+            })
+            .collect(),
+    })
+}
+
+fn environments(
+    wire: Vec<wire::EnvironmentRoutes>,
+) -> Result<BTreeMap<EnvironmentKey, EnvironmentSpec>, Nonsense> {
+    let mut all = BTreeMap::new();
+    for routes in wire {
+        let (key, spec) = environment(routes)?;
+        if all.insert(key.clone(), spec).is_some() {
+            return Err(Nonsense::Environment(key));
+        }
+    }
+    Ok(all)
+}
+
+fn environment(
+    routes: wire::EnvironmentRoutes,
+) -> Result<(EnvironmentKey, EnvironmentSpec), Nonsense> {
+    let key = EnvironmentKey {
+        app: routes.app,
+        environment: routes.environment,
+    };
+    let mut pools = Vec::with_capacity(routes.pools.len());
+    let mut index = HashMap::new();
+    for wire in routes.pools {
+        index.insert((wire.release.clone(), wire.service.clone()), pools.len());
+        let mut backends = Vec::with_capacity(wire.backends.len());
+        for backend in wire.backends {
+            let Ok(address) = backend.address.parse::<Address>() else {
+                let (id, address) = (backend.frontend_id, backend.address);
+                return Err(Nonsense::Address {
+                    environment: key,
+                    id,
+                    address,
+                });
+            };
+            backends.push((backend.frontend_id, address));
+        }
+        pools.push(PoolSpec {
+            release: wire.release,
+            service: wire.service,
+            backends,
+        });
+    }
+    let mut hosts = Vec::with_capacity(routes.hosts.len());
+    for route in routes.hosts {
+        let Some(pattern) = host::pattern(&route.host) else {
+            return Err(Nonsense::Host {
+                environment: key,
+                host: route.host,
+            });
+        };
+        match index.get(&(route.release, route.service)) {
+            Some(&pool) => hosts.push(HostSpec { pattern, pool }),
+            None => {
+                return Err(Nonsense::NoPool {
+                    environment: key,
+                    host: route.host,
+                });
+            }
+        }
+    }
+    let (active_release, maintenance) = (routes.active_release, routes.maintenance);
+    let settings = settings(routes.settings);
+    Ok((
+        key,
+        EnvironmentSpec {
+            active_release,
+            maintenance,
+            hosts,
+            pools,
+            settings,
+        },
+    ))
+}
+
+fn settings(wire: Option<wire::RouteSettings>) -> Settings {
+    let wire = wire.unwrap_or_default();
+    let default = Settings::default();
+    let or = |ms: u32, default| match ms {
+        0 => default,
+        ms => Duration::from_millis(u64::from(ms)),
+    };
+    Settings {
+        response_timeout: or(wire.response_timeout_ms, default.response_timeout),
+        hold: or(wire.hold_ms, default.hold),
+    }
+}
+
+/// Environments come out ascending, as the digest wants them.
+pub(super) fn spec_to_wire(spec: &Spec) -> wire::RouteTable {
+    let environments = spec.environments.iter();
+    wire::RouteTable {
+        generation: spec.generation,
+        environments: environments
+            .map(|(key, spec)| environment_to_wire(key, spec))
+            .collect(),
+    }
+}
+
+fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::EnvironmentRoutes {
+    let host = |host: &HostSpec| wire::HostRoute {
+        host: host.pattern.clone(),
+        release: spec.pools[host.pool].release.clone(),
+        service: spec.pools[host.pool].service.clone(),
+    };
+    let pool = |pool: &PoolSpec| wire::ReleasePool {
+        release: pool.release.clone(),
+        service: pool.service.clone(),
+        backends: pool
+            .backends
+            .iter()
+            .map(|(id, address)| wire::Backend {
+                frontend_id: *id,
+                address: address.to_string(),
+            })
+            .collect(),
+    };
+    let default = Settings::default();
+    let explicit = |value: Duration, default: Duration| match value == default {
+        true => 0,
+        false => u32::try_from(value.as_millis()).unwrap_or(u32::MAX),
+    };
+    let settings = Some(wire::RouteSettings {
+        response_timeout_ms: explicit(spec.settings.response_timeout, default.response_timeout),
+        hold_ms: explicit(spec.settings.hold, default.hold),
+    });
+    wire::EnvironmentRoutes {
+        app: key.app.clone(),
+        environment: key.environment.clone(),
+        active_release: spec.active_release.clone(),
+        maintenance: spec.maintenance,
+        hosts: spec.hosts.iter().map(host).collect(),
+        pools: spec.pools.iter().map(pool).collect(),
+        settings,
+    }
+}
+
+/// See `RouteTable` in ingress.proto. Control may compute it over what it sent.
+pub(super) fn digest(table: &wire::RouteTable) -> Vec<u8> {
+    Sha256::digest(table.encode_to_vec()).to_vec()
+}
+
+pub(super) fn outdated_to_wire(snapshot: &Snapshot) -> Vec<wire::OldestRoutes> {
+    let outdated = snapshot.outdated.iter();
+    outdated
+        .map(|(key, oldest)| wire::OldestRoutes {
+            app: key.app.clone(),
+            environment: key.environment.clone(),
+            oldest_generation: *oldest,
+        })
+        .collect()
+}
+
+pub(super) fn load_to_wire(load: FrontendLoad) -> wire::FrontendLoad {
+    let (latency_bucket, latency_count) = load.counted.latency.into_iter().unzip();
+    wire::FrontendLoad {
+        frontend_id: load.id,
+        requests: load.counted.requests,
+        server_errors: load.counted.server_errors,
+        connection_errors: load.counted.connection_errors,
+        in_flight: load.in_flight,
+        latency_bucket,
+        latency_count,
+        ejected: load.ejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> wire::RouteTable {
+        let backend = |frontend_id, address: &str| wire::Backend {
+            frontend_id,
+            address: address.to_owned(),
+        };
+        let host = |host: &str| wire::HostRoute {
+            host: host.to_owned(),
+            release: "R1".to_owned(),
+            service: "www".to_owned(),
+        };
+        let pool = wire::ReleasePool {
+            release: "R1".to_owned(),
+            service: "www".to_owned(),
+            backends: vec![
+                backend(7, "127.0.0.1:20000"),
+                backend(8, "node-2.test:20001"),
+            ],
+        };
+        let routes = wire::EnvironmentRoutes {
+            app: "shop".to_owned(),
+            environment: "prod".to_owned(),
+            active_release: "R1".to_owned(),
+            maintenance: false,
+            hosts: vec![host("www.prod.shop.test"), host("*.www.prod.shop.test")],
+            pools: vec![pool],
+            settings: Some(wire::RouteSettings {
+                response_timeout_ms: 5_000,
+                hold_ms: 0,
+            }),
+        };
+        wire::RouteTable {
+            generation: 4,
+            environments: vec![routes],
+        }
+    }
+
+    #[test]
+    fn there_and_back() {
+        let spec = spec_from_wire(table()).expect("a sound table");
+        assert_eq!(spec_to_wire(&spec), table());
+    }
+
+    #[test]
+    fn nonsense_is_refused_as_a_whole() {
+        let refusal = |change: fn(&mut wire::RouteTable)| {
+            let mut wire = table();
+            change(&mut wire);
+            spec_from_wire(wire).expect_err("nonsense").to_string()
+        };
+        let table: &[(fn(&mut wire::RouteTable), &str)] = &[
+            (
+                |t| t.environments.push(t.environments[0].clone()),
+                "environment shop/prod comes twice",
+            ),
+            (
+                |t| t.environments[0].hosts[0].host = "w w".to_owned(),
+                "host \"w w\" of shop/prod is no host name",
+            ),
+            (
+                |t| t.environments[0].hosts[0].release = "R2".to_owned(),
+                "host \"www.prod.shop.test\" of shop/prod points at no pool",
+            ),
+            (
+                |t| t.environments[0].pools[0].backends[0].address = "localhost".to_owned(),
+                "frontend 7 of shop/prod has the address \"localhost\", which is none",
+            ),
+            (
+                |t| t.environments[0].pools[0].backends[0].frontend_id = 8,
+                "frontend 8 comes twice",
+            ),
+        ];
+        for (change, sentence) in table {
+            assert_eq!(&refusal(*change), sentence);
+        }
+    }
+}

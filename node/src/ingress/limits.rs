@@ -1,0 +1,33 @@
+//! What one client may take. Users cannot change these yet; the edge limits of the issue on the
+//! ingress at full strength will make some of them settings.
+
+use std::time::Duration;
+
+/// Bytes of a request head; beyond it 431.
+pub(super) const HEAD_BYTES: usize = 64 << 10;
+/// From a head's first byte to its last. Slower is an attack or a broken path.
+pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A client connection without any request: after a request as browsers and peers keep theirs,
+/// so that reuse seldom meets a close.
+pub(super) const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// Client connections at once, over all listeners. More wait in the backlog.
+pub(super) const CLIENT_CONNECTIONS: usize = 50_000;
+
+/// HTTP/2 streams of one client at once, and the windows of each and of all.
+pub(super) const STREAMS: u32 = 100;
+pub(super) const STREAM_WINDOW: u32 = 64 << 10;
+pub(super) const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Streams reset by a client before we looked at them; beyond it GOAWAY (rapid reset).
+pub(super) const PENDING_RESETS: usize = 20;
+/// Streams we reset ourselves because the client provoked it (MadeYouReset).
+pub(super) const LOCAL_RESETS: usize = 1024;
+/// A silent HTTP/2 client is asked whether it is alive this often, and has as long to answer.
+pub(super) const PING: Duration = Duration::from_secs(20);
+
+/// To a frontend. It is near and listens, or it is as good as gone.
+pub(super) const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// An unused connection to a frontend. Shorter than the 5 s after which the servers of Node.js
+/// and uvicorn close theirs: a request that meets a close can be lost if it is not idempotent.
+pub(super) const FRONTEND_IDLE: Duration = Duration::from_secs(4);
+/// Unused connections kept per frontend.
+pub(super) const FRONTEND_IDLE_CONNECTIONS: usize = 256;

@@ -1,0 +1,237 @@
+//! Accepts clients and serves each until it leaves, idles too long, or the process drains.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::guarded::{Guarded, Protocol};
+use super::headers::Client;
+use super::lifecycle::{Phase, reached};
+use super::limits;
+use super::proxy::{Proxy, now_ms};
+
+/// Serves the connections of all listeners.
+#[derive(Debug)]
+pub(super) struct Server {
+    proxy: Arc<Proxy>,
+    places: Arc<Semaphore>,
+    pub(super) connections: TaskTracker,
+}
+
+/// After a failed accept, which means that descriptors or memory have run out.
+const AFTER_FAILURE: Duration = Duration::from_millis(50);
+
+impl Server {
+    pub(super) fn new(proxy: Arc<Proxy>) -> Self {
+        let places = Arc::new(Semaphore::new(limits::CLIENT_CONNECTIONS));
+        Self {
+            proxy,
+            places,
+            connections: TaskTracker::new(),
+        }
+    }
+
+    /// Accepts until the process begins to close. Nothing accepted is dropped; what is in the
+    /// backlog then belongs to whoever else holds the socket.
+    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut phase = self.proxy.lifecycle.watch();
+        let port = listener.local_addr().map_or(0, |address| address.port());
+        loop {
+            let place = Arc::clone(&self.places).acquire_owned();
+            let accepted = async {
+                let place = place.await.ok();
+                listener.accept().await.map(|accepted| (place, accepted))
+            };
+            tokio::select! {
+                biased;
+                () = reached(&mut phase, Phase::Closing) => return,
+                accepted = accepted => match accepted {
+                    Ok((place, (stream, peer))) => self.begin(stream, peer, port, place),
+                    Err(error) => {
+                        tracing::warn!(%error, "accepting a connection failed");
+                        tokio::time::sleep(AFTER_FAILURE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        port: u16,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        let server = Arc::clone(self);
+        self.connections.spawn(async move {
+            let client = Client {
+                address,
+                port,
+                scheme: "http",
+            };
+            if let Err(error) = server.serve(stream, client).await {
+                tracing::debug!(%address, %error, "a client connection ended badly");
+            }
+            drop(place);
+        });
+    }
+
+    async fn serve(&self, stream: TcpStream, client: Client) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut phase = self.proxy.lifecycle.watch();
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(limits::HEAD_TIME, Guarded::begin(stream)) => begun,
+            () = reached(&mut phase, Phase::Leaving) => return Ok(()),
+        };
+        let Ok(Some((guarded, protocol))) = begun.unwrap_or(Ok(None)) else {
+            return Ok(());
+        };
+        let activity = Arc::new(Activity::default());
+        let (proxy, counted) = (Arc::clone(&self.proxy), Arc::clone(&activity));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (proxy, counted) = (Arc::clone(&proxy), Arc::clone(&counted));
+            async move {
+                let _request = counted.request(proxy.started);
+                Ok::<_, std::convert::Infallible>(proxy.answer(&client, request).await)
+            }
+        });
+        let (io, started) = (TokioIo::new(guarded), self.proxy.started);
+        match protocol {
+            Protocol::Http1 => {
+                let connection = http1().serve_connection(io, service).with_upgrades();
+                let connection = Driven {
+                    connection,
+                    close: |c| c.graceful_shutdown(),
+                };
+                connection
+                    .drive(Phase::Leaving, &activity, phase, started)
+                    .await
+            }
+            Protocol::Http2 => {
+                let connection = http2().serve_connection(io, service);
+                let connection = Driven {
+                    connection,
+                    close: |c| c.graceful_shutdown(),
+                };
+                connection
+                    .drive(Phase::Closing, &activity, phase, started)
+                    .await
+            }
+        }
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // Idle and slow clients are timed by us: a slow head is not the same as a silent connection.
+    builder
+        .header_read_timeout(None)
+        .max_buf_size(limits::HEAD_BYTES);
+    builder
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::STREAMS)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_header_list_size(limits::HEAD_BYTES as u32)
+        .max_pending_accept_reset_streams(limits::PENDING_RESETS)
+        .max_local_error_reset_streams(limits::LOCAL_RESETS)
+        .keep_alive_interval(limits::PING)
+        .keep_alive_timeout(limits::PING);
+    builder
+}
+
+/// Whether a connection has requests, and since when it has none.
+#[derive(Debug, Default)]
+struct Activity {
+    requests: AtomicU64,
+    idle_since_ms: AtomicU64,
+}
+
+/// One request, until its response head is made. Its body keeps the engine's future busy, not
+/// this count; an idle verdict during a long body only asks the connection to close after it.
+struct Counted<'a>(&'a Activity, Instant);
+
+impl Activity {
+    fn request(&self, started: Instant) -> Counted<'_> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Counted(self, started)
+    }
+
+    /// How much longer it may idle; zero when the time is up.
+    fn left(&self, now_ms: u64) -> Duration {
+        if self.requests.load(Ordering::Relaxed) > 0 {
+            return limits::CLIENT_IDLE;
+        }
+        let idle = now_ms.saturating_sub(self.idle_since_ms.load(Ordering::Relaxed));
+        limits::CLIENT_IDLE.saturating_sub(Duration::from_millis(idle))
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0
+            .idle_since_ms
+            .store(now_ms(self.1), Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection of either protocol.
+struct Driven<C> {
+    connection: C,
+    /// Asks it to end once nothing is under way.
+    close: fn(Pin<&mut C>),
+}
+
+impl<C: Future<Output = hyper::Result<()>>> Driven<C> {
+    /// Drives it to its end; asks it to close at `closes_at`, or when it idles too long.
+    async fn drive(
+        self,
+        closes_at: Phase,
+        activity: &Activity,
+        mut phase: tokio::sync::watch::Receiver<Phase>,
+        started: Instant,
+    ) -> std::io::Result<()> {
+        let mut connection = std::pin::pin!(self.connection);
+        activity
+            .idle_since_ms
+            .store(now_ms(started), Ordering::Relaxed);
+        let mut idle = std::pin::pin!(tokio::time::sleep(limits::CLIENT_IDLE));
+        let mut closing = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => return ended.map_err(std::io::Error::other),
+                () = reached(&mut phase, closes_at), if !closing => {
+                    closing = true;
+                    (self.close)(connection.as_mut());
+                }
+                () = idle.as_mut(), if !closing => {
+                    let left = activity.left(now_ms(started));
+                    if left.is_zero() {
+                        closing = true;
+                        (self.close)(connection.as_mut());
+                    } else {
+                        idle.as_mut().reset(tokio::time::Instant::now() + left);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The process: its start by the last table, its service, its end.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use fleet_proto::internal::{DurableTable, Fence};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::contact::Contacts;
+use super::convert;
+use super::durable::{self, Store};
+use super::inherited::Inherited;
+use super::lifecycle::{Lifecycle, Phase, silent_time};
+use super::listener::Server;
+use super::proxy::Proxy;
+use super::routes::Routes;
+use super::session::{Contact, Memory, Session};
+use super::slot::Connections as _;
+use super::upstream::Pool;
+use crate::config::{Node, Peers, Secret};
+
+/// Requests in flight have this long to end after SIGTERM: the drain time of frontends.
+const DRAIN: Duration = Duration::from_secs(30);
+/// How long a start waits for control to say whether the table on disk is still right. The
+/// sockets' backlog keeps clients meanwhile.
+const FRESHER: Duration = Duration::from_secs(3);
+/// The same when there is no table at all, and nothing could be answered but 503.
+const FIRST_TABLE: Duration = Duration::from_secs(10);
+
+/// What an ingress has to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub cluster_id: String,
+    pub node_id: u64,
+    pub secret: Secret,
+    /// API addresses (host:port) of control nodes; those learnt before are remembered beside it.
+    pub control: Vec<String>,
+    /// The file of the last table.
+    pub table: PathBuf,
+    /// From the order to stop until connections are cut.
+    pub drain: Duration,
+    /// How long to wait for the first table of all before answering 503 to everybody.
+    pub first_table: Duration,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Connections (upgraded ones included) that had to be cut.
+    pub cut: usize,
+}
+
+/// Runs the ingress of a node until SIGTERM or SIGINT, then drains.
+///
+/// Public sockets are those that the holder passed under the name `http`; without any, one is
+/// bound to the node's `http_listen`.
+pub async fn run(node: &Node) -> anyhow::Result<()> {
+    let mut inherited = Inherited::take().context("failed taking over sockets")?;
+    let mut listeners = std::mem::take(&mut inherited.listeners);
+    if listeners.is_empty() {
+        let address = node.settings.http_listen;
+        let bound = TcpListener::bind(address);
+        listeners.push(bound.with_context(|| format!("failed listening on {address}"))?);
+    }
+    let paths = node.paths();
+    let peers = Peers::read(&paths).control;
+    let options = Options {
+        cluster_id: node.identity.cluster_id.clone(),
+        node_id: node.identity.node_id,
+        secret: node.secret.clone(),
+        control: peers.iter().map(ToString::to_string).collect(),
+        table: paths.route_table(),
+        drain: DRAIN,
+        first_table: FIRST_TABLE,
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("failed watching for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed watching for SIGINT")?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let ready = move || {
+        if let Err(error) = inherited.ready() {
+            tracing::warn!(%error, "could not tell the holder that this process is ready");
+        }
+    };
+    let outcome = serve(options, listeners, ready, stop).await?;
+    tracing::info!(cut = outcome.cut, "ingress stops");
+    Ok(())
+}
+
+/// Serves on `listeners`: calls `ready` once it accepts, begins to drain when `stop` returns.
+///
+/// # Errors
+/// When a listener cannot be used. A table that cannot be read is no error: it is said, and the
+/// ingress waits for control as if there had been none.
+pub async fn serve(
+    options: Options,
+    listeners: Vec<TcpListener>,
+    ready: impl FnOnce(),
+    stop: impl Future<Output = ()>,
+) -> io::Result<Outcome> {
+    let (drain, first_table) = (options.drain, options.first_table);
+    let ingress = Ingress::new();
+    let (session, mut contact) = ingress.session(options);
+    let had_table = ingress.proxy.routes.known();
+    let session = tokio::spawn(session.run());
+    let sweeper = tokio::spawn(sweep(Arc::clone(&ingress.proxy.routes)));
+
+    let mut stop = std::pin::pin!(stop);
+    let stopped_early = tokio::select! {
+        () = settled(&mut contact, had_table, first_table) => false,
+        () = stop.as_mut() => true,
+    };
+    if !stopped_early {
+        ingress.accept(listeners)?;
+        tracing::info!(had_table, contact = ?*contact.borrow(), "ingress accepts connections");
+        ready();
+        stop.await;
+    }
+    let outcome = ingress.drain(drain).await;
+    session.abort();
+    sweeper.abort();
+    Ok(outcome)
+}
+
+struct Ingress {
+    proxy: Arc<Proxy>,
+    server: Arc<Server>,
+}
+
+impl Ingress {
+    fn new() -> Self {
+        let proxy = Arc::new(Proxy {
+            routes: Arc::new(Routes::new()),
+            lifecycle: Arc::new(Lifecycle::new()),
+            tasks: TaskTracker::new(),
+            started: Instant::now(),
+        });
+        let server = Arc::new(Server::new(Arc::clone(&proxy)));
+        Self { proxy, server }
+    }
+
+    /// Loads the last table, and prepares the session that will bring newer ones.
+    fn session(&self, options: Options) -> (Session, watch::Receiver<Contact>) {
+        let last = load(&options, &self.proxy.routes);
+        let mut control = options.control;
+        for address in last.control_addresses {
+            if !control.contains(&address) {
+                control.push(address);
+            }
+        }
+        let (contact, watched) = watch::channel(Contact::Unknown);
+        let session = Session {
+            cluster_id: options.cluster_id,
+            node_id: options.node_id,
+            secret: options.secret,
+            contacts: Contacts::new(control),
+            routes: Arc::clone(&self.proxy.routes),
+            store: Store::at(options.table),
+            lifecycle: Arc::clone(&self.proxy.lifecycle),
+            connections: self.server.connections.clone(),
+            contact,
+            started: self.proxy.started,
+            obeyed: last.obeyed.unwrap_or_default(),
+            memory: Memory::default(),
+        };
+        (session, watched)
+    }
+
+    /// Every listener is accepted from until the process closes.
+    fn accept(&self, listeners: Vec<TcpListener>) -> io::Result<()> {
+        for listener in listeners {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::spawn(Arc::clone(&self.server).accept(listener));
+        }
+        Ok(())
+    }
+
+    /// Lets everything under way end; see `lifecycle`.
+    async fn drain(&self, drain: Duration) -> Outcome {
+        let (connections, tunnels) = (&self.server.connections, &self.proxy.tasks);
+        tracing::info!(connections = connections.len(), "draining");
+        let until = tokio::time::Instant::now() + drain;
+        self.proxy.lifecycle.enter(Phase::Closing);
+        connections.close();
+        tunnels.close();
+        let all = async {
+            connections.wait().await;
+            tunnels.wait().await;
+        };
+        let mut all = std::pin::pin!(all);
+        if tokio::time::timeout(silent_time(drain), all.as_mut())
+            .await
+            .is_err()
+        {
+            self.proxy.lifecycle.enter(Phase::Leaving);
+            // At the deadline the rest is cut by the end of the process.
+            let _ = tokio::time::timeout_at(until, all).await;
+        }
+        Outcome {
+            cut: connections.len() + tunnels.len(),
+        }
+    }
+}
+
+/// Puts the table on disk to use, if there is one of this node.
+fn load(options: &Options, routes: &Routes<Pool>) -> DurableTable {
+    let stored = match Store::at(options.table.clone()).load() {
+        Ok(stored) => stored.unwrap_or_default(),
+        Err(error) => {
+            tracing::error!(error = %describe(&error), "starting without the last route table");
+            return DurableTable::default();
+        }
+    };
+    if stored.cluster_id != options.cluster_id || stored.node_id != options.node_id {
+        return DurableTable::default();
+    }
+    match stored.table.clone().map(convert::spec_from_wire) {
+        None => {}
+        Some(Ok(spec)) => routes.apply(Arc::new(spec)),
+        Some(Err(error)) => {
+            tracing::error!(%error, "starting without the last route table");
+            let obeyed: Option<Fence> = stored.obeyed;
+            return DurableTable {
+                obeyed,
+                ..DurableTable::default()
+            };
+        }
+    }
+    stored
+}
+
+/// Returns when it is as clear as it will be which table is right.
+async fn settled(contact: &mut watch::Receiver<Contact>, had_table: bool, first_table: Duration) {
+    let enough = |contact: &Contact| match contact {
+        Contact::Unknown => false,
+        Contact::Nobody => had_table,
+        Contact::Held => true,
+    };
+    let limit = if had_table { FRESHER } else { first_table };
+    let _ = tokio::time::timeout(limit, contact.wait_for(enough)).await;
+}
+
+/// Closes connections to frontends that nobody has used for a while.
+async fn sweep(routes: Arc<Routes<Pool>>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        let now = Instant::now();
+        for slot in routes.slots() {
+            slot.connections.close_unused(now);
+            if slot.is_withdrawn() {
+                slot.connections.close_idle();
+            }
+        }
+    }
+}
+
+fn describe(error: &durable::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

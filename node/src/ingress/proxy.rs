@@ -1,0 +1,204 @@
+//! One request: route it, send it to a frontend, bring back what it answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio_util::task::TaskTracker;
+
+use super::attempts::{Answer, Attempts, Outgoing};
+use super::body::{Progress, RequestBody, ResponseBody};
+use super::headers::{self, Client};
+use super::lifecycle::Lifecycle;
+use super::pages::{self, Reason};
+use super::routes::Routes;
+use super::target::{Refusal, Target};
+use super::tunnel;
+use super::upstream::Pool;
+
+/// What every connection's requests share.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    pub(super) routes: Arc<Routes<Pool>>,
+    pub(super) lifecycle: Arc<Lifecycle>,
+    /// Tunnels, which outlive the connections they came from.
+    pub(super) tasks: TaskTracker,
+    /// Zero of the clock that ejection counts in.
+    pub(super) started: Instant,
+}
+
+/// Milliseconds by the ingress's own clock.
+pub(super) fn now_ms(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Proxy {
+    /// Answers a request. There is always an answer, if only a page of ours.
+    pub(super) async fn answer(
+        &self,
+        client: &Client,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let (mut parts, incoming) = request.into_parts();
+        let version = parts.version;
+        let (body, progress) = RequestBody::new(incoming);
+        // The scanner reads nothing as HTTP after such a request, so neither may the engine,
+        // whatever becomes of the upgrade.
+        let last =
+            version < Version::HTTP_2 && parts.headers.contains_key(UPGRADE) && progress.is_none();
+        let result = match Target::of(&parts) {
+            Ok(target) => {
+                self.forward(client, &mut parts, &target, body, progress)
+                    .await
+            }
+            Err(refusal) => Err(refused(&refusal, &parts)),
+        };
+        let mut response = result.unwrap_or_else(|page| page);
+        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if version < Version::HTTP_2 && !upgraded && (last || self.lifecycle.is_closing()) {
+            close(&mut response);
+        }
+        response
+    }
+
+    async fn forward(
+        &self,
+        client: &Client,
+        parts: &mut Parts,
+        target: &Target,
+        body: RequestBody,
+        progress: Option<Arc<Progress>>,
+    ) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
+        let upgrade = upgrade(parts, progress.is_none());
+        let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
+        let outgoing = self.outgoing(client, parts, target, asked, progress.clone());
+        let attempts = Attempts {
+            routes: &self.routes,
+            host: &target.host,
+            started: self.started,
+        };
+        let answer = match attempts.run(outgoing, body).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let mut page = page(failure.reason(&target.host), &parts.headers);
+                if progress.is_some_and(|progress| progress.has_failed()) {
+                    page = bad_body(&parts.headers);
+                }
+                return Err(page);
+            }
+        };
+        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self
+                .switch(answer, upgrade)
+                .ok_or_else(|| page(Reason::BadGateway(&target.host), &parts.headers));
+        }
+        let (mut head, incoming) = answer.response.into_parts();
+        headers::to_client(&mut head.headers);
+        head.version = Version::default();
+        Ok(Response::from_parts(
+            head,
+            ResponseBody::streamed(incoming, answer.exchange),
+        ))
+    }
+
+    /// The request as a frontend gets it.
+    fn outgoing(
+        &self,
+        client: &Client,
+        parts: &mut Parts,
+        target: &Target,
+        upgrade: Option<HeaderValue>,
+        progress: Option<Arc<Progress>>,
+    ) -> Outgoing {
+        // Kept for our own pages: what kind of answer the client likes.
+        let accept = parts.headers.get(http::header::ACCEPT).cloned();
+        let mut headers = std::mem::take(&mut parts.headers);
+        if let Some(accept) = accept {
+            parts.headers.insert(http::header::ACCEPT, accept);
+        }
+        headers::to_frontend(&mut headers, client, target.authority.clone(), rand::random);
+        if let Some(protocol) = upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, protocol);
+        }
+        // The engine would send a GET without a length as one without a body.
+        if progress.is_some() && !headers.contains_key(CONTENT_LENGTH) {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Outgoing {
+            method: parts.method.clone(),
+            path: target.path.clone(),
+            headers,
+            progress,
+        }
+    }
+
+    /// Joins both ends once both have switched. None when the frontend switched unasked.
+    fn switch(
+        &self,
+        answer: Answer,
+        upgrade: Option<(HeaderValue, OnUpgrade)>,
+    ) -> Option<Response<ResponseBody>> {
+        let (_, client) = upgrade?;
+        let Answer {
+            mut response,
+            exchange,
+        } = answer;
+        let frontend = hyper::upgrade::on(&mut response);
+        let protocol = response.headers().get(UPGRADE).cloned();
+        self.tasks.spawn(tunnel::join(client, frontend, exchange));
+        let (mut head, _) = response.into_parts();
+        headers::to_client(&mut head.headers);
+        head.headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = protocol {
+            head.headers.insert(UPGRADE, protocol);
+        }
+        head.version = Version::default();
+        head.extensions.clear();
+        Some(Response::from_parts(
+            head,
+            ResponseBody::page(String::new()),
+        ))
+    }
+}
+
+/// What the client wants to switch to, with its end of the tunnel.
+fn upgrade(parts: &mut Parts, no_body: bool) -> Option<(HeaderValue, OnUpgrade)> {
+    let client = parts.extensions.remove::<OnUpgrade>()?;
+    if parts.version != Version::HTTP_11 || !no_body {
+        return None;
+    }
+    headers::wanted_upgrade(&parts.headers).map(|protocol| (protocol, client))
+}
+
+fn refused(refusal: &Refusal, parts: &Parts) -> Response<ResponseBody> {
+    let sentence = refusal.to_string();
+    let reason = match refusal {
+        Refusal::Method => Reason::Method,
+        _ => Reason::BadRequest(&sentence),
+    };
+    let mut page = page(reason, &parts.headers);
+    if parts.version < Version::HTTP_2 {
+        close(&mut page);
+    }
+    page
+}
+
+fn bad_body(asked: &http::HeaderMap) -> Response<ResponseBody> {
+    page(Reason::BadRequest("its body is not whole"), asked)
+}
+
+fn page(reason: Reason<'_>, asked: &http::HeaderMap) -> Response<ResponseBody> {
+    pages::page(reason, asked).map(ResponseBody::page)
+}
+
+fn close(response: &mut Response<ResponseBody>) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+}

@@ -1,0 +1,143 @@
+//! Whether a request that got no answer may be sent again.
+//!
+//! Repeating is safe in two cases only: nothing of the request ever left this process, or the
+//! method promises that twice is as good as once and there is no body to send again. And it is
+//! good only while it is rare: when everything fails, repeats would multiply the load on what is
+//! left, hence the budget. Pure: facts in, verdict out.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Repeats of one request.
+pub(super) const MAX_REPEATS: u32 = 2;
+
+/// How an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No connection, so not a byte was sent.
+    NotConnected,
+    /// The connection ended after some of the request was sent and before the response began.
+    ClosedEarly,
+    /// No response in time. It may still be at work: never repeated.
+    TimedOut,
+    /// The response was not HTTP, or the client's body ended badly.
+    Malformed,
+}
+
+/// What is known of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) failure: Failure,
+    /// RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE.
+    pub(super) idempotent: bool,
+    pub(super) body: Body,
+    /// Repeats so far.
+    pub(super) repeats: u32,
+}
+
+/// The state of the request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// There is none.
+    Absent,
+    /// There is one, and none of it was taken from the client's connection.
+    Untouched,
+    /// Some of it is gone.
+    Begun,
+}
+
+/// Whether the facts allow a repeat; the budget is asked after.
+pub(super) fn repeatable(facts: Facts) -> bool {
+    if facts.repeats >= MAX_REPEATS {
+        return false;
+    }
+    match facts.failure {
+        Failure::NotConnected => facts.body != Body::Begun,
+        Failure::ClosedEarly => facts.idempotent && facts.body == Body::Absent,
+        Failure::TimedOut | Failure::Malformed => false,
+    }
+}
+
+/// Repeats are at most a fifth of requests, plus a reserve so that a quiet environment can lose
+/// a frontend without losing a request.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// In fifths of a repeat.
+    fifths: AtomicI64,
+}
+
+/// A repeat costs this many fifths; a request brings one.
+const COST: i64 = 5;
+/// The most that is saved: what a frontend with some hundred requests in flight takes with it.
+const SAVED: i64 = 200 * COST;
+
+impl Budget {
+    /// A full one.
+    pub(super) fn new() -> Self {
+        Self {
+            fifths: AtomicI64::new(SAVED),
+        }
+    }
+
+    /// A request came. Racing requests may overshoot the cap by one each, which is nothing.
+    pub(super) fn deposit(&self) {
+        if self.fifths.load(Ordering::Relaxed) < SAVED {
+            self.fifths.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Pays for one repeat, or refuses it.
+    pub(super) fn withdraw(&self) -> bool {
+        let paid = |fifths: i64| (fifths >= COST).then_some(fifths - COST);
+        self.fifths
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_repeated() {
+        use Body::{Absent, Begun, Untouched};
+        use Failure::{ClosedEarly, Malformed, NotConnected, TimedOut};
+        let table = [
+            // failure, idempotent, body, repeats so far, may be repeated
+            (NotConnected, true, Absent, 0, true),
+            (NotConnected, true, Absent, 1, true),
+            (NotConnected, true, Absent, 2, false),
+            (NotConnected, false, Absent, 0, true),
+            (NotConnected, false, Untouched, 0, true),
+            (NotConnected, false, Begun, 0, false),
+            (ClosedEarly, true, Absent, 0, true),
+            (ClosedEarly, true, Untouched, 0, false),
+            (ClosedEarly, true, Begun, 0, false),
+            (ClosedEarly, false, Absent, 0, false),
+            (TimedOut, true, Absent, 0, false),
+            (Malformed, true, Absent, 0, false),
+        ];
+        for (failure, idempotent, body, repeats, expected) in table {
+            let facts = Facts {
+                failure,
+                idempotent,
+                body,
+                repeats,
+            };
+            assert_eq!(repeatable(facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_fifth_is_the_most_in_the_long_run() {
+        let budget = Budget::new();
+        let reserve = (0..).take_while(|_| budget.withdraw()).count();
+        assert_eq!(reserve, 200);
+        let mut repeats = 0;
+        for _ in 0..1_000 {
+            budget.deposit();
+            repeats += u32::from(budget.withdraw());
+        }
+        assert_eq!(repeats, 200);
+    }
+}

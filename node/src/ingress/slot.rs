@@ -1,0 +1,133 @@
+//! One frontend as this ingress knows it: address, requests in flight, record of failures,
+//! connections.
+//!
+//! A slot outlives the tables that name it. It is shared by all of them, so a swap of tables
+//! changes nothing for a frontend that stays.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::address::Address;
+use super::balancer::{Candidate, Fitness};
+use super::ejection::Ejection;
+use super::load::{Load, Outcome};
+use super::shards::Padded;
+
+/// What the engine keeps of a frontend. The deciding code only tells it when to let go.
+pub(super) trait Connections: Default + Send + Sync + 'static {
+    /// No request will come any more: close what is idle.
+    fn close_idle(&self);
+}
+
+impl Connections for () {
+    fn close_idle(&self) {}
+}
+
+/// Unique for ever in a cluster.
+pub(super) type FrontendId = u64;
+
+#[derive(Debug)]
+pub(super) struct Slot<C> {
+    pub(super) id: FrontendId,
+    pub(super) address: Address,
+    pub(super) connections: C,
+    pub(super) load: Load,
+    in_flight: Padded<AtomicU64>,
+    /// No table names it any more.
+    withdrawn: AtomicBool,
+    /// Copy of the end of the absence in `ejection`, read without its lock.
+    ejected_until_ms: AtomicU64,
+    /// Whether `ejection` has anything that an answer would wipe.
+    failing: AtomicBool,
+    ejection: Mutex<Ejection>,
+}
+
+impl<C: Connections> Slot<C> {
+    pub(super) fn new(id: FrontendId, address: Address) -> Self {
+        Self {
+            id,
+            address,
+            connections: C::default(),
+            load: Load::new(),
+            in_flight: Padded::default(),
+            withdrawn: AtomicBool::new(false),
+            ejected_until_ms: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            ejection: Mutex::default(),
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight.0.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_ejected(&self, now_ms: u64) -> bool {
+        now_ms < self.ejected_until_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::SeqCst)
+    }
+
+    /// How it looks to the balancer.
+    pub(super) fn candidate(&self, tried: &[FrontendId], now_ms: u64) -> Candidate {
+        let fitness = if tried.contains(&self.id) {
+            Fitness::Tried
+        } else if self.is_ejected(now_ms) {
+            Fitness::Ejected
+        } else {
+            Fitness::Fit
+        };
+        Candidate {
+            in_flight: self.in_flight.0.load(Ordering::Relaxed),
+            fitness,
+        }
+    }
+
+    /// Counts an attempt's end and keeps the record that ejects.
+    pub(super) fn ended(&self, outcome: Outcome, now_ms: u64) {
+        self.load.count(outcome);
+        match outcome {
+            Outcome::Answered { .. } => {
+                if self.failing.load(Ordering::Relaxed) {
+                    self.failing.store(false, Ordering::Relaxed);
+                    self.record().answered(now_ms);
+                }
+            }
+            Outcome::Lost => {
+                self.failing.store(true, Ordering::Relaxed);
+                if let Some(until_ms) = self.record().failed(now_ms) {
+                    self.ejected_until_ms.store(until_ms, Ordering::Relaxed);
+                    tracing::warn!(
+                        frontend = self.id,
+                        address = %self.address,
+                        for_ms = until_ms - now_ms,
+                        "ejected a frontend that keeps failing"
+                    );
+                }
+            }
+        }
+    }
+
+    /// To be called by the table alone.
+    pub(super) fn set_withdrawn(&self, withdrawn: bool) {
+        self.withdrawn.store(withdrawn, Ordering::SeqCst);
+        if withdrawn {
+            self.connections.close_idle();
+        }
+    }
+
+    /// One request more; see `pin` for the order this has to happen in.
+    pub(super) fn enter(&self) {
+        self.in_flight.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One request less. True when the last one of a withdrawn frontend has ended.
+    pub(super) fn leave(&self) -> bool {
+        self.in_flight.0.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_withdrawn()
+    }
+
+    fn record(&self) -> std::sync::MutexGuard<'_, Ejection> {
+        self.ejection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,109 @@
+//! What the table is built from: the routes of environments, as control wants them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::address::Address;
+use super::slot::FrontendId;
+
+/// Names an environment; orders as the table's digest and the precedence of hosts do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct EnvironmentKey {
+    pub(super) app: String,
+    pub(super) environment: String,
+}
+
+impl std::fmt::Display for EnvironmentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.app, self.environment)
+    }
+}
+
+/// All routes at one generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spec {
+    pub(super) generation: u64,
+    pub(super) environments: BTreeMap<EnvironmentKey, EnvironmentSpec>,
+}
+
+/// Routes of one environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct EnvironmentSpec {
+    pub(super) active_release: String,
+    pub(super) maintenance: bool,
+    pub(super) hosts: Vec<HostSpec>,
+    pub(super) pools: Vec<PoolSpec>,
+    pub(super) settings: Settings,
+}
+
+/// A host pattern and the pool behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostSpec {
+    pub(super) pattern: String,
+    /// Index into `pools`.
+    pub(super) pool: usize,
+}
+
+/// The frontends of one service of one release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PoolSpec {
+    pub(super) release: String,
+    pub(super) service: String,
+    pub(super) backends: Vec<(FrontendId, Address)>,
+}
+
+/// What an environment may set for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// From choosing a frontend to the head of its response.
+    pub(super) response_timeout: Duration,
+    /// How long a request waits when nothing can serve it.
+    pub(super) hold: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            response_timeout: Duration::from_secs(60),
+            hold: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A change from one generation to a later one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Delta {
+    pub(super) base_generation: u64,
+    pub(super) generation: u64,
+    pub(super) upsert: BTreeMap<EnvironmentKey, EnvironmentSpec>,
+    pub(super) remove: Vec<EnvironmentKey>,
+}
+
+/// A delta that does not fit what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the change is one of generation {base}, and generation {applied} is applied")]
+pub(super) struct WrongBase {
+    base: u64,
+    applied: u64,
+}
+
+impl Spec {
+    /// The spec after a change.
+    pub(super) fn changed(&self, delta: Delta) -> Result<Self, WrongBase> {
+        if delta.base_generation != self.generation {
+            return Err(WrongBase {
+                base: delta.base_generation,
+                applied: self.generation,
+            });
+        }
+        let mut environments = self.environments.clone();
+        for key in &delta.remove {
+            environments.remove(key);
+        }
+        environments.extend(delta.upsert);
+        Ok(Self {
+            generation: delta.generation,
+            environments,
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! The immutable table: host -> environment and pool.
+//!
+//! A table is built beside the one in use and never changed. What did not change is shared with
+//! the table before: the version of an environment's routes, and the slot of a frontend.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::retry::Budget;
+use super::shards::{self, Sharded};
+use super::slot::{Connections, Slot};
+use super::spec::{EnvironmentKey, EnvironmentSpec, Spec};
+
+/// Everything requests are routed by.
+#[derive(Debug)]
+pub(super) struct Table<C> {
+    /// Tables this process has had before. Unlike the generation it grows by construction.
+    pub(super) epoch: u64,
+    pub(super) generation: u64,
+    exact: HashMap<Box<str>, Target<C>>,
+    /// By what follows the "*.".
+    wildcard: HashMap<Box<str>, Target<C>>,
+}
+
+/// Where a host leads.
+#[derive(Debug)]
+pub(super) struct Target<C> {
+    pub(super) environment: Arc<Environment<C>>,
+    pub(super) pool: usize,
+}
+
+/// One version of an environment's routes.
+#[derive(Debug)]
+pub(super) struct Environment<C> {
+    pub(super) key: EnvironmentKey,
+    pub(super) spec: EnvironmentSpec,
+    pub(super) pools: Vec<Vec<Arc<Slot<C>>>>,
+    /// The generation that brought this version.
+    pub(super) since: u64,
+    /// Kept across versions.
+    pub(super) budget: Arc<Budget>,
+    superseded: AtomicBool,
+    requests: Sharded<AtomicU64>,
+}
+
+impl<C> Table<C> {
+    /// The one before any was received: it knows no host.
+    pub(super) fn empty() -> Self {
+        Self {
+            epoch: 0,
+            generation: 0,
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+        }
+    }
+
+    /// Indexes the hosts of `environments`, given in order of precedence.
+    pub(super) fn index<'a>(
+        epoch: u64,
+        generation: u64,
+        environments: impl Iterator<Item = &'a Arc<Environment<C>>>,
+    ) -> Self
+    where
+        C: 'a,
+    {
+        let (mut exact, mut wildcard) = (HashMap::new(), HashMap::new());
+        for environment in environments {
+            for host in &environment.spec.hosts {
+                let (map, name) = match host.pattern.strip_prefix("*.") {
+                    Some(suffix) => (&mut wildcard, suffix),
+                    None => (&mut exact, host.pattern.as_str()),
+                };
+                map.entry(name.into()).or_insert_with(|| Target {
+                    environment: Arc::clone(environment),
+                    pool: host.pool,
+                });
+            }
+        }
+        Self {
+            epoch,
+            generation,
+            exact,
+            wildcard,
+        }
+    }
+
+    /// Where requests for a normalised host go: exact first, then the longest wildcard.
+    pub(super) fn lookup(&self, host: &str) -> Option<&Target<C>> {
+        if let Some(target) = self.exact.get(host) {
+            return Some(target);
+        }
+        if self.wildcard.is_empty() {
+            return None;
+        }
+        let mut rest = host;
+        while let Some((_, suffix)) = rest.split_once('.') {
+            if let Some(target) = self.wildcard.get(suffix) {
+                return Some(target);
+            }
+            rest = suffix;
+        }
+        None
+    }
+}
+
+impl<C: Connections> Environment<C> {
+    pub(super) fn new(
+        key: EnvironmentKey,
+        spec: EnvironmentSpec,
+        pools: Vec<Vec<Arc<Slot<C>>>>,
+        since: u64,
+        budget: Arc<Budget>,
+    ) -> Self {
+        let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
+        Self {
+            key,
+            spec,
+            pools,
+            since,
+            budget,
+            superseded,
+            requests,
+        }
+    }
+
+    /// Counts a request in; the shard is to be given back to `leave`, so that no shard's count is
+    /// ever below the number of its requests in flight, and `is_idle` may read them one by one.
+    pub(super) fn enter(&self) -> usize {
+        let shard = shards::mine();
+        self.requests.at(shard).fetch_add(1, Ordering::SeqCst);
+        shard
+    }
+
+    /// Counts it out. True when this version is superseded and its last request has ended.
+    pub(super) fn leave(&self, shard: usize) -> bool {
+        let last = self.requests.at(shard).fetch_sub(1, Ordering::SeqCst) == 1;
+        last && self.superseded.load(Ordering::SeqCst) && self.is_idle()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests
+            .iter()
+            .all(|requests| requests.load(Ordering::SeqCst) == 0)
+    }
+
+    /// A newer version took its place.
+    pub(super) fn supersede(&self) {
+        self.superseded.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whether a spec has the same environment as this version.
+pub(super) fn unchanged<C>(version: &Environment<C>, spec: &Spec) -> bool {
+    spec.environments.get(&version.key) == Some(&version.spec)
+}

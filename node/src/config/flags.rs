@@ -65,7 +65,7 @@ pub struct Flags {
     /// Ports that frontends are given [default: 20000-29999]
     #[arg(long, global = true, env = "FLEETD_FRONTEND_PORTS", value_name = "FIRST-LAST")]
     pub frontend_ports: Option<String>,
-    /// User ids that frontends are given [default: 1900000000-1900065535]
+    /// User ids that frontends are given [default: 700000-799999]
     #[arg(long, global = true, env = "FLEETD_FRONTEND_UIDS", value_name = "FIRST-LAST")]
     pub frontend_uids: Option<String>,
     /// A cluster of this one node, initialised at once

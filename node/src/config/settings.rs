@@ -45,6 +45,8 @@ pub enum SettingsError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the settings file {path} is not valid")]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{path:?} cannot be a data directory")]
+    DataDir { path: PathBuf, source: std::io::Error },
     #[error("{setting} is not an address and a port: {value:?}")]
     Address { setting: &'static str, value: String },
     #[error("{setting} needs a fixed port, for other nodes remember it")]
@@ -71,9 +73,9 @@ pub enum SettingsError {
 /// outgoing connections do not take them.
 const FRONTEND_PORTS: Range = Range::new(20_000, 29_999);
 
-/// Default range of frontend uids: in the block systemd's table of uids leaves unused, clear of
-/// its DynamicUser and container ranges and of everything handed out by /etc/subuid.
-const FRONTEND_UIDS: Range = Range::new(1_900_000_000, 1_900_065_535);
+/// Default range of frontend uids, as the process runtime argues it: outside those of users, of
+/// systemd's dynamic users and of `/etc/subuid` (docs/runtime.md).
+const FRONTEND_UIDS: Range = Range::new(700_000, 799_999);
 
 impl Default for RaftTimers {
     fn default() -> Self {
@@ -147,7 +149,7 @@ impl Settings {
             None => Roles::default(),
         };
         Ok(Self {
-            data_dir: flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| data_dir(dev)),
+            data_dir: absolute(flags.data_dir.clone().or(file.data_dir), dev)?,
             name: name(text(&flags.name, file.name, &host_name()))?,
             api_listen,
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
@@ -238,7 +240,13 @@ fn timers(file: &RaftFile) -> Result<RaftTimers, SettingsError> {
     if ordered { Ok(timers) } else { Err(SettingsError::Timers) }
 }
 
-fn data_dir(dev: bool) -> PathBuf {
+/// Frontends and tenants have working directories of their own, so no path may be relative.
+fn absolute(data_dir: Option<PathBuf>, dev: bool) -> Result<PathBuf, SettingsError> {
+    let path = data_dir.unwrap_or_else(|| default_data_dir(dev));
+    std::path::absolute(&path).map_err(|source| SettingsError::DataDir { path, source })
+}
+
+fn default_data_dir(dev: bool) -> PathBuf {
     let home = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));

@@ -37,12 +37,7 @@ fn environment(
     port: Option<u16>,
     rack: &str,
 ) -> BTreeMap<String, String> {
-    let mut environment = BTreeMap::from([
-        // What a process cannot do without; a release may set them otherwise.
-        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ("LANG".to_owned(), "C.UTF-8".to_owned()),
-    ]);
-    environment.extend(assignment.variables.clone());
+    let mut environment = assignment.variables.clone();
     let system = [
         ("APP", assignment.app.as_str()),
         ("BUILD", &assignment.build_id),
@@ -76,7 +71,6 @@ mod tests {
             ("BUILD", "B1"),
             ("BUILD_DESCRIPTION", "first"),
             ("GREETING", "hello"),
-            ("LANG", "C.UTF-8"),
             ("PATH", "/opt/bin"),
             ("PORT", "20001"),
             ("RACK", "main"),

@@ -17,7 +17,7 @@ mod resume;
 mod stage;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -309,14 +309,16 @@ impl<H: Hands> Shell<H> {
             }
             Action::Start if assignment.wants_port && frontend.port.is_none() => {
                 let reason = format!("no port in {} is free on this node", self.premises.ports);
-                self.spawn(id, async move |_| Outcome::NotStarted { reason });
+                self.spawn(id, async move |_| Outcome::NotStarted { reason, exit: None });
             }
             Action::Start => {
                 let launch = Launch::new(assignment, frontend.port, &self.premises.cluster_name);
                 self.spawn(id, async move |hands| match hands.start(launch).await {
                     Started::Running { pid } => Outcome::Started { pid },
-                    Started::Exited(exit) => Outcome::Exited(exit),
-                    Started::Not(reason) => Outcome::NotStarted { reason },
+                    Started::Exited(exit) => {
+                        Outcome::NotStarted { reason: exit.sentence(), exit: Some(exit) }
+                    }
+                    Started::Not(reason) => Outcome::NotStarted { reason, exit: None },
                 });
             }
             Action::Probe => {
@@ -329,7 +331,7 @@ impl<H: Hands> Shell<H> {
             Action::Stop(_) => {
                 let grace = assignment.termination_grace;
                 self.spawn(id, async move |hands| match hands.stop(id, grace).await {
-                    Ok(exit) => Outcome::Exited(exit),
+                    Ok(exit) => Outcome::Stopped(exit),
                     Err(reason) => Outcome::NotStopped { reason },
                 });
             }

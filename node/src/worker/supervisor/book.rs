@@ -168,7 +168,7 @@ impl Book {
             match (frontend.stage(), found.get(id)) {
                 // Starting is answered by its start, and one started after the question was put
                 // is rightly missing from the answer.
-                (Stage::Starting, _) => {}
+                (Stage::Starting { .. }, _) => {}
                 (stage, None) if stage.known_since().is_some_and(|since| since >= asked_at) => {}
                 (stage, None) if stage.may_have_process() => ended.push((*id, Exit::default())),
                 (_, Some(Found::Exited(exit))) => ended.push((*id, exit.clone())),

@@ -57,6 +57,7 @@ impl Frontend {
                 pid: Some(pid),
                 why: Why::Failed(reason),
                 attempt: StopAttempt::RetryAt(now.instant),
+                exited: None,
             },
         };
         Self { stage, ..self }
@@ -125,7 +126,7 @@ impl Frontend {
         match &self.stage {
             Stage::Accepted => Phase::Assigned,
             Stage::Fetching { .. } | Stage::FetchFailed { .. } => Phase::Fetching,
-            Stage::Fetched | Stage::Starting => Phase::Starting,
+            Stage::Fetched | Stage::Starting { .. } => Phase::Starting,
             Stage::Running(running) => match running.health.verdict() {
                 Verdict::Starting => Phase::Starting,
                 Verdict::Healthy => Phase::Healthy,

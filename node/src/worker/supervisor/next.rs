@@ -57,7 +57,7 @@ pub(crate) fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Inst
         Stage::Unclean { retry_at, .. } => due(*retry_at, now, Action::Clean),
         Stage::Clean(_) => Next::Forget,
         Stage::Fetching { .. }
-        | Stage::Starting
+        | Stage::Starting { .. }
         | Stage::Stopping { attempt: StopAttempt::InFlight, .. }
         | Stage::Ended(_)
         | Stage::Cleaning(_) => Next::Rest,
@@ -71,16 +71,12 @@ pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
         (Stage::FetchFailed { attempt, .. }, Action::Fetch) => {
             Stage::Fetching { attempt: attempt.saturating_add(1) }
         }
-        (Stage::Fetched, Action::Start) => Stage::Starting,
+        (Stage::Fetched, Action::Start) => Stage::Starting { exited: None },
         (Stage::Running(running), Action::Probe) => {
             Stage::Running(Running { probe: ProbeState::InFlight, ..running })
         }
-        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => {
-            Stage::Stopping { pid: Some(pid), why: why.clone(), attempt: StopAttempt::InFlight }
-        }
-        (Stage::Stopping { pid, .. }, Action::Stop(why)) => {
-            Stage::Stopping { pid, why: why.clone(), attempt: StopAttempt::InFlight }
-        }
+        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => stopping(Some(pid), why),
+        (Stage::Stopping { pid, .. }, Action::Stop(why)) => stopping(pid, why),
         (
             Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched,
             Action::End(end),
@@ -89,6 +85,10 @@ pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
         // `next` offers no other pair.
         (stage, _) => stage,
     }
+}
+
+fn stopping(pid: Option<u32>, why: &Why) -> Stage {
+    Stage::Stopping { pid, why: why.clone(), attempt: StopAttempt::InFlight, exited: None }
 }
 
 fn watch(running: &Running, check: &HealthCheck, now: Instant) -> Next {

@@ -28,8 +28,11 @@ pub(super) struct Launch {
 impl Launch {
     /// The paths are made absolute: the holder runs in `/`.
     pub(super) fn new(data_dir: &Path, exe: &Path) -> Self {
-        let absolute = |path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self { data_dir: absolute(data_dir), exe: absolute(exe) }
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self {
+            data_dir: absolute(data_dir),
+            exe: absolute(exe),
+        }
     }
 
     /// Starts a holder and connects to it. When two do this at once, one holder loses the lock and

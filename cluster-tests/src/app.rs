@@ -1,87 +1,53 @@
-//! The app that scenarios release: it tells which version of it answered (`fixtures/teller.py`).
+//! The app that scenarios and the demo release: `examples/shop`, in a git repository of its own.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::binaries::source_root;
 use crate::cli::Cli;
+use crate::cluster::DOMAIN;
 use crate::history::History;
 use crate::repository::Repository;
 
 /// Name of the app in every scenario.
 pub const APP: &str = "shop";
 
-/// How a version behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Serve,
-    /// Ends at once, with status 3 and a line on standard error.
-    Exit,
-    /// Never listens.
-    Deaf,
-    /// Listens, and fails its health check.
-    Sick,
-}
+/// The page that says which version answered.
+pub const VERSION_PAGE: &str = "/version";
 
-/// A git repository of the app, version by version.
+/// The shop, version by version.
 #[derive(Debug)]
-pub struct Teller {
+pub struct Shop {
     pub repository: Repository,
 }
 
-impl Teller {
-    /// An empty repository below `root`, in a directory that is called like the app.
-    pub fn create(root: &Path) -> Result<Teller> {
+impl Shop {
+    /// A repository without commits below `root`, in a directory that is called like the app.
+    pub fn create(root: &Path) -> Result<Shop> {
         let repository = Repository::create(&root.join(APP))?;
-        repository.write("teller.py", include_str!("../fixtures/teller.py"))?;
-        Ok(Teller { repository })
+        repository.copy_from(&source_root().join("examples/shop"))?;
+        Ok(Shop { repository })
     }
 
-    /// Commits a version that serves and returns the commit's name.
+    /// Commits a version and returns the commit's name.
     pub fn version(&mut self, label: &str) -> Result<String> {
-        self.commit(label, Mode::Serve)
-    }
-
-    pub fn commit(&mut self, label: &str, mode: Mode) -> Result<String> {
         self.repository.write("VERSION", &format!("{label}\n"))?;
-        self.repository.write("fleet.yml", &manifest(mode))?;
         self.repository.commit(&format!("Version {label}"))
     }
 }
 
-fn manifest(mode: Mode) -> String {
-    let word = match mode {
-        Mode::Serve => "serve",
-        Mode::Exit => "exit",
-        Mode::Deaf => "deaf",
-        Mode::Sick => "sick",
-    };
-    // A short grace, so that what never becomes healthy fails within a test's patience.
-    format!(
-        "services:\n  \
-           www:\n    \
-             command: python3 teller.py {word}\n    \
-             port: 8000\n    \
-             health: {{ path: /health, interval: 5, timeout: 2, grace: 5 }}\n  \
-           admin:\n    \
-             command: python3 teller.py serve\n    \
-             port: 8000\n    \
-             health: /health\n    \
-             scale: 1\n"
-    )
-}
-
 /// The public host of a service in `prod`.
 pub fn host(service: &str) -> String {
-    format!("{service}.prod.{APP}.{}", crate::cluster::DOMAIN)
+    format!("{service}.prod.{APP}.{DOMAIN}")
 }
 
 /// The host of a service of a loaded release that is not active.
 pub fn inactive_host(service: &str, release: &str) -> String {
-    format!("{service}.{release}.prod.{APP}.{}", crate::cluster::DOMAIN)
+    format!("{service}.{release}.prod.{APP}.{DOMAIN}")
 }
 
-/// Makes a release of a commit and waits until it is available.
+/// Makes a release of a commit of the working directory and waits until it is available.
 pub async fn create_release(cli: &Cli, commit: &str) -> Result<()> {
     cli.ok(&["release", "create", commit, "-a", APP, "--wait"])
         .await
@@ -102,11 +68,12 @@ pub async fn activate(cli: &Cli, release: &str) -> Result<()> {
         .map(drop)
 }
 
-/// The whole path of a version: created, loaded, active. Returns the release's name.
-pub async fn go_live(cli: &Cli, teller: &mut Teller, label: &str) -> Result<String> {
-    let name = teller.version(label)?;
-    let cli = cli.in_dir(&teller.repository.dir);
-    if teller.repository.commits == 1 {
+/// The whole path of a version: created, loaded, active; the first makes the app. Returns the
+/// release's name.
+pub async fn go_live(cli: &Cli, shop: &mut Shop, label: &str) -> Result<String> {
+    let name = shop.version(label)?;
+    let cli = cli.in_dir(&shop.repository.dir);
+    if shop.repository.commits == 1 {
         cli.ok(&["apps", "create", APP]).await?;
     }
     create_release(&cli, &name)
@@ -117,12 +84,15 @@ pub async fn go_live(cli: &Cli, teller: &mut Teller, label: &str) -> Result<Stri
     Ok(name)
 }
 
-/// The version that answered, from the body of an answer.
-pub fn version_in(body: &str) -> &str {
-    body.split_whitespace().next().unwrap_or_default()
+/// The version that answered, from the body of [`VERSION_PAGE`]; empty if it is none.
+pub fn version_in(body: &str) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let version = parsed.as_ref().and_then(|page| page.get("version"));
+    let version = version.and_then(serde_json::Value::as_str);
+    version.unwrap_or_default().to_owned()
 }
 
-/// How many answers of `label` a history holds.
+/// How many answers of `label` a history of [`VERSION_PAGE`] holds.
 pub fn answers_of(history: &History, label: &str) -> usize {
     let bodies = history
         .exchanges

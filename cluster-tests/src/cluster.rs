@@ -1,6 +1,8 @@
 //! A cluster of real daemons on loopback, with a user in front of it.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,7 +40,11 @@ impl Cluster {
     /// waits until all of them vote and are ready.
     pub async fn start(count: usize) -> Result<Cluster> {
         let binaries = binaries()?;
-        let root = tempfile::Builder::new().prefix("fleet-").tempdir()?;
+        // Frontends run as users of their own and must reach their code below it.
+        let root = tempfile::Builder::new()
+            .prefix("fleet-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
         let path = root.path().to_path_buf();
         let home = path.join("home");
         std::fs::create_dir_all(&home)?;
@@ -80,10 +86,7 @@ impl Cluster {
         let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
         node.start().await?;
         let address = self.nodes[0].api().to_string();
-        let secret = self.secret.clone();
-        self.local(&node)
-            .ok(&["node", "join", &address, "--secret", &secret])
-            .await?;
+        self.local(&node).ok(&["node", "join", &address]).await?;
         self.nodes.push(node);
         self.point_cli();
         Ok(())
@@ -99,8 +102,8 @@ impl Cluster {
         let addresses: Vec<String> = self.nodes.iter().map(|n| n.api().to_string()).collect();
         self.cli = self
             .cli
-            .with("FLEET_ADDRESS", &addresses.join(","))
-            .with("FLEET_SECRET", &self.secret);
+            .with("FLEET_ADDRESSES", &addresses.join(","))
+            .with("FLEET_TOKEN", &self.secret);
     }
 
     /// A command line that knows only some of the nodes.
@@ -109,7 +112,7 @@ impl Cluster {
             .iter()
             .map(|index| self.nodes[*index].api().to_string())
             .collect();
-        self.cli.with("FLEET_ADDRESS", &addresses.join(","))
+        self.cli.with("FLEET_ADDRESSES", &addresses.join(","))
     }
 
     /// The API of one node.

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -56,6 +57,16 @@ impl Process {
     /// `kill -9`.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)
+    }
+
+    /// Processor time it has used in user and kernel mode, in the kernel's steps of 10 ms.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .with_context(|| format!("reading the times of process {}", self.pid))?;
+        let (_, rest) = text.rsplit_once(')').context("a stat line has a name")?;
+        let fields = rest.split_whitespace().skip(11).take(2);
+        let ticks: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
     }
 
     /// The cgroups it is in, as absolute directories under the mounted hierarchies.

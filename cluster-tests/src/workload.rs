@@ -5,6 +5,7 @@
 //! suffered from it. Connections are kept and used again, as browsers and proxies do.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -140,6 +141,37 @@ async fn generate(load: Load, history: Arc<Mutex<History>>, mut stopped: watch::
         while under_way.try_join_next().is_some() {}
     }
     while under_way.join_next().await.is_some() {}
+}
+
+/// Sends `requests` as fast as `connections` kept connections are answered: for figures of cost per
+/// request, where the rate does not matter.
+pub async fn burst(
+    ingress: SocketAddr,
+    host: &str,
+    path: &str,
+    connections: usize,
+    requests: usize,
+) -> History {
+    let door = Arc::new(Door::to(ingress));
+    let left = Arc::new(AtomicUsize::new(requests));
+    let mut lanes = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let (door, left) = (Arc::clone(&door), Arc::clone(&left));
+        let (host, path) = (host.to_owned(), path.to_owned());
+        lanes.spawn(async move {
+            let mut exchanges = Vec::new();
+            let take = |n: usize| n.checked_sub(1);
+            while left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                .is_ok()
+            {
+                exchanges.push(door.exchange(Instant::now(), &host, &path).await);
+            }
+            exchanges
+        });
+    }
+    let exchanges = lanes.join_all().await.into_iter().flatten().collect();
+    History { exchanges }
 }
 
 /// Sends one request on a connection of its own.

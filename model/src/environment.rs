@@ -72,9 +72,10 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The nearest count within; the maximum counts where the two are no range.
     #[must_use]
     pub fn clamp(self, count: u32) -> u32 {
-        count.clamp(self.min, self.max)
+        count.max(self.min).min(self.max)
     }
 }
 

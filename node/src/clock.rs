@@ -22,23 +22,24 @@ pub fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Wall-clock time that never jumps: read once, carried on by the monotonic clock. Leases and
-/// stamps rest on it, so that a clock that is set does not call every worker lost.
-#[derive(Clone, Debug)]
+/// The wall clock as it was when this was made, moved on by the monotonic one: it never jumps, so
+/// leases may be reckoned by it. Clones agree.
+#[derive(Clone, Copy, Debug)]
 pub struct Steady {
-    origin: Now,
+    began: Now,
 }
 
 impl Steady {
-    #[expect(clippy::new_without_default, reason = "reading a clock is no default")]
+    #[must_use]
+    #[allow(clippy::new_without_default)] // reading the clock is no default value
     pub fn new() -> Self {
-        Self { origin: now() }
+        Self { began: now() }
     }
 
-    /// Milliseconds since 1970.
-    pub fn unix_ms(&self) -> u64 {
-        let elapsed = self.origin.instant.elapsed().as_millis();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        self.origin.unix_ms.saturating_add(elapsed)
+    /// Now, in the time of the model.
+    #[must_use]
+    pub fn now(&self) -> fleet_model::Time {
+        let passed = u64::try_from(self.began.instant.elapsed().as_millis()).unwrap_or(u64::MAX);
+        fleet_model::Time(self.began.unix_ms.saturating_add(passed))
     }
 }

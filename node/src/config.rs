@@ -48,14 +48,19 @@ pub enum NodeError {
     Identity(#[from] IdentityError),
     #[error("could not read the cluster secret")]
     Secret(#[from] SecretError),
+    #[error("could not read the roles of this node")]
+    Roles(#[from] RolesError),
 }
 
 impl Node {
-    /// Reads identity and secret from the data directory of `settings`.
-    pub fn load(settings: Settings) -> Result<Self, NodeError> {
+    /// Reads identity and secret from the data directory of `settings`. Name and roles are those
+    /// the node was registered with, whatever the settings say by now.
+    pub fn load(mut settings: Settings) -> Result<Self, NodeError> {
         let paths = settings.paths();
         let identity = Identity::read(&paths)?.ok_or(NodeError::Uninitialised)?;
         let secret = Secret::read(&paths.secret())?;
+        settings.name.clone_from(&identity.name);
+        settings.roles = identity.roles.join(",").parse()?;
         Ok(Self { settings, identity, secret })
     }
 

@@ -54,3 +54,6 @@ mod tunnel;
 mod upstream;
 
 pub use process::{Options, Outcome, run, serve};
+
+#[cfg(test)]
+mod tests;

@@ -18,18 +18,18 @@ pub fn init() {
     };
 }
 
-/// Resolves when the process is asked to end (SIGTERM, or SIGINT from a terminal).
+/// Resolves when the process is asked to end, by SIGTERM or from the terminal.
 pub async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        // Without handlers the default action ends the process, which is what is asked for.
-        return std::future::pending().await;
+    let asked = async |kind| match signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(error) => {
+            tracing::error!(%error, "could not listen for signals");
+            std::future::pending().await
+        }
     };
     tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+        () = asked(SignalKind::terminate()) => {}
+        () = asked(SignalKind::interrupt()) => {}
     }
 }

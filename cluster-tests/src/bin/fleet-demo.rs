@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::history::History;
 use fleet_cluster_tests::process::Role;
-use fleet_cluster_tests::repository::Repository;
 use fleet_cluster_tests::workload::{Load, Running};
-use fleet_cluster_tests::{app, binaries, census, faults, wait};
+use fleet_cluster_tests::{binaries, census, faults, wait};
 
 /// Requests per second, over both ingresses.
 const RATE: u32 = 200;
@@ -52,7 +52,7 @@ async fn demo(arguments: &Arguments) -> Result<()> {
     let mut table = Table::start();
     let mut cluster = Cluster::start(3).await?;
     table.row("start three nodes", "all vote, all are ready");
-    let mut shop = Shop::create(&cluster)?;
+    let mut shop = Shop::create(cluster.path())?;
     let (first, second) = publish(&cluster, &mut shop, &mut table).await?;
 
     // Through two ingresses; one of them on the node whose leader is going to be killed.
@@ -60,7 +60,7 @@ async fn demo(arguments: &Arguments) -> Result<()> {
     let other = (leader + 1) % 3;
     let load = Load {
         host: app::host("www"),
-        path: "/version".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: vec![cluster.nodes[leader].http(), cluster.nodes[other].http()],
         rate: RATE,
     }
@@ -108,24 +108,6 @@ async fn demo(arguments: &Arguments) -> Result<()> {
     verdict
 }
 
-/// The sample app in a repository of two commits.
-struct Shop {
-    repository: Repository,
-}
-
-impl Shop {
-    fn create(cluster: &Cluster) -> Result<Shop> {
-        let repository = Repository::create(&cluster.path().join(app::APP))?;
-        repository.copy_from(&binaries::source_root().join("examples/shop"))?;
-        Ok(Shop { repository })
-    }
-
-    fn version(&mut self, number: u32) -> Result<String> {
-        self.repository.write("VERSION", &format!("{number}\n"))?;
-        self.repository.commit(&format!("Shop {number}"))
-    }
-}
-
 async fn publish(
     cluster: &Cluster,
     shop: &mut Shop,
@@ -135,7 +117,7 @@ async fn publish(
     cli.ok(&["apps", "create", app::APP]).await?;
     let mut names = Vec::new();
     for number in 1..=2 {
-        let name = shop.version(number)?;
+        let name = shop.version(&number.to_string())?;
         app::create_release(&cli, &name).await?;
         names.push(name);
     }

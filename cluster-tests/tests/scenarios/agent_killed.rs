@@ -2,7 +2,7 @@
 //! pids, the agent that comes back adopts them, and no request notices.
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
 use fleet_cluster_tests::workload::Load;
@@ -13,11 +13,11 @@ const SURVIVORS: [Role; 4] = [Role::Holder, Role::Control, Role::Ingress, Role::
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_else_survives_and_is_adopted() -> Result<()> {
     let mut cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
     let load = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 100,
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use tar::{EntryType, Header};
 
@@ -18,9 +18,9 @@ const REFUSALS: [i32; 3] = [1, 2, 3];
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_archives_are_refused_by_name() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
     let outside = cluster.path().join("outside");
     let reach = format!("../../../../../../../../{}", outside.display()).replace("//", "/");
 
@@ -90,7 +90,7 @@ async fn bad_archives_are_refused_by_name() -> Result<()> {
     // Still in good order, and none of it became available.
     let listed = shop.ok(&["release", "list", "-a", app::APP]).await?.stdout;
     ensure!(listed.matches("AVAILABLE").count() == 1, "{listed}");
-    app::go_live(&cluster.cli, &mut teller, "two").await?;
+    app::go_live(&cluster.cli, &mut sources, "two").await?;
     cluster.end()
 }
 

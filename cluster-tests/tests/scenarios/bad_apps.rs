@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Mode, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
 use fleet_cluster_tests::workload::Load;
@@ -17,52 +17,48 @@ const PATIENCE: Duration = Duration::from_secs(150);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_cannot_run_fails_and_says_why() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "good").await?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "good").await?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
     let api = cluster.api(0)?;
     let before = census::of(&cluster.dirs(), &[Role::Frontend]);
     let load = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 60,
     }
     .start();
 
-    for (mode, last_line) in [
-        (Mode::Exit, "teller cannot find its configuration"),
-        (Mode::Sick, "teller sick starts in mode sick"),
-        (Mode::Deaf, "teller deaf starts in mode deaf"),
+    for (fault, last_line) in [
+        ("exit", "exits at once, as FAIL asks"),
+        ("unhealthy", "listens on"),
+        ("never-listen", "is not going to listen, as FAIL asks"),
     ] {
-        let label = format!("{mode:?}").to_lowercase();
-        let name = teller.commit(&label, mode)?;
+        shop.ok(&["env", "set", &format!("FAIL={fault}"), "-a", app::APP])
+            .await?;
+        let name = sources.version(fault)?;
         app::create_release(&shop, &name).await?;
         shop.ok(&["env", "prod", "load", &name, "-a", app::APP])
             .await?;
-        let reason = wait::until(&format!("{label} to fail"), PATIENCE, async || {
+        let reason = wait::until(&format!("{fault} to fail"), PATIENCE, async || {
             let description = api.environment(app::APP, "prod").await?;
-            let release = description
-                .releases
-                .into_iter()
-                .find(|release| release.name == name);
+            let release = description.releases.into_iter();
+            let release = release.into_iter().find(|release| release.name == name);
             let release = release.context("the release is loaded")?;
-            ensure!(
-                release.status() == LoadedStatus::Failed,
-                "it is {:?}",
-                release.status()
-            );
+            let status = release.status();
+            ensure!(status == LoadedStatus::Failed, "it is {status:?}");
             Ok(release.reason)
         })
         .await?;
         ensure!(
             reason.contains(last_line),
-            "{label}: no last lines in {reason:?}"
+            "{fault}: no last lines in {reason:?}"
         );
-        if mode == Mode::Exit {
+        if fault == "exit" {
             ensure!(
-                reason.contains("exit status 3") || reason.contains("status 3"),
-                "{reason}"
+                reason.contains("status 1"),
+                "how it ended is not told: {reason:?}"
             );
         }
         shop.refused(3, &[], &["env", "prod", "activate", &name, "-a", app::APP])

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::wait;
 use fleet_cluster_tests::workload::Load;
@@ -12,12 +12,12 @@ use fleet_cluster_tests::workload::Load;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_activation_goes_on_without_it() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    let first = app::go_live(&cluster.cli, &mut teller, "one").await?;
-    let second = app::go_live(&cluster.cli, &mut teller, "two").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    let first = app::go_live(&cluster.cli, &mut sources, "one").await?;
+    let second = app::go_live(&cluster.cli, &mut sources, "two").await?;
     let load = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 100,
     }

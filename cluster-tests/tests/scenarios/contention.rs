@@ -1,19 +1,19 @@
 //! Two commands at once on one environment: one wins, and the other is told why.
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::workload;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_wins_and_the_other_is_told() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "zero").await?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "zero").await?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
     let mut names = Vec::new();
     for label in ["one", "two"] {
-        let name = teller.version(label)?;
+        let name = sources.version(label)?;
         app::create_release(&shop, &name).await?;
         app::load(&shop, &name).await?;
         names.push(name);
@@ -68,7 +68,7 @@ async fn one_wins_and_the_other_is_told() -> Result<()> {
         "the winner {other} is not named: {loser}"
     );
     for ingress in cluster.ingresses() {
-        let answer = workload::get(ingress, &app::host("www"), "/").await;
+        let answer = workload::get(ingress, &app::host("www"), app::VERSION_PAGE).await;
         ensure!(
             app::version_in(answer.body().unwrap_or_default()) == active,
             "{answer:?}"

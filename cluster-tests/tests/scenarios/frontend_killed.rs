@@ -2,7 +2,7 @@
 //! replaced by a new incarnation, and nothing runs twice.
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::census::{self, Census};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
@@ -12,11 +12,11 @@ use fleet_cluster_tests::workload::Load;
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_replaced_once_and_no_request_notices() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
     let load = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 100,
     }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
 use fleet_cluster_tests::workload::Load;
@@ -13,10 +13,10 @@ use fleet_cluster_tests::{faults, wait};
 #[tokio::test(flavor = "multi_thread")]
 async fn activation_waits_for_it_and_says_so() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
-    let next = teller.version("two")?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
+    let next = sources.version("two")?;
     app::create_release(&shop, &next).await?;
     app::load(&shop, &next).await?;
 
@@ -61,7 +61,7 @@ async fn activation_waits_for_it_and_says_so() -> Result<()> {
 
     let load = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 150,
     }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::faults;
 use fleet_cluster_tests::process::Role;
@@ -13,11 +13,11 @@ use fleet_cluster_tests::workload::{self, Load};
 #[tokio::test(flavor = "multi_thread")]
 async fn only_requests_inside_it_may_fail() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
     let elsewhere = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses()[1..].to_vec(),
         rate: 60,
     }
@@ -28,7 +28,7 @@ async fn only_requests_inside_it_may_fail() -> Result<()> {
     let killed = faults::kill(node, Role::Ingress).await?;
     // Nobody accepts yet, and still nobody is refused.
     let began = Instant::now();
-    let first = workload::get(node.http(), &app::host("www"), "/").await;
+    let first = workload::get(node.http(), &app::host("www"), app::VERSION_PAGE).await;
     ensure!(
         first.succeeded(),
         "the first request after the kill: {:?}",
@@ -47,7 +47,7 @@ async fn only_requests_inside_it_may_fail() -> Result<()> {
 
     let again = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: vec![node.http()],
         rate: 60,
     }
@@ -58,8 +58,8 @@ async fn only_requests_inside_it_may_fail() -> Result<()> {
         ensure!(history.failed() == 0, "{history}");
     }
     // It is a full member again: an activation waits for it and gets its confirmation.
-    app::go_live(&cluster.cli, &mut teller, "two").await?;
-    let answer = workload::get(node.http(), &app::host("www"), "/").await;
+    app::go_live(&cluster.cli, &mut sources, "two").await?;
+    let answer = workload::get(node.http(), &app::host("www"), app::VERSION_PAGE).await;
     ensure!(
         app::version_in(answer.body().unwrap_or_default()) == "two",
         "{answer:?}"

@@ -2,7 +2,7 @@
 //! requests, nothing is refused.
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::faults;
 use fleet_cluster_tests::process::Role;
@@ -11,11 +11,11 @@ use fleet_cluster_tests::workload::Load;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
     let quick = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 100,
     }

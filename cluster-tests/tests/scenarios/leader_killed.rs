@@ -2,7 +2,7 @@
 //! completes under the next leader, the ingress of that node keeps serving, no request fails.
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
 use fleet_cluster_tests::workload::Load;
@@ -11,10 +11,10 @@ use fleet_cluster_tests::{faults, wait};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_activation_completes() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
-    let next = teller.version("two")?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
+    let next = sources.version("two")?;
     app::create_release(&shop, &next).await?;
     app::load(&shop, &next).await?;
     // Two more frontends for the outgoing release: warming the incoming one takes a moment, and
@@ -34,7 +34,7 @@ async fn the_activation_completes() -> Result<()> {
 
     let load = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 100,
     }

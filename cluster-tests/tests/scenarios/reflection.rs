@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::workload;
 use tokio::process::Command;
@@ -13,10 +13,10 @@ use tokio::process::Command;
 async fn a_stranger_needs_no_files_of_ours() -> Result<()> {
     let python = python_with_grpc().await?;
     let cluster = Cluster::start(1).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
-    let next = teller.version("two")?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
+    let next = sources.version("two")?;
     app::create_release(&shop, &next).await?;
     app::load(&shop, &next).await?;
 
@@ -37,7 +37,12 @@ async fn a_stranger_needs_no_files_of_ours() -> Result<()> {
     ensure!(output.status.success(), "{told}\n{errors}");
     ensure!(told.contains("environment prod"), "{told}");
     ensure!(told.contains("done"), "{told}");
-    let answer = workload::get(cluster.nodes[0].http(), &app::host("www"), "/").await;
+    let answer = workload::get(
+        cluster.nodes[0].http(),
+        &app::host("www"),
+        app::VERSION_PAGE,
+    )
+    .await;
     ensure!(
         app::version_in(answer.body().unwrap_or_default()) == "two",
         "{answer:?}"
@@ -52,7 +57,7 @@ async fn python_with_grpc() -> Result<PathBuf> {
     if imports(&python).await {
         return Ok(python);
     }
-    run(Command::new("python3")
+    run(Command::new("/usr/bin/python3")
         .args(["-m", "venv", "--clear"])
         .arg(&dir))
     .await?;

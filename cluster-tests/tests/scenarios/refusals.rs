@@ -1,7 +1,7 @@
 //! What is refused, with which exit code, and what the refusal says would help.
 
 use anyhow::Result;
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 
 const USAGE: i32 = 2;
@@ -11,10 +11,10 @@ const NOT_FOUND: i32 = 4;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_no_explains_itself() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    let active = app::go_live(&cluster.cli, &mut teller, "one").await?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
-    let idle = teller.version("two")?;
+    let mut sources = Shop::create(cluster.path())?;
+    let active = app::go_live(&cluster.cli, &mut sources, "one").await?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
+    let idle = sources.version("two")?;
     app::create_release(&shop, &idle).await?;
 
     // Unknown names, and the nearest one.
@@ -70,7 +70,7 @@ async fn every_no_explains_itself() -> Result<()> {
     app::activate(&shop, &second).await?;
 
     // A short name that two builds begin with: both are listed.
-    let (one, two, prefix) = two_alike(&mut teller)?;
+    let (one, two, prefix) = two_alike(&mut sources)?;
     app::create_release(&shop, &one).await?;
     app::create_release(&shop, &two).await?;
     shop.refused(REFUSED, &[&one, &two], &["env", "prod", "load", &prefix])
@@ -82,10 +82,10 @@ async fn every_no_explains_itself() -> Result<()> {
 }
 
 /// Commits until two names begin alike; a few digits are enough for a short reference.
-fn two_alike(teller: &mut Teller) -> Result<(String, String, String)> {
+fn two_alike(sources: &mut Shop) -> Result<(String, String, String)> {
     let mut seen: Vec<String> = Vec::new();
     loop {
-        let name = teller.version(&format!("try{}", seen.len()))?;
+        let name = sources.version(&format!("try{}", seen.len()))?;
         if let Some(twin) = seen.iter().find(|other| other[..2] == name[..2]) {
             let alike = name
                 .bytes()

@@ -4,15 +4,15 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_directories_and_archives_become_releases() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    let commit = teller.version("one")?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
+    let mut sources = Shop::create(cluster.path())?;
+    let commit = sources.version("one")?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
     shop.ok(&["apps", "create", app::APP]).await?;
 
     app::create_release(&shop, "HEAD").await?;
@@ -26,8 +26,8 @@ async fn commits_directories_and_archives_become_releases() -> Result<()> {
 
     let other = cluster.path().join("elsewhere");
     std::fs::create_dir(&other)?;
-    for name in ["teller.py", "VERSION", "fleet.yml"] {
-        std::fs::copy(teller.repository.dir.join(name), other.join(name))?;
+    for name in ["shop.py", "VERSION", "fleet.yml"] {
+        std::fs::copy(sources.repository.dir.join(name), other.join(name))?;
     }
     std::fs::write(other.join("VERSION"), "from-a-directory\n")?;
     shop.ok(&[

@@ -2,7 +2,7 @@
 //! first outcome and changes nothing.
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::faults;
 use fleet_cluster_tests::process::Role;
@@ -11,8 +11,8 @@ use fleet_proto::v1;
 #[tokio::test(flavor = "multi_thread")]
 async fn it_takes_effect_once() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
     let request = v1::SetAutoscalingLimitsRequest {
         request_id: "limits-once".to_owned(),
         app: app::APP.to_owned(),

@@ -2,7 +2,7 @@
 //! process started.
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::census::{self, Census};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
@@ -12,12 +12,12 @@ use fleet_proto::v1;
 #[tokio::test(flavor = "multi_thread")]
 async fn it_starts_nothing_and_commits_one_switch() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    let first = app::go_live(&cluster.cli, &mut teller, "one").await?;
-    app::go_live(&cluster.cli, &mut teller, "two").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    let first = app::go_live(&cluster.cli, &mut sources, "one").await?;
+    app::go_live(&cluster.cli, &mut sources, "two").await?;
     let load = Load {
         host: app::host("www"),
-        path: "/".to_owned(),
+        path: app::VERSION_PAGE.to_owned(),
         ingresses: cluster.ingresses(),
         rate: 100,
     }

@@ -3,16 +3,16 @@
 //! (The same tables with fixed clock and ids are golden tests of the client.)
 
 use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn releasing_and_going_back_read_as_they_always_did() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    let shop = cluster.cli.in_dir(&teller.repository.dir);
+    let mut sources = Shop::create(cluster.path())?;
+    let shop = cluster.cli.in_dir(&sources.repository.dir);
     shop.ok(&["apps", "create", app::APP]).await?;
-    let (old, new) = (teller.version("one")?, teller.version("two")?);
+    let (old, new) = (sources.version("one")?, sources.version("two")?);
     for name in [&old, &new] {
         app::create_release(&shop, name).await?;
     }

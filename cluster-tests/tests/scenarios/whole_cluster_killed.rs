@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_cluster_tests::app::{self, Teller};
+use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::census;
 use fleet_cluster_tests::cli::Cli;
 use fleet_cluster_tests::cluster::Cluster;
@@ -15,8 +15,8 @@ use fleet_cluster_tests::process::Role;
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost() -> Result<()> {
     let mut cluster = Cluster::start(3).await?;
-    let mut teller = Teller::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut teller, "one").await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
     let frontends = census::of(&cluster.dirs(), &[Role::Frontend]);
     ensure!(!frontends.is_empty(), "no frontend runs");
 
@@ -53,7 +53,7 @@ async fn nothing_acknowledged_is_lost() -> Result<()> {
         "frontends before: {frontends:?}, after: {now:?}"
     );
     // And they are governed again, not only alive.
-    app::go_live(&cluster.cli, &mut teller, "two").await?;
+    app::go_live(&cluster.cli, &mut sources, "two").await?;
     cluster.end()
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Code, Detail, Rejection, environment::new_environment};
+use super::{
+    Code, Detail, Rejection,
+    environment::{new_environment, refuse_if_destroying},
+};
 use crate::{
     State,
     app::App,
@@ -100,13 +103,11 @@ pub(super) fn set_default_environment(
     name: &EnvironmentName,
     actor: &Arc<str>,
 ) -> Result<Detail, Rejection> {
-    reference::environment(
-        state,
-        &EnvironmentKey {
-            app: app.clone(),
-            name: name.clone(),
-        },
-    )?;
+    let key = EnvironmentKey {
+        app: app.clone(),
+        name: name.clone(),
+    };
+    refuse_if_destroying(reference::environment(state, &key)?)?;
     let index = state.index;
     if let Some(app) = state.apps.get_mut(app) {
         app.default_environment = name.clone();

@@ -6,8 +6,10 @@ use super::{Code, Detail, NewBuild, Rejection, itself};
 use crate::{
     State,
     build::{Build, BuildStatus},
+    environment::MOST_FRONTENDS,
     event::Kind,
     ids::{AppName, BuildId, Digest, NodeId},
+    manifest::{Manifest, Scale},
     plan::copies,
     reference::{self, unknown_app},
 };
@@ -21,6 +23,10 @@ pub(super) fn create(
         return Err(unknown_app(state, new.app.as_str()));
     }
     check_name(&new.name)?;
+    check_counts(&new.manifest)?;
+    if !state.nodes.contains_key(&new.holder) {
+        return Err(unknown_node(new.holder));
+    }
     let id = BuildId::from_index(state.index);
     let build = Build {
         id: id.clone(),
@@ -41,6 +47,19 @@ pub(super) fn create(
     state.builds.insert(id.clone(), build);
     complete(state, &id);
     Ok(Detail::Build { id, name: new.name })
+}
+
+/// With fewer control nodes fewer copies are enough: builds that waited for more are AVAILABLE now.
+pub(super) fn complete_all(state: &mut State) {
+    let running: Vec<_> = state
+        .builds
+        .values()
+        .filter(|build| build.status == BuildStatus::Running)
+        .map(|build| build.id.clone())
+        .collect();
+    for id in &running {
+        complete(state, id);
+    }
 }
 
 /// Marks a build AVAILABLE once enough control nodes hold its artefact.
@@ -71,10 +90,7 @@ pub(super) fn record_copy(
     node: NodeId,
 ) -> Result<Detail, Rejection> {
     if !state.nodes.contains_key(&node) {
-        return Err(Rejection::new(
-            Code::UnknownNode,
-            format!("there is no node {node}"),
-        ));
+        return Err(unknown_node(node));
     }
     let index = state.index;
     let ids: Vec<_> = state
@@ -150,6 +166,30 @@ pub(super) fn destroy(
         id: build.id,
         name: build.name,
     })
+}
+
+/// A manifest that pins its counts says them as a range that holds its count, and one that a
+/// planner can walk.
+fn check_counts(manifest: &Manifest) -> Result<(), Rejection> {
+    for (name, service) in &manifest.services {
+        let Some(Scale { count, min, max }) = service.scale else {
+            continue;
+        };
+        if min > count || count > max || max > MOST_FRONTENDS {
+            return Err(Rejection::new(
+                Code::InvalidValue,
+                format!("service {name} is scaled to {count} within {min} to {max}"),
+            )
+            .hint(format!(
+                "min <= count <= max <= {MOST_FRONTENDS} in the manifest's services.{name}.scale"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_node(node: NodeId) -> Rejection {
+    Rejection::new(Code::UnknownNode, format!("there is no node {node}"))
 }
 
 /// A build's name becomes part of host names.

@@ -28,5 +28,10 @@ pub(super) fn init(
         domain,
         created: state.now,
     };
+    // The domain is part of every host name.
+    let environments: Vec<_> = state.environments.keys().cloned().collect();
+    for environment in &environments {
+        state.reroute(environment);
+    }
     Ok(Detail::Done)
 }

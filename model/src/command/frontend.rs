@@ -10,6 +10,7 @@ use crate::{
     frontend::{Desired, Exit, Frontend, Observed, Phase},
     health::PROVEN_AFTER,
     ids::{EnvironmentKey, FrontendId, LoadedKey, NodeId, ServiceName},
+    plan::placement,
 };
 
 /// A frontend to be: which slot, on which node.
@@ -59,7 +60,9 @@ impl Report {
     #[must_use]
     pub fn is_news(&self, state: &State, node: NodeId) -> bool {
         let frontend = state.frontends.get(&self.frontend);
-        frontend.is_some_and(|frontend| frontend.node == node && news(frontend, self))
+        frontend.is_some_and(|frontend| {
+            frontend.node == node && observed(state, frontend, self.clone()).is_some()
+        })
     }
 }
 
@@ -108,13 +111,15 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
     let fresh = loaded.revision == placement.assumed && loaded.status.wants_frontends();
     let in_range = (1..=wanted).contains(&placement.slot);
     let draining = |id: NodeId| state.nodes.get(&id).is_none_or(|node| node.draining);
+    // A node that fell silent since would never be declared lost again, and the slot wait for ever.
+    let admits = placement::admits(state, placement.node);
     let held = state.frontends_of(&placement.loaded).any(|frontend| {
         frontend.service == placement.service
             && frontend.slot == placement.slot
             && frontend.holds_slot()
             && !draining(frontend.node)
     });
-    if !fresh || !in_range || held || draining(placement.node) {
+    if !fresh || !in_range || held || !admits {
         return None;
     }
     let slot = loaded
@@ -244,12 +249,14 @@ pub(super) fn observe(
             .get(&report.frontend)
             .filter(|f| f.node == node)
             .cloned();
-        let Some(current) = current.filter(|f| news(f, &report)) else {
+        let next = current
+            .as_ref()
+            .and_then(|current| Some((current.clone(), observed(state, current, report)?)));
+        let Some((current, next)) = next else {
             stale += 1;
             continue;
         };
         applied += 1;
-        let next = observed(state, &current, report);
         if next.routable() != current.routable()
             || next.routable() && next.observed.address != current.observed.address
         {
@@ -264,36 +271,29 @@ pub(super) fn observe(
     Ok(Detail::Batch { applied, stale })
 }
 
-/// Whether a report says something new that the transition table allows.
-fn news(frontend: &Frontend, report: &Report) -> bool {
-    let before = &frontend.observed;
-    if report.phase == before.phase {
-        return report.address != before.address
-            || report.pid != before.pid
-            || report.reason != before.reason;
+/// The frontend as a report describes it, if that is news the transition table allows. Workers
+/// repeat themselves with every new session; a repetition must not make planned steps stale.
+fn observed(state: &State, current: &Frontend, report: Report) -> Option<Frontend> {
+    let before = &current.observed;
+    let same_phase = report.phase == before.phase;
+    // Lost is what the cluster says of a worker it cannot hear, not what a worker says.
+    if report.phase == Phase::Lost || !same_phase && !before.phase.may_become(report.phase) {
+        return None;
     }
-    before.phase.may_become(report.phase)
-}
-
-fn observed(state: &State, current: &Frontend, report: Report) -> Frontend {
-    let since = if report.phase == current.observed.phase {
-        current.observed.since
-    } else {
-        state.now
+    let observed = Observed {
+        phase: report.phase,
+        since: if same_phase { before.since } else { state.now },
+        address: report.address.or_else(|| before.address.clone()),
+        pid: report.pid.or(before.pid),
+        reason: report.reason,
+        exit: report.exit.or_else(|| before.exit.clone()),
+        served: report.phase == Phase::Healthy,
     };
-    Frontend {
-        observed: Observed {
-            phase: report.phase,
-            since,
-            address: report.address.or_else(|| current.observed.address.clone()),
-            pid: report.pid.or(current.observed.pid),
-            reason: report.reason,
-            exit: report.exit,
-            served: report.phase == Phase::Healthy,
-        },
+    (observed != *before).then(|| Frontend {
+        observed,
         revision: state.index,
         ..current.clone()
-    }
+    })
 }
 
 /// Writes history, and the failure into the memory of the slot.
@@ -358,7 +358,12 @@ pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
         return;
     };
     let was_routable = frontend.routable();
-    let served = frontend.observed.phase == Phase::Healthy;
+    let served = match frontend.observed.phase {
+        Phase::Healthy => true,
+        // Lost again before its worker spoke of it.
+        Phase::Lost => frontend.observed.served,
+        _ => false,
+    };
     let lost = Frontend {
         observed: Observed {
             phase: Phase::Lost,

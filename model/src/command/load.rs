@@ -10,12 +10,14 @@ use super::{
 use crate::{
     State,
     build::Build,
-    environment::{Environment, Loaded, LoadedStatus, Previous},
+    environment::{Environment, Loaded, LoadedStatus, Previous, Slot},
     event::Kind,
-    ids::{EnvironmentKey, LoadedKey, ReleaseId},
+    ids::{EnvironmentKey, LoadedKey, ReleaseId, ServiceName},
     reference::{self, Loadable},
     release::Release,
 };
+
+type Slots = imbl::OrdMap<(ServiceName, u32), Slot>;
 
 pub(super) fn load(
     state: &mut State,
@@ -44,7 +46,7 @@ pub(super) fn load(
     let fresh = Loaded {
         desired: initial_counts(&loaded, &environment),
         status: LoadedStatus::Loading,
-        slots: imbl::OrdMap::new(),
+        slots: forgiven(&loaded.slots),
         since: state.now,
         updated: state.now,
         revision: state.index,
@@ -162,10 +164,20 @@ fn free_name(state: &State, key: &EnvironmentKey, build: &str) -> String {
         .unwrap_or_else(|| build.to_owned())
 }
 
-fn initial_counts(
-    loaded: &Loaded,
-    environment: &Environment,
-) -> imbl::OrdMap<crate::ids::ServiceName, u32> {
+/// Slots start anew, but their incarnations go on: a frontend of the attempt before may still be on
+/// its way out.
+fn forgiven(slots: &Slots) -> Slots {
+    let forget_failures = |slot: &Slot| Slot {
+        incarnation: slot.incarnation,
+        ..Slot::default()
+    };
+    slots
+        .iter()
+        .map(|(key, slot)| (key.clone(), forget_failures(slot)))
+        .collect()
+}
+
+fn initial_counts(loaded: &Loaded, environment: &Environment) -> imbl::OrdMap<ServiceName, u32> {
     let count = |service: &crate::manifest::Service| {
         service
             .scale

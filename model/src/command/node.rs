@@ -39,7 +39,8 @@ pub(super) fn register(
     }
     // Only the node that makes the cluster chooses: its raft identity is older than the log.
     let id = match asked.id {
-        Some(id) if state.nodes.is_empty() => id,
+        // And only an id that the log will not give again.
+        Some(id) if state.nodes.is_empty() && id.0 <= state.index => id,
         Some(_) => return Err(Rejection::stale("the cluster")),
         None => NodeId(state.index),
     };
@@ -76,7 +77,8 @@ pub(super) fn remove(state: &mut State, id: NodeId, actor: &Arc<str>) -> Result<
             !frontend.observed.phase.over() && frontend.observed.phase != Phase::Lost
         })
         .count();
-    if running > 0 && node.lease == Lease::Ready {
+    // A suspect node may be back in a second; only a lost one has nothing left to lose.
+    if running > 0 && node.lease != Lease::Lost {
         return Err(Rejection::new(
             Code::InUse,
             format!("{running} frontends run on node {}", node.name),
@@ -108,6 +110,7 @@ pub(super) fn remove(state: &mut State, id: NodeId, actor: &Arc<str>) -> Result<
         }
     }
     state.nodes.remove(&id);
+    super::build::complete_all(state);
     state.record(
         Kind::Node,
         actor,

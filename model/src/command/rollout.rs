@@ -164,6 +164,10 @@ fn switch(state: &mut State, key: &EnvironmentKey) -> Result<(), Rejection> {
         environment.previous = match (&rollout.outgoing, &environment.previous) {
             (Some(outgoing), _) => Previous::Release(outgoing.clone()),
             (None, Previous::Never) => Previous::None,
+            // Deactivated and activated again: nothing else was active before it.
+            (None, Previous::Release(before)) if rollout.incoming.as_ref() == Some(before) => {
+                Previous::None
+            }
             (None, before) => before.clone(),
         };
     }

@@ -41,6 +41,14 @@ const FILTERS: [Filter; 4] = [
     (|node| !node.draining, "are being drained"),
 ];
 
+/// Whether a node takes frontends now; the same filters when a placement is planned and when it is
+/// applied.
+#[must_use]
+pub fn admits(state: &State, node: NodeId) -> bool {
+    let node = state.nodes.get(&node);
+    node.is_some_and(|node| FILTERS.iter().all(|(admits, _)| admits(node)))
+}
+
 impl<'a> Tally<'a> {
     #[must_use]
     pub fn of(state: &'a State) -> Self {

@@ -15,6 +15,8 @@ pub(super) struct File {
     pub api_listen: Option<String>,
     pub advertise: Option<String>,
     pub http_listen: Option<String>,
+    pub domain: Option<String>,
+    pub cluster_name: Option<String>,
     pub roles: Option<Vec<String>>,
     pub frontend_ports: Option<String>,
     pub frontend_uids: Option<String>,

@@ -50,6 +50,12 @@ pub struct Flags {
     /// Where the ingress listens [default: 0.0.0.0:80, with --dev 127.0.0.1:8080]
     #[arg(long, global = true, env = "FLEETD_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
     pub http_listen: Option<String>,
+    /// Domain of a cluster founded on this node [default: localhost]
+    #[arg(long, global = true, env = "FLEETD_DOMAIN")]
+    pub domain: Option<String>,
+    /// What a cluster founded on this node is called; frontends see it as RACK [default: fleet]
+    #[arg(long, global = true, env = "FLEETD_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
     /// Any of control,worker,ingress [default: all]
     #[arg(long, global = true, env = "FLEETD_ROLES")]
     pub roles: Option<String>,
@@ -59,7 +65,7 @@ pub struct Flags {
     /// Ports that frontends are given [default: 20000-29999]
     #[arg(long, global = true, env = "FLEETD_FRONTEND_PORTS", value_name = "FIRST-LAST")]
     pub frontend_ports: Option<String>,
-    /// User ids that frontends are given [default: 1900000000-1900065535]
+    /// User ids that frontends are given [default: 700000-799999]
     #[arg(long, global = true, env = "FLEETD_FRONTEND_UIDS", value_name = "FIRST-LAST")]
     pub frontend_uids: Option<String>,
     /// A cluster of this one node, initialised at once

@@ -21,6 +21,8 @@ pub struct Identity {
     pub name: String,
     /// Below which every app has its host names.
     pub domain: String,
+    /// As registered with the cluster: "control", "worker", "ingress".
+    pub roles: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]

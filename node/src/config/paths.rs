@@ -33,6 +33,11 @@ impl Paths {
         self.root.join("first-start.toml")
     }
 
+    /// Request id of a join whose answer has not been heard.
+    pub fn join_attempt(&self) -> PathBuf {
+        self.root.join("join-attempt")
+    }
+
     /// Settings as the agent resolved them, read by the tenants it starts.
     pub fn effective_settings(&self) -> PathBuf {
         self.run().join("settings.toml")

@@ -17,6 +17,10 @@ pub struct Settings {
     /// How other nodes reach the API; its host is also where frontends of this node are reached.
     pub advertise: Endpoint,
     pub http_listen: SocketAddr,
+    /// Of a cluster that is founded here; a cluster that is joined has its own.
+    pub domain: String,
+    /// As above.
+    pub cluster_name: String,
     pub roles: Roles,
     pub labels: BTreeMap<String, String>,
     pub frontend_ports: Range,
@@ -41,6 +45,8 @@ pub enum SettingsError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the settings file {path} is not valid")]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{path:?} cannot be a data directory")]
+    DataDir { path: PathBuf, source: std::io::Error },
     #[error("{setting} is not an address and a port: {value:?}")]
     Address { setting: &'static str, value: String },
     #[error("{setting} needs a fixed port, for other nodes remember it")]
@@ -67,9 +73,9 @@ pub enum SettingsError {
 /// outgoing connections do not take them.
 const FRONTEND_PORTS: Range = Range::new(20_000, 29_999);
 
-/// Default range of frontend uids: in the block systemd's table of uids leaves unused, clear of
-/// its DynamicUser and container ranges and of everything handed out by /etc/subuid.
-const FRONTEND_UIDS: Range = Range::new(1_900_000_000, 1_900_065_535);
+/// Default range of frontend uids, as the process runtime argues it: outside those of users, of
+/// systemd's dynamic users and of `/etc/subuid` (docs/runtime.md).
+const FRONTEND_UIDS: Range = Range::new(700_000, 799_999);
 
 impl Default for RaftTimers {
     fn default() -> Self {
@@ -99,6 +105,8 @@ impl Settings {
             api_listen: Some(self.api_listen.to_string()),
             advertise: Some(self.advertise.to_string()),
             http_listen: Some(self.http_listen.to_string()),
+            domain: Some(self.domain.clone()),
+            cluster_name: Some(self.cluster_name.clone()),
             roles: Some(self.roles.iter().map(|role| role.as_str().to_owned()).collect()),
             frontend_ports: Some(self.frontend_ports.to_string()),
             frontend_uids: Some(self.frontend_uids.to_string()),
@@ -141,11 +149,13 @@ impl Settings {
             None => Roles::default(),
         };
         Ok(Self {
-            data_dir: flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| data_dir(dev)),
+            data_dir: absolute(flags.data_dir.clone().or(file.data_dir), dev)?,
             name: name(text(&flags.name, file.name, &host_name()))?,
             api_listen,
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
             http_listen: address("http_listen", &http)?,
+            domain: text(&flags.domain, file.domain, "localhost"),
+            cluster_name: text(&flags.cluster_name, file.cluster_name, "fleet"),
             roles,
             labels: labels(&flags.labels, file.labels)?,
             frontend_ports: ports(flags.frontend_ports.clone().or(file.frontend_ports))?,
@@ -169,6 +179,7 @@ fn address(setting: &'static str, value: &str) -> Result<SocketAddr, SettingsErr
     value.parse().map_err(|_| SettingsError::Address { setting, value: value.to_owned() })
 }
 
+/// Lowercase letters, digits and dashes: it becomes part of tables and file names.
 fn name(text: String) -> Result<String, SettingsError> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let good = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.chars().all(legal);
@@ -229,7 +240,13 @@ fn timers(file: &RaftFile) -> Result<RaftTimers, SettingsError> {
     if ordered { Ok(timers) } else { Err(SettingsError::Timers) }
 }
 
-fn data_dir(dev: bool) -> PathBuf {
+/// Frontends and tenants have working directories of their own, so no path may be relative.
+fn absolute(data_dir: Option<PathBuf>, dev: bool) -> Result<PathBuf, SettingsError> {
+    let path = data_dir.unwrap_or_else(|| default_data_dir(dev));
+    std::path::absolute(&path).map_err(|source| SettingsError::DataDir { path, source })
+}
+
+fn default_data_dir(dev: bool) -> PathBuf {
     let home = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));

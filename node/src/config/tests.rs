@@ -138,6 +138,19 @@ fn the_first_start_is_announced_and_finished_once() {
 }
 
 #[test]
+fn a_node_is_what_it_was_registered_as() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = Flags { data_dir: Some(dir.path().to_owned()), ..Flags::default() };
+    let settings = Settings::load(&flags).unwrap();
+    assert!(matches!(Node::load(settings.clone()), Err(NodeError::Uninitialised)));
+    identity(7).write(&settings.paths()).unwrap();
+    assert!(matches!(Node::load(settings.clone()), Err(NodeError::Secret(_))));
+    Secret::generate().write(&settings.paths().secret()).unwrap();
+    let node = Node::load(settings).unwrap();
+    assert_eq!((node.settings.name.as_str(), node.settings.roles.to_string().as_str()), ("n1", "control,worker"));
+}
+
+#[test]
 fn a_torn_write_leaves_the_old_content() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
@@ -187,5 +200,6 @@ fn identity(node_id: u64) -> Identity {
         node_id,
         name: "n1".into(),
         domain: "localhost".into(),
+        roles: vec!["control".into(), "worker".into()],
     }
 }

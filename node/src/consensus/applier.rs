@@ -18,9 +18,7 @@ use tokio::sync::watch;
 
 use super::machine::{Committed, SnapshotView, StateMachine};
 use super::snapshot::{SnapshotDir, SnapshotFile};
-use super::types::{
-    Entry, LogId, Payload, Proposal, SnapshotMeta, StoredMembership, TypeConfig,
-};
+use super::types::{Entry, LogId, Payload, Proposal, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// Most entries handed to the state machine at once: bounds how long a view has to wait.
 const MAX_BATCH: usize = 512;
@@ -52,7 +50,10 @@ impl Applier {
     }
 
     fn meta(&self) -> SnapshotMeta {
-        SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() }
+        SnapshotMeta {
+            last_log_id: self.last_applied,
+            last_membership: self.membership.clone(),
+        }
     }
 
     /// Applies one batch and answers whoever waits for it.
@@ -83,8 +84,10 @@ impl Applier {
 
     /// Runs the state machine over the proposals of a batch.
     fn run(&mut self, batch: &[EntryResponder<TypeConfig>]) -> Result<Vec<Bytes>> {
-        let proposals: Vec<Committed<'_>> =
-            batch.iter().filter_map(|(entry, _)| committed(entry)).collect();
+        let proposals: Vec<Committed<'_>> = batch
+            .iter()
+            .filter_map(|(entry, _)| committed(entry))
+            .collect();
         if proposals.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,7 +97,11 @@ impl Applier {
         let answers = std::panic::catch_unwind(AssertUnwindSafe(|| machine.apply(&proposals)))
             .map_err(|panic| broken(format!("panicked: {}", message(&*panic))))?;
         if answers.len() != proposals.len() {
-            return Err(broken(format!("{} answers to {} entries", answers.len(), proposals.len())));
+            return Err(broken(format!(
+                "{} answers to {} entries",
+                answers.len(),
+                proposals.len()
+            )));
         }
         Ok(answers)
     }
@@ -141,7 +148,11 @@ impl RaftStateMachine<TypeConfig> for Applier {
         }
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotFile) -> Result<()> {
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotFile,
+    ) -> Result<()> {
         // The file was verified when it arrived, or when the directory was opened. Parse first:
         // a file the state machine cannot read must not become the one the next start depends on.
         let machine = &mut self.machine;
@@ -158,7 +169,10 @@ impl RaftStateMachine<TypeConfig> for Applier {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<RaftSnapshot>> {
-        Ok(self.snapshots.current().map(|(meta, snapshot)| Snapshot { meta, snapshot }))
+        Ok(self
+            .snapshots
+            .current()
+            .map(|(meta, snapshot)| Snapshot { meta, snapshot }))
     }
 }
 
@@ -174,17 +188,28 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> Result<RaftSnapshot> {
-        let view = self.view.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let view = self
+            .view
+            .get_mut()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take();
         let view = view.ok_or_else(|| broken("the view was already written".to_owned()))?;
         let (meta, snapshots) = (self.meta.clone(), self.snapshots.clone());
         let write = move || snapshots.write(&meta, view.as_ref());
-        let snapshot = tokio::task::spawn_blocking(write).await.map_err(io::Error::other)??;
-        Ok(Snapshot { meta: self.meta.clone(), snapshot })
+        let snapshot = tokio::task::spawn_blocking(write)
+            .await
+            .map_err(io::Error::other)??;
+        Ok(Snapshot {
+            meta: self.meta.clone(),
+            snapshot,
+        })
     }
 }
 
 fn committed(entry: &Entry) -> Option<Committed<'_>> {
-    let Payload::Normal(Proposal { time_ms, payload }) = &entry.payload else { return None };
+    let Payload::Normal(Proposal { time_ms, payload }) = &entry.payload else {
+        return None;
+    };
     Some(Committed {
         index: entry.index(),
         term: entry.log_id.committed_leader_id().term,
@@ -195,7 +220,8 @@ fn committed(entry: &Entry) -> Option<Committed<'_>> {
 
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 fn broken(what: String) -> io::Error {

@@ -92,14 +92,21 @@ pub(super) fn vote_required(
     vote: Option<&stored::RaftVote>,
     message: &'static str,
 ) -> Result<Vote, DecodeError> {
-    vote.map(vote_from_proto).ok_or(DecodeError::Missing { message, field: "vote" })
+    vote.map(vote_from_proto).ok_or(DecodeError::Missing {
+        message,
+        field: "vote",
+    })
 }
 
 // === log id ===
 
 pub(super) fn log_id_to_proto(id: &LogId) -> stored::RaftLogId {
     let leader = id.committed_leader_id();
-    stored::RaftLogId { term: leader.term(), node_id: *leader.node_id(), index: id.index() }
+    stored::RaftLogId {
+        term: leader.term(),
+        node_id: *leader.node_id(),
+        index: id.index(),
+    }
 }
 
 pub(super) fn log_id_from_proto(id: &stored::RaftLogId) -> LogId {
@@ -113,11 +120,20 @@ pub(super) fn membership_to_proto(membership: &Membership) -> stored::RaftMember
         configs: membership
             .get_joint_config()
             .iter()
-            .map(|voters| stored::RaftVoters { node_ids: voters.iter().copied().collect() })
+            .map(|voters| stored::RaftVoters {
+                node_ids: voters.iter().copied().collect(),
+            })
             .collect(),
         nodes: membership
             .nodes()
-            .map(|(id, node)| (*id, stored::RaftMember { address: node.addr.clone() }))
+            .map(|(id, node)| {
+                (
+                    *id,
+                    stored::RaftMember {
+                        address: node.addr.clone(),
+                    },
+                )
+            })
             .collect(),
     }
 }
@@ -151,10 +167,14 @@ pub(super) fn stored_membership_from_proto(
     membership: stored::RaftStoredMembership,
 ) -> Result<StoredMembership, DecodeError> {
     let log_id = membership.log_id.as_ref().map(log_id_from_proto);
-    let membership = membership
-        .membership
-        .ok_or(DecodeError::Missing { message: "RaftStoredMembership", field: "membership" })?;
-    Ok(StoredMembership::new(log_id, membership_from_proto(membership)?))
+    let membership = membership.membership.ok_or(DecodeError::Missing {
+        message: "RaftStoredMembership",
+        field: "membership",
+    })?;
+    Ok(StoredMembership::new(
+        log_id,
+        membership_from_proto(membership)?,
+    ))
 }
 
 // === entry ===
@@ -168,12 +188,22 @@ pub(super) fn entry_to_proto(entry: &Entry) -> stored::RaftEntry {
         }),
         Payload::Membership(membership) => Content::Membership(membership_to_proto(membership)),
     };
-    stored::RaftEntry { log_id: Some(log_id_to_proto(&entry.log_id)), content: Some(content) }
+    stored::RaftEntry {
+        log_id: Some(log_id_to_proto(&entry.log_id)),
+        content: Some(content),
+    }
 }
 
 pub(super) fn entry_from_proto(entry: stored::RaftEntry) -> Result<Entry, DecodeError> {
-    let missing = |field| DecodeError::Missing { message: "RaftEntry", field };
-    let log_id = entry.log_id.as_ref().map(log_id_from_proto).ok_or(missing("log_id"))?;
+    let missing = |field| DecodeError::Missing {
+        message: "RaftEntry",
+        field,
+    };
+    let log_id = entry
+        .log_id
+        .as_ref()
+        .map(log_id_from_proto)
+        .ok_or(missing("log_id"))?;
     let payload = match entry.content.ok_or(missing("content"))? {
         Content::Blank(_) => Payload::Blank,
         Content::Proposal(proposal) => Payload::Normal(Proposal {
@@ -198,7 +228,10 @@ pub(super) fn header_to_proto(cluster_id: &str, meta: &SnapshotMeta) -> stored::
 pub(super) fn header_from_proto(
     header: stored::RaftSnapshotHeader,
 ) -> Result<SnapshotMeta, DecodeError> {
-    let missing = |field| DecodeError::Missing { message: "RaftSnapshotHeader", field };
+    let missing = |field| DecodeError::Missing {
+        message: "RaftSnapshotHeader",
+        field,
+    };
     let last_log_id = header.last_log_id.as_ref().ok_or(missing("last_log_id"))?;
     let membership = header.membership.ok_or(missing("membership"))?;
     Ok(SnapshotMeta {
@@ -223,12 +256,21 @@ mod tests {
         let joint = vec![BTreeSet::from([1]), BTreeSet::from([1, 2])];
         let contents = [
             Payload::Blank,
-            Payload::Normal(Proposal { time_ms: 7, payload: Bytes::from_static(b"x") }),
-            Payload::Normal(Proposal { time_ms: 0, payload: Bytes::new() }),
+            Payload::Normal(Proposal {
+                time_ms: 7,
+                payload: Bytes::from_static(b"x"),
+            }),
+            Payload::Normal(Proposal {
+                time_ms: 0,
+                payload: Bytes::new(),
+            }),
             Payload::Membership(Membership::new(joint, nodes).unwrap()),
         ];
         for payload in contents {
-            let entry = Entry { log_id: log_id(3, 2, 9), payload };
+            let entry = Entry {
+                log_id: log_id(3, 2, 9),
+                payload,
+            };
             let value = to_value(&entry_to_proto(&entry));
             assert_eq!(entry_from_proto(from_value(value).unwrap()).unwrap(), entry);
         }
@@ -249,15 +291,27 @@ mod tests {
         let decode = |bytes: &'static [u8]| from_value::<stored::RaftVote>(bytes.into());
         assert_eq!(decode(b""), Err(DecodeError::Empty));
         assert_eq!(decode(b"\x02"), Err(DecodeError::Version(2)));
-        assert!(matches!(decode(b"\x01\xff\xff"), Err(DecodeError::Malformed(_))));
+        assert!(matches!(
+            decode(b"\x01\xff\xff"),
+            Err(DecodeError::Malformed(_))
+        ));
         assert_eq!(
             entry_from_proto(stored::RaftEntry::default()),
-            Err(DecodeError::Missing { message: "RaftEntry", field: "log_id" })
+            Err(DecodeError::Missing {
+                message: "RaftEntry",
+                field: "log_id"
+            })
         );
-        let bare = stored::RaftEntry { log_id: Some(Default::default()), content: None };
+        let bare = stored::RaftEntry {
+            log_id: Some(Default::default()),
+            content: None,
+        };
         assert_eq!(
             entry_from_proto(bare),
-            Err(DecodeError::Missing { message: "RaftEntry", field: "content" })
+            Err(DecodeError::Missing {
+                message: "RaftEntry",
+                field: "content"
+            })
         );
     }
 
@@ -267,6 +321,9 @@ mod tests {
             configs: vec![stored::RaftVoters { node_ids: vec![1] }],
             nodes: BTreeMap::new(),
         };
-        assert!(matches!(membership_from_proto(membership), Err(DecodeError::Membership(_))));
+        assert!(matches!(
+            membership_from_proto(membership),
+            Err(DecodeError::Membership(_))
+        ));
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn raft_config(options: &Options) -> Result<Arc<Config>, OpenError> {
         allow_log_reversion: Some(false),
         ..Config::default()
     };
-    let config = config.validate().map_err(|error| OpenError::Options(error.to_string()))?;
+    let config = config
+        .validate()
+        .map_err(|error| OpenError::Options(error.to_string()))?;
     Ok(Arc::new(config))
 }
 

@@ -10,7 +10,9 @@ use super::membership::Peer;
 pub enum OpenError {
     /// The directory holds no store although this node id was in use before. Starting empty under
     /// an old id could elect two leaders.
-    #[error("{dir} holds no log of node {node_id}: the disk was wiped or exchanged; join again as a new node")]
+    #[error(
+        "{dir} holds no log of node {node_id}: the disk was wiped or exchanged; join again as a new node"
+    )]
     Wiped {
         /// Where the store was looked for.
         dir: PathBuf,
@@ -18,7 +20,9 @@ pub enum OpenError {
         node_id: u64,
     },
     /// The directory holds the store of somebody else.
-    #[error("{dir} belongs to node {found_node} of cluster {found_cluster}, not to node {node_id} of cluster {cluster_id}")]
+    #[error(
+        "{dir} belongs to node {found_node} of cluster {found_cluster}, not to node {node_id} of cluster {cluster_id}"
+    )]
     Foreign {
         /// Where the store was found.
         dir: PathBuf,
@@ -151,7 +155,7 @@ pub enum MembershipError {
         /// Who does, as far as this node knows.
         leader: Option<Peer>,
     },
-    /// Another change is not finished.
+    /// Another change is not finished, or the leader is new and has not heard a quorum.
     #[error("another membership change is under way")]
     InProgress,
     /// The node is neither voter nor learner.

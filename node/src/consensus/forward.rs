@@ -48,7 +48,11 @@ impl Handle {
     /// # Errors
     /// [`ProposeError::Unavailable`]: certainly not applied. [`ProposeError::Unknown`]: perhaps.
     /// [`ProposeError::TooLarge`]: over [`MAX_PROPOSAL_BYTES`].
-    pub async fn propose(&self, payload: Bytes, timeout: Duration) -> Result<Applied, ProposeError> {
+    pub async fn propose(
+        &self,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Result<Applied, ProposeError> {
         if payload.len() > MAX_PROPOSAL_BYTES {
             let (size, limit) = (payload.len(), MAX_PROPOSAL_BYTES);
             return Err(ProposeError::TooLarge { size, limit });
@@ -119,7 +123,10 @@ impl Handle {
 
     async fn propose_here(&self, payload: Bytes, deadline: Instant) -> Attempt {
         let core = self.core();
-        let proposal = Proposal { time_ms: (core.clock)(), payload };
+        let proposal = Proposal {
+            time_ms: (core.clock)(),
+            payload,
+        };
         let written = tokio::select! {
             written = core.raft.client_write(proposal) => written,
             () = tokio::time::sleep_until(deadline) => {
@@ -130,9 +137,10 @@ impl Handle {
             }
         };
         match written {
-            Ok(written) => {
-                Attempt::Applied(Applied { index: written.log_id.index, answer: written.data })
-            }
+            Ok(written) => Attempt::Applied(Applied {
+                index: written.log_id.index,
+                answer: written.data,
+            }),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
                 Attempt::NotAppended(format!("this node cannot lead now ({:?})", forward.reason))
             }
@@ -146,7 +154,12 @@ impl Handle {
         let mut silent = Duration::ZERO;
         while silent < limit {
             tokio::time::sleep(limit - silent).await;
-            let acked = self.core().raft.metrics().borrow_watched().last_quorum_acked;
+            let acked = self
+                .core()
+                .raft
+                .metrics()
+                .borrow_watched()
+                .last_quorum_acked;
             // A leader that never heard a quorum has heard nothing for longer than we waited.
             silent = acked.map_or(limit, |acked| acked.into_inner().elapsed());
         }
@@ -160,7 +173,10 @@ impl Handle {
             Err(error) => return Attempt::NotAppended(error),
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let message = RaftProposeRequest { payload, timeout_ms: left.as_millis() as u64 };
+        let message = RaftProposeRequest {
+            payload,
+            timeout_ms: left.as_millis() as u64,
+        };
         let request = core.credentials.request(leader.id, message);
         let response = tokio::select! {
             response = client.propose(request) => response,
@@ -177,9 +193,10 @@ impl Handle {
             Err(status) => return Attempt::Unknown(text(&status)),
         };
         match response.outcome {
-            Some(Outcome::Applied(applied)) => {
-                Attempt::Applied(Applied { index: applied.index, answer: applied.answer })
-            }
+            Some(Outcome::Applied(applied)) => Attempt::Applied(Applied {
+                index: applied.index,
+                answer: applied.answer,
+            }),
             Some(Outcome::NotLeader(_)) => {
                 Attempt::NotAppended(format!("node {} cannot lead now", leader.id))
             }
@@ -195,7 +212,8 @@ impl Handle {
     /// answer it may still give no longer matters.
     async fn deposed(&self, leader: u64) {
         let mut leadership = self.leadership();
-        let gone = leadership.wait_for(|now| now.leader.as_ref().is_none_or(|peer| peer.id != leader));
+        let gone =
+            leadership.wait_for(|now| now.leader.as_ref().is_none_or(|peer| peer.id != leader));
         if gone.await.is_err() {
             return;
         }
@@ -219,7 +237,9 @@ impl Handle {
     async fn read_index_there(&self, leader: &Peer, give_up: Instant) -> Result<u64, String> {
         use raft_read_index_response::Outcome;
         let core = self.core();
-        let mut client = core.pool.client(leader.id, &leader.address, Lane::Forward)?;
+        let mut client = core
+            .pool
+            .client(leader.id, &leader.address, Lane::Forward)?;
         let request = core.credentials.request(leader.id, RaftReadIndexRequest {});
         let response = tokio::select! {
             response = timeout_at(give_up, client.read_index(request)) => {
@@ -227,7 +247,11 @@ impl Handle {
             }
             () = self.deposed(leader.id) => return Err("the leader changed".to_owned()),
         };
-        match response.map_err(|status| text(&status))?.into_inner().outcome {
+        match response
+            .map_err(|status| text(&status))?
+            .into_inner()
+            .outcome
+        {
             Some(Outcome::Index(index)) => Ok(index),
             Some(Outcome::NoQuorum(none)) => Err(none.reason),
             Some(Outcome::NotLeader(_)) | None => Err(format!("node {} does not lead", leader.id)),
@@ -236,21 +260,29 @@ impl Handle {
 }
 
 /// Answers a proposal that another node forwarded. It is not forwarded again.
-pub(super) async fn answer_propose(handle: &Handle, request: RaftProposeRequest) -> RaftProposeResponse {
+pub(super) async fn answer_propose(
+    handle: &Handle,
+    request: RaftProposeRequest,
+) -> RaftProposeResponse {
     use raft_propose_response::Outcome;
     let outcome = if request.payload.len() > MAX_PROPOSAL_BYTES {
-        Outcome::TooLarge(RaftTooLarge { limit: MAX_PROPOSAL_BYTES as u64 })
+        Outcome::TooLarge(RaftTooLarge {
+            limit: MAX_PROPOSAL_BYTES as u64,
+        })
     } else {
         let deadline = Instant::now() + Duration::from_millis(request.timeout_ms);
         match handle.propose_here(request.payload, deadline).await {
-            Attempt::Applied(applied) => {
-                Outcome::Applied(RaftApplied { index: applied.index, answer: applied.answer })
-            }
+            Attempt::Applied(applied) => Outcome::Applied(RaftApplied {
+                index: applied.index,
+                answer: applied.answer,
+            }),
             Attempt::NotAppended(_) => Outcome::NotLeader(RaftNotLeader {}),
             Attempt::Unknown(reason) => Outcome::Unknown(RaftUnknown { reason }),
         }
     };
-    RaftProposeResponse { outcome: Some(outcome) }
+    RaftProposeResponse {
+        outcome: Some(outcome),
+    }
 }
 
 /// Answers what index a read at another node has to wait for.
@@ -265,13 +297,19 @@ pub(super) async fn answer_read_index(handle: &Handle) -> RaftReadIndexResponse 
     } else {
         Outcome::NotLeader(RaftNotLeader {})
     };
-    RaftReadIndexResponse { outcome: Some(outcome) }
+    RaftReadIndexResponse {
+        outcome: Some(outcome),
+    }
 }
 
 /// Whether a call certainly never reached the other node's consensus: no connection, or refused at
 /// the door.
 fn never_arrived(status: &Status) -> bool {
-    let refused = [Code::Unauthenticated, Code::FailedPrecondition, Code::Unimplemented];
+    let refused = [
+        Code::Unauthenticated,
+        Code::FailedPrecondition,
+        Code::Unimplemented,
+    ];
     if refused.contains(&status.code()) {
         return true;
     }

@@ -89,7 +89,9 @@ impl Handle {
         let reached = tokio::time::timeout(timeout, applied.wait_for(|now| *now >= index)).await;
         match reached {
             Ok(Ok(now)) => Ok(*now),
-            Ok(Err(_)) => Err(ReadError::Unavailable { reason: "consensus has stopped".to_owned() }),
+            Ok(Err(_)) => Err(ReadError::Unavailable {
+                reason: "consensus has stopped".to_owned(),
+            }),
             Err(_) => {
                 let behind = format!("entry {index} is not applied here within {timeout:?}");
                 Err(ReadError::Unavailable { reason: behind })
@@ -100,7 +102,11 @@ impl Handle {
     /// Resolves when consensus has stopped for good and not by `shutdown`: the process has to exit.
     pub async fn failed(&self) -> FailedReason {
         let mut failed = self.0.failed.clone();
-        match failed.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+        match failed
+            .wait_for(Option::is_some)
+            .await
+            .map(|reason| reason.clone())
+        {
             Ok(Some(reason)) => reason,
             // Shut down on purpose: this never resolves.
             Ok(None) | Err(_) => std::future::pending().await,

@@ -31,14 +31,22 @@ pub(super) fn read(io: &dyn LogIo) -> io::Result<Option<RaftIdentity>> {
 /// # Errors
 /// Those of the disk.
 pub fn write(io: &dyn LogIo, cluster_id: &str, node_id: u64) -> io::Result<()> {
-    let identity = RaftIdentity { cluster_id: cluster_id.to_owned(), node_id };
-    io.write(vec![Op::PutMeta(MetaKey::Identity, codec::to_value(&identity))])?;
+    let identity = RaftIdentity {
+        cluster_id: cluster_id.to_owned(),
+        node_id,
+    };
+    io.write(vec![Op::PutMeta(
+        MetaKey::Identity,
+        codec::to_value(&identity),
+    )])?;
     io.sync()
 }
 
 /// Refuses a store that is not this node's.
 pub(super) fn check(found: Option<RaftIdentity>, options: &Options) -> Result<(), OpenError> {
-    let Some(found) = found else { return Err(wiped(options)) };
+    let Some(found) = found else {
+        return Err(wiped(options));
+    };
     if found.cluster_id == options.cluster_id && found.node_id == options.node_id {
         return Ok(());
     }
@@ -66,5 +74,8 @@ pub(super) fn check_tail(found: &Found, dir: &Path) -> Result<(), OpenError> {
 }
 
 pub(super) fn wiped(options: &Options) -> OpenError {
-    OpenError::Wiped { dir: options.dir.clone(), node_id: options.node_id }
+    OpenError::Wiped {
+        dir: options.dir.clone(),
+        node_id: options.node_id,
+    }
 }

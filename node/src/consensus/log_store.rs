@@ -18,10 +18,10 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fleet_proto::stored;
+use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::vote::RaftLeaderId;
-use openraft::OptionalSend;
 use tokio::sync::{mpsc, oneshot};
 
 pub use flusher::Counters;
@@ -139,8 +139,20 @@ impl LogStore {
         let (open, closed) = mpsc::channel(1);
         let io = OpenIo { io, _open: open };
         let flusher = Flusher::start(io.clone(), health.clone(), fatal.clone(), mark)?;
-        let shared = Arc::new(Shared { log: Mutex::new(log), health, io });
-        Ok((Self { shared, flusher, fatal, closed: Some(closed) }, found))
+        let shared = Arc::new(Shared {
+            log: Mutex::new(log),
+            health,
+            io,
+        });
+        Ok((
+            Self {
+                shared,
+                flusher,
+                fatal,
+                closed: Some(closed),
+            },
+            found,
+        ))
     }
 
     /// What tells when this store is closed; only the first call gets it.
@@ -157,14 +169,22 @@ impl LogStore {
     fn write(&self, ops: Vec<Op>) -> Result<()> {
         self.shared.health.check()?;
         self.shared.io.write(ops).inspect_err(|error| {
-            self.shared.health.fail(format!("the raft log cannot be written: {error}"), &self.fatal);
+            self.shared.health.fail(
+                format!("the raft log cannot be written: {error}"),
+                &self.fatal,
+            );
         })
     }
 
-    async fn wait(&self, request: impl FnOnce(oneshot::Sender<Result<()>>) -> Request) -> Result<()> {
+    async fn wait(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<()>>) -> Request,
+    ) -> Result<()> {
         let (done, answer) = oneshot::channel();
         self.flusher.submit(request(done))?;
-        answer.await.map_err(|_| std::io::Error::other("the flusher has stopped"))?
+        answer
+            .await
+            .map_err(|_| std::io::Error::other("the flusher has stopped"))?
     }
 }
 
@@ -173,7 +193,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>> {
         let log = self.shared.lock();
-        Ok(LogState { last_purged_log_id: log.purged, last_log_id: log.last_id() })
+        Ok(LogState {
+            last_purged_log_id: log.purged,
+            last_log_id: log.last_id(),
+        })
     }
 
     async fn get_log_reader(&mut self) -> LogReader {
@@ -190,7 +213,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<()> {
-        let Some(committed) = committed else { return Ok(()) };
+        let Some(committed) = committed else {
+            return Ok(());
+        };
         // A hint for the next start: it becomes durable with whatever is synced next.
         let value = codec::to_value(&codec::log_id_to_proto(&committed));
         self.write(vec![Op::PutMeta(MetaKey::Committed, value)])
@@ -212,23 +237,33 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         };
         self.shared.lock().check_contiguous(&entries)?;
         let put = |entry: &Entry| {
-            Op::PutEntry(entry.index(), codec::to_value(&codec::entry_to_proto(entry)))
+            Op::PutEntry(
+                entry.index(),
+                codec::to_value(&codec::entry_to_proto(entry)),
+            )
         };
         let count = entries.len() as u64;
         self.write(entries.iter().map(put).collect())?;
         self.shared.lock().append(entries);
-        self.flusher.submit(Request::Append { last_index: last.index, entries: count, done: callback })
+        self.flusher.submit(Request::Append {
+            last_index: last.index,
+            entries: count,
+            done: callback,
+        })
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<()> {
         let keep_until = last_log_id.map(|id| id.index);
         let from = keep_until.map_or(0, |index| index + 1);
-        let Some(end) = self.shared.lock().last.map(|id| id.index + 1) else { return Ok(()) };
+        let Some(end) = self.shared.lock().last.map(|id| id.index + 1) else {
+            return Ok(());
+        };
         if from >= end {
             return Ok(());
         }
         let last_index = keep_until.unwrap_or(0);
-        self.wait(|done| Request::Lower { last_index, done }).await?;
+        self.wait(|done| Request::Lower { last_index, done })
+            .await?;
         let from = from.max(self.shared.lock().first_index);
         self.write(vec![Op::TruncateEntries(from..end)])?;
         let last = self.shared.last_before(from)?;
@@ -256,12 +291,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.log
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// The id of the entry just before `index`, if there is one.
     fn last_before(&self, index: u64) -> Result<Option<LogId>> {
-        let Some(before) = index.checked_sub(1) else { return Ok(None) };
+        let Some(before) = index.checked_sub(1) else {
+            return Ok(None);
+        };
         let entries = reader::read(self, before, index, usize::MAX)?;
         Ok(entries.last().map(|entry| entry.log_id))
     }
@@ -279,7 +318,10 @@ impl Log {
             if expected.is_some_and(|expected| expected != index) {
                 return Err(std::io::Error::new(
                     std::io::ErrorKind::InvalidInput,
-                    format!("append of index {index} would leave a hole after {:?}", self.last),
+                    format!(
+                        "append of index {index} would leave a hole after {:?}",
+                        self.last
+                    ),
                 ));
             }
             expected = Some(index + 1);
@@ -336,14 +378,25 @@ fn load(io: &dyn LogIo) -> Result<Log> {
     {
         return Err(std::io::Error::new(
             std::io::ErrorKind::InvalidData,
-            format!("the log ends at {} although everything up to {} was purged", last.index, purged.index),
+            format!(
+                "the log ends at {} although everything up to {} was purged",
+                last.index, purged.index
+            ),
         ));
     }
-    Ok(Log { vote, purged, last, first_index, recent: Recent::default() })
+    Ok(Log {
+        vote,
+        purged,
+        last,
+        first_index,
+        recent: Recent::default(),
+    })
 }
 
 fn log_id(io: &dyn LogIo, key: MetaKey) -> Result<Option<LogId>> {
-    let Some(value) = io.meta(key)? else { return Ok(None) };
+    let Some(value) = io.meta(key)? else {
+        return Ok(None);
+    };
     let id: stored::RaftLogId = codec::from_value(value)?;
     Ok(Some(codec::log_id_from_proto(&id)))
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -15,6 +16,7 @@ use openraft::errors::{
 };
 use openraft::impls::BasicNode;
 use openraft::raft::ClientWriteResponse;
+use tokio::time::Instant;
 
 use super::error::MembershipError;
 use super::handle::Handle;
@@ -22,6 +24,12 @@ use super::types::TypeConfig;
 
 /// Entries a learner may miss and still be made a voter: what replication sends in a second or so.
 const MAX_LAG: u64 = 1_000;
+
+/// Pause before a change is tried again that found another one under way.
+const RETRY: Duration = Duration::from_millis(50);
+
+type Changed =
+    Result<ClientWriteResponse<TypeConfig>, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>;
 
 /// A control node and where it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +67,22 @@ pub struct Members {
     pub joint: bool,
 }
 
+impl Members {
+    /// Entries of this node's log that a member is not known to have.
+    pub fn behind(&self, id: u64) -> u64 {
+        let matched = self.matched.get(&id).copied().unwrap_or(0);
+        self.last_index.saturating_sub(matched)
+    }
+
+    fn require_caught_up(&self, id: u64) -> Result<(), MembershipError> {
+        let behind = self.behind(id);
+        if behind > MAX_LAG {
+            return Err(MembershipError::Lagging { id, behind });
+        }
+        Ok(())
+    }
+}
+
 impl Handle {
     /// Who takes part.
     pub fn members(&self) -> Members {
@@ -67,12 +91,22 @@ impl Handle {
         let membership = metrics.membership_config.membership();
         let joint = membership.get_joint_config().len() > 1;
         let voter_ids: BTreeSet<u64> = membership.voter_ids().collect();
-        let addressed = membership.nodes().map(|(id, node)| (*id, node.addr.clone()));
+        let addressed = membership
+            .nodes()
+            .map(|(id, node)| (*id, node.addr.clone()));
         let (voters, learners) = addressed.partition(|(id, _)| voter_ids.contains(id));
         let matched = metrics.replication.into_iter().flatten();
-        let matched = matched.map(|(id, log_id)| (id, log_id.map_or(0, |id| id.index))).collect();
+        let matched = matched
+            .map(|(id, log_id)| (id, log_id.map_or(0, |id| id.index)))
+            .collect();
         let last_index = metrics.last_log_index.unwrap_or(0);
-        Members { voters, learners, matched, last_index, joint }
+        Members {
+            voters,
+            learners,
+            matched,
+            last_index,
+            joint,
+        }
     }
 
     /// Founds a cluster with this node as its only voter.
@@ -82,9 +116,14 @@ impl Handle {
     pub async fn bootstrap(&self) -> Result<(), MembershipError> {
         let core = self.core();
         let node = BasicNode::new(&core.advertise);
-        let result = core.raft.initialize(BTreeMap::from([(core.node_id, node)])).await;
+        let result = core
+            .raft
+            .initialize(BTreeMap::from([(core.node_id, node)]))
+            .await;
         result.map_err(|error| match error {
-            RaftError::APIError(InitializeError::NotAllowed(_)) => MembershipError::AlreadyBootstrapped,
+            RaftError::APIError(InitializeError::NotAllowed(_)) => {
+                MembershipError::AlreadyBootstrapped
+            }
             RaftError::APIError(InitializeError::NotInMembers(error)) => {
                 MembershipError::Stopped(error.to_string())
             }
@@ -99,15 +138,23 @@ impl Handle {
     /// See [`MembershipError`].
     pub async fn add_learner(&self, id: u64, address: &str) -> Result<(), MembershipError> {
         let members = self.members();
-        let known = members.voters.get(&id).or_else(|| members.learners.get(&id));
+        let known = members
+            .voters
+            .get(&id)
+            .or_else(|| members.learners.get(&id));
         match known {
             Some(known) if known == address => return self.require_leader(),
             Some(known) => {
-                return Err(MembershipError::AddressTaken { id, address: known.clone() });
+                return Err(MembershipError::AddressTaken {
+                    id,
+                    address: known.clone(),
+                });
             }
             None => {}
         }
-        self.change(self.core().raft.add_learner(id, BasicNode::new(address), false)).await
+        let node = BasicNode::new(address);
+        self.change(|| self.core().raft.add_learner(id, node.clone(), false))
+            .await
     }
 
     /// Makes exactly these members voters; voters left out become learners. All of them must be
@@ -122,14 +169,11 @@ impl Handle {
             if !members.learners.contains_key(id) {
                 return Err(MembershipError::UnknownNode { id: *id });
             }
-            let matched = members.matched.get(id).copied().unwrap_or(0);
-            let behind = members.last_index.saturating_sub(matched);
-            if behind > MAX_LAG {
-                return Err(MembershipError::Lagging { id: *id, behind });
-            }
+            members.require_caught_up(*id)?;
         }
         let change = ChangeMembers::ReplaceAllVoters(voters);
-        self.change(self.core().raft.change_membership(change, true)).await
+        self.change(|| self.core().raft.change_membership(change.clone(), true))
+            .await
     }
 
     /// Removes a member, voter or learner. A leader that removes itself hands leadership over once
@@ -148,10 +192,11 @@ impl Handle {
         } else {
             return Err(MembershipError::UnknownNode { id });
         };
-        self.change(self.core().raft.change_membership(change, false)).await
+        self.change(|| self.core().raft.change_membership(change.clone(), false))
+            .await
     }
 
-    /// Hands leadership to a voter, and returns when this node sees it lead.
+    /// Hands leadership to a voter that has caught up, and returns when this node sees it lead.
     ///
     /// # Errors
     /// [`MembershipError::Unknown`] if it does not lead in time: it may be unreachable or behind.
@@ -160,16 +205,27 @@ impl Handle {
         if to == self.core().node_id {
             return Ok(());
         }
-        if !self.members().voters.contains_key(&to) {
+        let members = self.members();
+        if !members.voters.contains_key(&to) {
             return Err(MembershipError::UnknownNode { id: to });
         }
-        self.core().raft.trigger().transfer_leader(to).await.map_err(|fatal| stopped(&fatal))?;
+        // From here on the leader takes no proposals: a successor that lags would make that long.
+        members.require_caught_up(to)?;
+        self.core()
+            .raft
+            .trigger()
+            .transfer_leader(to)
+            .await
+            .map_err(|fatal| stopped(&fatal))?;
         let mut leadership = self.leadership();
-        let leads = leadership.wait_for(|now| now.leader.as_ref().is_some_and(|peer| peer.id == to));
+        let leads =
+            leadership.wait_for(|now| now.leader.as_ref().is_some_and(|peer| peer.id == to));
         match tokio::time::timeout(self.core().timers.change, leads).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(MembershipError::Stopped("shut down".to_owned())),
-            Err(_) => Err(MembershipError::Unknown { reason: format!("node {to} does not lead yet") }),
+            Err(_) => Err(MembershipError::Unknown {
+                reason: format!("node {to} does not lead yet"),
+            }),
         }
     }
 
@@ -178,40 +234,51 @@ impl Handle {
         if leadership.is_self {
             return Ok(());
         }
-        Err(MembershipError::NotLeader { leader: leadership.leader })
+        Err(MembershipError::NotLeader {
+            leader: leadership.leader,
+        })
     }
 
-    async fn change(
-        &self,
-        change: impl Future<
-            Output = Result<
-                ClientWriteResponse<TypeConfig>,
-                RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
-            >,
-        >,
-    ) -> Result<(), MembershipError> {
-        let limit = self.core().timers.change;
-        match tokio::time::timeout(limit, Box::pin(change)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(RaftError::Fatal(fatal))) => Err(stopped(&fatal)),
-            Ok(Err(RaftError::APIError(error))) => Err(self.refused(error)),
-            Err(_) => {
-                Err(MembershipError::Unknown { reason: format!("not committed within {limit:?}") })
+    /// Makes a change. One that is under way, or a new leader that is not settled yet,
+    /// is waited for as long as users are asked to wait.
+    async fn change<F>(&self, change: impl Fn() -> F) -> Result<(), MembershipError>
+    where
+        F: Future<Output = Changed>,
+    {
+        let timers = &self.core().timers;
+        let patience = Instant::now() + timers.unavailable_after;
+        loop {
+            let result = tokio::time::timeout(timers.change, Box::pin(change())).await;
+            let error = match result {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(RaftError::Fatal(fatal))) => stopped(&fatal),
+                Ok(Err(RaftError::APIError(error))) => self.refused(error),
+                Err(_) => {
+                    let reason = format!("not committed within {:?}", timers.change);
+                    MembershipError::Unknown { reason }
+                }
+            };
+            if error != MembershipError::InProgress || Instant::now() >= patience {
+                return Err(error);
             }
+            tokio::time::sleep(RETRY).await;
         }
     }
 
     fn refused(&self, error: ClientWriteError<TypeConfig>) -> MembershipError {
         let unknown = |reason: String| MembershipError::Unknown { reason };
         match error {
-            ClientWriteError::ForwardToLeader(_) => {
-                MembershipError::NotLeader { leader: self.leadership().borrow().leader.clone() }
+            // A leader refuses until it has heard a quorum: that is a moment after it was elected.
+            ClientWriteError::ForwardToLeader(_) if self.leadership().borrow().is_self => {
+                MembershipError::InProgress
             }
+            ClientWriteError::ForwardToLeader(_) => MembershipError::NotLeader {
+                leader: self.leadership().borrow().leader.clone(),
+            },
             ClientWriteError::LogEntryDiscarded(_) => unknown("the leader changed".to_owned()),
             ClientWriteError::ChangeMembershipError(error) => match error {
-                ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_) => {
-                    MembershipError::InProgress
-                }
+                ChangeMembershipError::InProgress(_)
+                | ChangeMembershipError::UncommittedLeaderLog(_) => MembershipError::InProgress,
                 ChangeMembershipError::EmptyMembership(_) => MembershipError::NoVoters,
                 ChangeMembershipError::LearnerNotFound(error) => {
                     MembershipError::UnknownNode { id: error.node_id }

@@ -26,8 +26,25 @@ const CLOSE: Duration = Duration::from_secs(10);
 pub struct Consensus {
     handle: Handle,
     closed: Closed,
-    // None: the caller's runtime.
-    runtime: Option<Runtime>,
+    threads: Threads,
+}
+
+/// The runtime of a node; none: the caller's.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn stop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // A runtime must not be waited for where other tasks run.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 impl Consensus {
@@ -66,15 +83,19 @@ impl Consensus {
     ) -> Result<Self, OpenError> {
         let identity = identity::read(io.as_ref()).map_err(|error| failed(&options, error))?;
         identity::check(identity, &options)?;
-        let runtime = runtime(&options)?;
-        let (handle, closed) = match &runtime {
+        let threads = threads(&options)?;
+        let (handle, closed) = match &threads.0 {
             None => build(options, io, machine).await?,
             Some(runtime) => {
                 let built = runtime.spawn(build(options, io, machine)).await;
                 built.map_err(|error| OpenError::Start(error.to_string()))??
             }
         };
-        Ok(Self { handle, closed, runtime })
+        Ok(Self {
+            handle,
+            closed,
+            threads,
+        })
     }
 
     /// What the rest of the node uses.
@@ -86,9 +107,7 @@ impl Consensus {
     /// may be opened again.
     #[cfg(test)]
     pub(super) async fn kill(mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.threads.stop();
         self.closed.wait().await;
     }
 
@@ -96,18 +115,13 @@ impl Consensus {
     /// process is as safe.
     pub async fn shutdown(mut self) {
         self.handle.stop().await;
-        if tokio::time::timeout(CLOSE, self.closed.wait()).await.is_err() {
+        if tokio::time::timeout(CLOSE, self.closed.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("the log is still in use");
         }
-    }
-}
-
-impl Drop for Consensus {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // A runtime must not be waited for where other tasks run.
-            runtime.shutdown_background();
-        }
+        self.threads.stop();
     }
 }
 
@@ -133,11 +147,16 @@ async fn build(
     let config = raft_config(&options)?;
     let credentials = Credentials::new(&options.cluster_id, options.node_id, &options.secret)
         .map_err(OpenError::Options)?;
-    let (mut store, found) = LogStore::open(io, options.on_fatal.clone())
-        .map_err(|error| failed(&options, error))?;
+    let (mut store, found) =
+        LogStore::open(io, options.on_fatal.clone()).map_err(|error| failed(&options, error))?;
     identity::check_tail(&found, &options.dir)?;
-    let snapshots = SnapshotDir::open(&options.snapshot_dir, &options.cluster_id, found.purged_index)
-        .map_err(|error| snapshot_failed(&options, found.purged_index, error))?;
+    let snapshots = SnapshotDir::open(
+        &options.snapshot_dir,
+        &options.cluster_id,
+        found.purged_index,
+    )
+    .map_err(|error| snapshot_failed(&options, found.purged_index, error))?;
+    check_snapshot(&options, &snapshots, found.purged_index)?;
     let pool = Pool::new(&options);
     let network = NetworkFactory {
         pool: pool.clone(),
@@ -171,10 +190,36 @@ async fn build(
     Ok((handle, closed))
 }
 
+/// The log must continue where the snapshot ends, or before.
+fn check_snapshot(
+    options: &Options,
+    snapshots: &SnapshotDir,
+    purged: Option<u64>,
+) -> Result<(), OpenError> {
+    let Some(purged) = purged else { return Ok(()) };
+    let covered = snapshots
+        .current()
+        .and_then(|(meta, _)| meta.last_log_id)
+        .map(|id| id.index);
+    if covered.is_some_and(|covered| covered >= purged) {
+        return Ok(());
+    }
+    let what = covered.map_or("there is none".to_owned(), |index| {
+        format!("it ends at {index}")
+    });
+    Err(OpenError::NoSnapshot {
+        dir: options.snapshot_dir.clone(),
+        purged,
+        what,
+    })
+}
+
 async fn rocks(options: &Options, create: bool) -> Result<Arc<dyn LogIo>, OpenError> {
     let dir = options.dir.clone();
     let open = move || Rocks::open(&dir, create);
-    let opened = tokio::task::spawn_blocking(open).await.map_err(io::Error::other);
+    let opened = tokio::task::spawn_blocking(open)
+        .await
+        .map_err(io::Error::other);
     match opened.and_then(std::convert::identity) {
         Ok(rocks) => Ok(Arc::new(rocks)),
         Err(error) => Err(failed(options, error)),
@@ -183,23 +228,26 @@ async fn rocks(options: &Options, create: bool) -> Result<Arc<dyn LogIo>, OpenEr
 
 /// Consensus gets threads of its own: planning, encoding and proxied calls on the same ones would
 /// delay heartbeats, and a delayed heartbeat is an election.
-fn runtime(options: &Options) -> Result<Option<Runtime>, OpenError> {
+fn threads(options: &Options) -> Result<Threads, OpenError> {
     if options.threads == 0 {
-        return Ok(None);
+        return Ok(Threads(None));
     }
     Builder::new_multi_thread()
         .worker_threads(options.threads)
         .thread_name("raft")
         .enable_all()
         .build()
-        .map(Some)
+        .map(|runtime| Threads(Some(runtime)))
         .map_err(|error| failed(options, error))
 }
 
 fn failed(options: &Options, error: io::Error) -> OpenError {
     let dir = options.dir.clone();
     match error.kind() {
-        io::ErrorKind::InvalidData => OpenError::Corrupt { dir, what: error.to_string() },
+        io::ErrorKind::InvalidData => OpenError::Corrupt {
+            dir,
+            what: error.to_string(),
+        },
         _ => OpenError::Io { dir, source: error },
     }
 }
@@ -208,7 +256,14 @@ fn snapshot_failed(options: &Options, purged: Option<u64>, error: SnapshotError)
     let dir = options.snapshot_dir.clone();
     match (error, purged) {
         (SnapshotError::Io(source), _) => OpenError::Io { dir, source },
-        (error, Some(purged)) => OpenError::NoSnapshot { dir, purged, what: error.to_string() },
-        (error, None) => OpenError::Corrupt { dir, what: error.to_string() },
+        (error, Some(purged)) => OpenError::NoSnapshot {
+            dir,
+            purged,
+            what: error.to_string(),
+        },
+        (error, None) => OpenError::Corrupt {
+            dir,
+            what: error.to_string(),
+        },
     }
 }

@@ -127,10 +127,15 @@ impl Default for Timers {
 
 fn wall_clock() -> u64 {
     // A clock before 1970 is a broken clock; the state machine clamps what runs backwards.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 fn abort(reason: &str) {
-    tracing::error!(reason, "aborting: what was not made durable must not be acknowledged");
+    tracing::error!(
+        reason,
+        "aborting: what was not made durable must not be acknowledged"
+    );
     std::process::abort();
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftMetrics;
-use openraft::ServerState;
 use tokio::sync::watch;
 
 use super::error::FailedReason;
@@ -39,7 +39,12 @@ pub(super) fn watch_status(raft: &Raft, closing: Arc<AtomicBool>) -> Status {
                 break "its task ended".to_owned();
             }
         };
-        leadership_tx.send_modify(|last| *last = Leadership { term: last.term, ..Leadership::default() });
+        leadership_tx.send_modify(|last| {
+            *last = Leadership {
+                term: last.term,
+                ..Leadership::default()
+            }
+        });
         if !closing.load(Ordering::SeqCst) {
             tracing::error!(reason, "consensus stopped");
             failed_tx.send_replace(Some(FailedReason(reason)));
@@ -51,8 +56,16 @@ pub(super) fn watch_status(raft: &Raft, closing: Arc<AtomicBool>) -> Status {
 fn leadership_of(metrics: &RaftMetrics<TypeConfig>) -> Leadership {
     let leader = metrics.current_leader.map(|id| {
         let node = metrics.membership_config.membership().get_node(&id);
-        Peer { id, address: node.map(|node| node.addr.clone()).unwrap_or_default() }
+        Peer {
+            id,
+            address: node.map(|node| node.addr.clone()).unwrap_or_default(),
+        }
     });
-    let is_self = metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id);
-    Leadership { term: metrics.current_term, leader, is_self }
+    let is_self =
+        metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id);
+    Leadership {
+        term: metrics.current_term,
+        leader,
+        is_self,
+    }
 }

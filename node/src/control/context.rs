@@ -111,7 +111,7 @@ impl Context {
 
     /// Now, for decisions of the leader.
     pub(crate) fn now(&self) -> fleet_model::Time {
-        fleet_model::Time(self.clock.unix_ms())
+        self.clock.now()
     }
 
     /// The fence of an order derived from `state`.

@@ -51,7 +51,7 @@ fn options(node: &config::Node, clock: &clock::Steady) -> Options {
             ..Timers::default()
         },
         snapshot_every: SNAPSHOT_EVERY,
-        clock: Arc::new(move || clock.unix_ms()),
+        clock: Arc::new(move || clock.now().0),
         ..Options::new(
             paths.raft(),
             paths.snapshots(),

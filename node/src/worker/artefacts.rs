@@ -5,6 +5,7 @@
 
 mod source;
 
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
@@ -17,6 +18,8 @@ use fleet_model::ids::Digest;
 use super::assignment::Artefact;
 use super::hands::FetchError;
 
+pub(crate) use self::source::Holders;
+
 /// How long an artefact that nobody uses is kept: a release that was just unloaded is often
 /// loaded again.
 const KEPT_UNUSED: Duration = Duration::from_secs(3600);
@@ -24,7 +27,7 @@ const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 const REMOVED: &str = ".removed-";
 
 /// Where an artefact's content comes from.
-pub trait Source: Send + Sync + 'static {
+pub(crate) trait Source: Send + Sync + 'static {
     /// Makes `directory`, complete or not at all, from the artefact.
     fn unpack(
         &self,
@@ -33,7 +36,7 @@ pub trait Source: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 
-pub struct Artefacts<S> {
+pub(crate) struct Artefacts<S> {
     root: PathBuf,
     source: S,
     /// One at a time per digest.
@@ -42,7 +45,7 @@ pub struct Artefacts<S> {
 
 impl<S: Source> Artefacts<S> {
     /// Opens the cache and finishes removals that a crash interrupted.
-    pub fn open(root: PathBuf, source: S) -> io::Result<Self> {
+    pub(crate) fn open(root: PathBuf, source: S) -> io::Result<Self> {
         std::fs::create_dir_all(&root)?;
         for entry in std::fs::read_dir(&root)? {
             let entry = entry?;
@@ -54,12 +57,12 @@ impl<S: Source> Artefacts<S> {
     }
 
     /// Where an artefact lies once it was provided.
-    pub fn directory(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn directory(&self, digest: &Digest) -> PathBuf {
         self.root.join(digest.as_str())
     }
 
     /// Sees to it that the artefact is there. Many may ask for the same one: it is fetched once.
-    pub async fn provide(&self, artefact: &Artefact) -> Result<(), FetchError> {
+    pub(crate) async fn provide(&self, artefact: &Artefact) -> Result<(), FetchError> {
         let turn = self.turn(&artefact.digest);
         let _mine = turn.lock().await;
         let directory = self.directory(&artefact.digest);
@@ -72,7 +75,7 @@ impl<S: Source> Artefacts<S> {
     }
 
     /// Removes what is not in use and was not asked for lately.
-    pub async fn collect(&self, in_use: &BTreeSet<Digest>, now: SystemTime) -> io::Result<()> {
+    pub(crate) async fn collect(&self, in_use: &BTreeSet<Digest>, now: SystemTime) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.root)? {
             let entry = entry?;
             let Some(digest) = entry.file_name().to_str().and_then(Digest::parse) else { continue };

@@ -11,63 +11,63 @@ use crate::config::Endpoint;
 mod wire_form;
 
 #[cfg(test)]
-pub(in crate::worker) mod testing;
+pub(crate) mod testing;
 
 /// What shall become of one frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    pub id: FrontendId,
-    pub app: String,
-    pub environment: String,
-    pub release_id: String,
-    pub release_name: String,
-    pub build_id: String,
-    pub build_description: String,
-    pub service: String,
-    pub slot: u32,
-    pub incarnation: u32,
-    pub desired: Desired,
-    pub artefact: Artefact,
-    pub command: Command,
-    pub variables: BTreeMap<String, String>,
-    pub wants_port: bool,
-    pub health: HealthCheck,
+pub(crate) struct Assignment {
+    pub(crate) id: FrontendId,
+    pub(crate) app: String,
+    pub(crate) environment: String,
+    pub(crate) release_id: String,
+    pub(crate) release_name: String,
+    pub(crate) build_id: String,
+    pub(crate) build_description: String,
+    pub(crate) service: String,
+    pub(crate) slot: u32,
+    pub(crate) incarnation: u32,
+    pub(crate) desired: Desired,
+    pub(crate) artefact: Artefact,
+    pub(crate) command: Command,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) wants_port: bool,
+    pub(crate) health: HealthCheck,
     /// Between SIGTERM and SIGKILL.
-    pub termination_grace: Duration,
-    pub limits: Limits,
+    pub(crate) termination_grace: Duration,
+    pub(crate) limits: Limits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Desired {
+pub(crate) enum Desired {
     Run,
     Stop,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Artefact {
-    pub digest: Digest,
-    pub size_bytes: u64,
+pub(crate) struct Artefact {
+    pub(crate) digest: Digest,
+    pub(crate) size_bytes: u64,
     /// Control nodes that have it.
-    pub holders: Vec<Endpoint>,
+    pub(crate) holders: Vec<Endpoint>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     Line(String),
     Words(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    pub kind: CheckKind,
-    pub interval: Duration,
-    pub timeout: Duration,
+pub(crate) struct HealthCheck {
+    pub(crate) kind: CheckKind,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
     /// From start to the first success.
-    pub start_deadline: Duration,
+    pub(crate) start_deadline: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckKind {
+pub(crate) enum CheckKind {
     /// No check: healthy once the process has settled.
     Settle,
     Tcp,
@@ -77,15 +77,15 @@ pub enum CheckKind {
 
 /// `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    pub memory_bytes: Option<u64>,
-    pub cpu_millicores: Option<u32>,
-    pub pids: Option<u32>,
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) cpu_millicores: Option<u32>,
+    pub(crate) pids: Option<u32>,
 }
 
 /// Why an assignment cannot be carried out as it stands; a sentence for the release's report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     #[error("assignment has no {0}")]
     Missing(&'static str),
     #[error("artefact digest {0:?} is not a sha256")]
@@ -190,11 +190,11 @@ impl TryFrom<wire::HealthCheck> for HealthCheck {
 
 impl HealthCheck {
     /// Between checks of a frontend that has been healthy (design, section 6).
-    pub const INTERVAL: Duration = Duration::from_secs(5);
+    pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
     /// One second less than the interval, as the manifest's own default.
-    pub const TIMEOUT: Duration = Duration::from_secs(4);
+    pub(crate) const TIMEOUT: Duration = Duration::from_secs(4);
     /// Until the first success.
-    pub const START_DEADLINE: Duration = Duration::from_secs(60);
+    pub(crate) const START_DEADLINE: Duration = Duration::from_secs(60);
 }
 
 /// A frontend without a port has nothing that could be asked.

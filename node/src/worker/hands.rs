@@ -13,7 +13,7 @@ use super::launch::Launch;
 use super::supervisor::{Exit, Found};
 
 /// Everything a frontend needs done for it on this machine.
-pub trait Hands: Send + Sync + 'static {
+pub(crate) trait Hands: Send + Sync + 'static {
     /// What there is, once, and then what ends. An inventory comes first, and again whenever
     /// something may have been missed.
     fn sightings(&self) -> mpsc::Receiver<Sighting>;
@@ -50,7 +50,7 @@ pub trait Hands: Send + Sync + 'static {
 }
 
 #[derive(Clone, Debug)]
-pub enum Sighting {
+pub(crate) enum Sighting {
     /// Everything the runtime knew when it was asked at `asked_at`.
     Inventory { asked_at: Instant, found: BTreeMap<FrontendId, Found> },
     Exited(FrontendId, Exit),
@@ -58,7 +58,7 @@ pub enum Sighting {
 
 /// What a start has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Started {
+pub(crate) enum Started {
     Running { pid: u32 },
     /// It ran, and has ended already.
     Exited(Exit),
@@ -68,8 +68,8 @@ pub enum Started {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct FetchError {
-    pub reason: String,
+pub(crate) struct FetchError {
+    pub(crate) reason: String,
     /// Another attempt would see the same.
-    pub hopeless: bool,
+    pub(crate) hopeless: bool,
 }

@@ -7,18 +7,18 @@ use fleet_model::ids::{Digest, FrontendId};
 use super::assignment::{Assignment, Command, Limits};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
-    pub id: FrontendId,
-    pub artefact: Digest,
-    pub command: Command,
-    pub environment: BTreeMap<String, String>,
-    pub port: Option<u16>,
-    pub limits: Limits,
+pub(crate) struct Launch {
+    pub(crate) id: FrontendId,
+    pub(crate) artefact: Digest,
+    pub(crate) command: Command,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) limits: Limits,
 }
 
 impl Launch {
     /// `rack` is the name of the cluster.
-    pub fn new(assignment: &Assignment, port: Option<u16>, rack: &str) -> Self {
+    pub(crate) fn new(assignment: &Assignment, port: Option<u16>, rack: &str) -> Self {
         Self {
             id: assignment.id,
             artefact: assignment.artefact.digest.clone(),
@@ -37,12 +37,7 @@ fn environment(
     port: Option<u16>,
     rack: &str,
 ) -> BTreeMap<String, String> {
-    let mut environment = BTreeMap::from([
-        // What a process cannot do without; a release may set them otherwise.
-        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ("LANG".to_owned(), "C.UTF-8".to_owned()),
-    ]);
-    environment.extend(assignment.variables.clone());
+    let mut environment = assignment.variables.clone();
     let system = [
         ("APP", assignment.app.as_str()),
         ("BUILD", &assignment.build_id),
@@ -76,7 +71,6 @@ mod tests {
             ("BUILD", "B1"),
             ("BUILD_DESCRIPTION", "first"),
             ("GREETING", "hello"),
-            ("LANG", "C.UTF-8"),
             ("PATH", "/opt/bin"),
             ("PORT", "20001"),
             ("RACK", "main"),

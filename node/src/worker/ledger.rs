@@ -16,15 +16,15 @@ const MAGIC: &[u8; 8] = b"FLTLEDG1";
 const HEADER: usize = MAGIC.len() + 8;
 
 /// The layout of the message that this build writes.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     path: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
+pub(crate) enum LedgerError {
     #[error("could not read {path}")]
     Read { path: PathBuf, source: io::Error },
     #[error("could not write {path}")]
@@ -36,12 +36,12 @@ pub enum LedgerError {
 }
 
 impl Ledger {
-    pub fn at(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
     /// What was written last; `None` if nothing ever was.
-    pub fn read(&self) -> Result<Option<WorkerLedger>, LedgerError> {
+    pub(crate) fn read(&self) -> Result<Option<WorkerLedger>, LedgerError> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -57,7 +57,7 @@ impl Ledger {
     }
 
     /// Durable when it returns.
-    pub fn write(&self, ledger: &WorkerLedger) -> Result<(), LedgerError> {
+    pub(crate) fn write(&self, ledger: &WorkerLedger) -> Result<(), LedgerError> {
         let body = ledger.encode_to_vec();
         let mut bytes = Vec::with_capacity(HEADER + body.len());
         bytes.extend_from_slice(MAGIC);
@@ -71,13 +71,13 @@ impl Ledger {
     }
 
     /// Moves a damaged ledger out of the way, for people to look at, and returns where to.
-    pub fn set_aside(&self) -> io::Result<PathBuf> {
+    pub(crate) fn set_aside(&self) -> io::Result<PathBuf> {
         let aside = self.path.with_extension("damaged");
         std::fs::rename(&self.path, &aside)?;
         Ok(aside)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -22,13 +22,13 @@ use super::supervisor::{Exit, Found};
 /// of milliseconds.
 const RUNTIME_RETRY: Duration = Duration::from_millis(200);
 
-pub struct Machine<R, S> {
+pub(crate) struct Machine<R, S> {
     runtime: Arc<R>,
     artefacts: Artefacts<S>,
 }
 
 impl<R: Runtime, S: Source> Machine<R, S> {
-    pub fn new(runtime: Arc<R>, artefacts: Artefacts<S>) -> Self {
+    pub(crate) fn new(runtime: Arc<R>, artefacts: Artefacts<S>) -> Self {
         Self { runtime, artefacts }
     }
 
@@ -172,7 +172,7 @@ fn unix_ms(time: SystemTime) -> u64 {
 }
 
 /// An error with all its causes, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }

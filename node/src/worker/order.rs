@@ -7,21 +7,21 @@ use super::assignment::Assignment;
 
 /// Which leader spoke, and from which state. Ordered: a later term wins, then a later index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fence {
-    pub term: u64,
-    pub index: u64,
+pub(crate) struct Fence {
+    pub(crate) term: u64,
+    pub(crate) index: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    pub fence: Fence,
+pub(crate) struct Order {
+    pub(crate) fence: Fence,
     /// Addresses of control nodes, as told; empty if nothing was said about them.
-    pub control: Vec<String>,
-    pub change: Change,
+    pub(crate) control: Vec<String>,
+    pub(crate) change: Change,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     None,
     /// What is not listed is forgotten.
     Full(Vec<Item>),
@@ -29,14 +29,14 @@ pub enum Change {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub(crate) enum Item {
     Usable(Box<Assignment>),
     /// To be reported as failed, not to be dropped: control waits for an answer.
     Unusable { id: FrontendId, incarnation: u32, reason: String },
 }
 
 impl Item {
-    pub fn id(&self) -> FrontendId {
+    pub(crate) fn id(&self) -> FrontendId {
         match self {
             Item::Usable(assignment) => assignment.id,
             Item::Unusable { id, .. } => *id,

@@ -15,14 +15,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub use self::health::{Health, Verdict};
+pub(crate) use self::health::{Health, Verdict};
 use super::assignment::{CheckKind, HealthCheck};
 
 /// Of the answer's body; the status is all that counts.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// One check; `Err` says why it failed, in words for the author of the release.
-pub async fn probe(check: &HealthCheck, address: &str) -> Result<(), String> {
+pub(crate) async fn probe(check: &HealthCheck, address: &str) -> Result<(), String> {
     let attempt = async {
         match &check.kind {
             CheckKind::Settle => Ok(()),

@@ -26,35 +26,35 @@ use crate::config::{Endpoint, Paths, Peers, Secret};
 
 /// What a worker says of itself when it opens a session.
 #[derive(Clone, Debug)]
-pub struct Introduction {
-    pub cluster_id: String,
-    pub node_id: u64,
-    pub boot_id: String,
+pub(crate) struct Introduction {
+    pub(crate) cluster_id: String,
+    pub(crate) node_id: u64,
+    pub(crate) boot_id: String,
     /// Chosen when the agent starts.
-    pub nonce: u64,
-    pub capabilities: Vec<wire::Capability>,
-    pub cpu_millicores: u32,
-    pub memory_bytes: u64,
-    pub host: String,
+    pub(crate) nonce: u64,
+    pub(crate) capabilities: Vec<wire::Capability>,
+    pub(crate) cpu_millicores: u32,
+    pub(crate) memory_bytes: u64,
+    pub(crate) host: String,
 }
 
 /// Everything a session needs.
 #[derive(Clone)]
-pub struct Session {
-    pub introduction: Introduction,
-    pub supervisor: Supervisor,
+pub(crate) struct Session {
+    pub(crate) introduction: Introduction,
+    pub(crate) supervisor: Supervisor,
     /// The latest readings.
-    pub usage: watch::Receiver<wire::WorkerUsage>,
-    pub secret: Secret,
+    pub(crate) usage: watch::Receiver<wire::WorkerUsage>,
+    pub(crate) secret: Secret,
     /// Where the addresses of control nodes are kept.
-    pub paths: Paths,
+    pub(crate) paths: Paths,
     /// Asked first when nothing else is known: this node itself, if it may lead.
-    pub own: Option<Endpoint>,
+    pub(crate) own: Option<Endpoint>,
 }
 
 impl Session {
     /// Holds a session with the leader, whoever it is, until dropped.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         let mut route = Route::new(self.known());
         let mut backoff = Backoff::default();
         loop {

@@ -17,7 +17,7 @@ mod resume;
 mod stage;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,10 +29,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use self::book::{Book, Census, Refused};
-pub use self::exit::Exit;
-pub use self::observed::{Observed, Phase};
-pub use self::resume::Found;
+pub(crate) use self::book::{Book, Census, Refused};
+pub(crate) use self::exit::Exit;
+pub(crate) use self::resume::Found;
 use self::next::Action;
 use self::stage::Outcome;
 use super::hands::{Hands, Sighting, Started};
@@ -44,33 +43,33 @@ use crate::config::Range;
 
 /// Who this worker is and what it may give away.
 #[derive(Clone, Debug)]
-pub struct Premises {
-    pub cluster_id: String,
-    pub cluster_name: String,
-    pub node_id: u64,
-    pub boot_id: String,
+pub(crate) struct Premises {
+    pub(crate) cluster_id: String,
+    pub(crate) cluster_name: String,
+    pub(crate) node_id: u64,
+    pub(crate) boot_id: String,
     /// Where frontends of this node are reached.
-    pub host: String,
-    pub ports: Range,
+    pub(crate) host: String,
+    pub(crate) ports: Range,
 }
 
 /// To talk to a running supervisor; it ends when the last handle is dropped.
 #[derive(Clone, Debug)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     orders: mpsc::Sender<(Order, oneshot::Sender<Result<(), Refused>>)>,
     view: watch::Receiver<View>,
 }
 
 /// What the supervisor tells: always the latest, never a queue.
 #[derive(Clone, Debug, Default)]
-pub struct View {
-    pub obeyed: Fence,
-    pub census: Census,
+pub(crate) struct View {
+    pub(crate) obeyed: Fence,
+    pub(crate) census: Census,
 }
 
 /// Why an order had no effect.
 #[derive(Debug, thiserror::Error)]
-pub enum ObeyError {
+pub(crate) enum ObeyError {
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error("the supervisor has ended")]
@@ -85,7 +84,7 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(30);
 
 impl Supervisor {
     /// Reads the ledger, takes over what runs, and begins. Waits for the runtime to be there.
-    pub async fn start<H: Hands>(
+    pub(crate) async fn start<H: Hands>(
         premises: Premises,
         ledger: Ledger,
         hands: Arc<H>,
@@ -121,13 +120,13 @@ impl Supervisor {
     }
 
     /// Takes an order over. When this returns, it is in the ledger.
-    pub async fn obey(&self, order: Order) -> Result<(), ObeyError> {
+    pub(crate) async fn obey(&self, order: Order) -> Result<(), ObeyError> {
         let (reply, answer) = oneshot::channel();
         self.orders.send((order, reply)).await.map_err(|_| ObeyError::Ended)?;
         Ok(answer.await.map_err(|_| ObeyError::Ended)??)
     }
 
-    pub fn view(&self) -> watch::Receiver<View> {
+    pub(crate) fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
     }
 }
@@ -310,14 +309,16 @@ impl<H: Hands> Shell<H> {
             }
             Action::Start if assignment.wants_port && frontend.port.is_none() => {
                 let reason = format!("no port in {} is free on this node", self.premises.ports);
-                self.spawn(id, async move |_| Outcome::NotStarted { reason });
+                self.spawn(id, async move |_| Outcome::NotStarted { reason, exit: None });
             }
             Action::Start => {
                 let launch = Launch::new(assignment, frontend.port, &self.premises.cluster_name);
                 self.spawn(id, async move |hands| match hands.start(launch).await {
                     Started::Running { pid } => Outcome::Started { pid },
-                    Started::Exited(exit) => Outcome::Exited(exit),
-                    Started::Not(reason) => Outcome::NotStarted { reason },
+                    Started::Exited(exit) => {
+                        Outcome::NotStarted { reason: exit.sentence(), exit: Some(exit) }
+                    }
+                    Started::Not(reason) => Outcome::NotStarted { reason, exit: None },
                 });
             }
             Action::Probe => {
@@ -330,7 +331,7 @@ impl<H: Hands> Shell<H> {
             Action::Stop(_) => {
                 let grace = assignment.termination_grace;
                 self.spawn(id, async move |hands| match hands.stop(id, grace).await {
-                    Ok(exit) => Outcome::Exited(exit),
+                    Ok(exit) => Outcome::Stopped(exit),
                     Err(reason) => Outcome::NotStopped { reason },
                 });
             }

@@ -99,17 +99,38 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    pub(super) fn start(io: OpenIo, health: Arc<Health>, fatal: Fatal, mark: Mark) -> io::Result<Self> {
+    pub(super) fn start(
+        io: OpenIo,
+        health: Arc<Health>,
+        fatal: Fatal,
+        mark: Mark,
+    ) -> io::Result<Self> {
         let (queue, requests) = channel();
-        let lane = Lane { io, health, fatal, mark, written: mark, written_at: Instant::now() };
-        std::thread::Builder::new().name("raft-flush".to_owned()).spawn(move || lane.run(&requests))?;
-        Ok(Self { queue: Mutex::new(queue) })
+        let lane = Lane {
+            io,
+            health,
+            fatal,
+            mark,
+            written: mark,
+            written_at: Instant::now(),
+        };
+        std::thread::Builder::new()
+            .name("raft-flush".to_owned())
+            .spawn(move || lane.run(&requests))?;
+        Ok(Self {
+            queue: Mutex::new(queue),
+        })
     }
 
     /// Queues a request behind all earlier ones. What it covers must already be written.
     pub(super) fn submit(&self, request: Request) -> io::Result<()> {
-        let queue = self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        queue.send(request).map_err(|_| io::Error::other("the flusher has stopped"))
+        let queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        queue
+            .send(request)
+            .map_err(|_| io::Error::other("the flusher has stopped"))
     }
 }
 
@@ -165,13 +186,20 @@ impl Lane {
     fn flush(&mut self, batch: &[Request]) -> io::Result<()> {
         self.health.check()?;
         let mut lowered = false;
-        if batch.iter().any(|request| !matches!(request, Request::Lower { .. })) {
+        if batch
+            .iter()
+            .any(|request| !matches!(request, Request::Lower { .. }))
+        {
             self.io.sync()?;
             self.health.fsyncs.fetch_add(1, Ordering::Relaxed);
         }
         for request in batch {
             match request {
-                Request::Append { last_index, entries, .. } => {
+                Request::Append {
+                    last_index,
+                    entries,
+                    ..
+                } => {
                     self.mark.index = *last_index;
                     self.health.entries.fetch_add(*entries, Ordering::Relaxed);
                     self.health.batches.fetch_add(1, Ordering::Relaxed);

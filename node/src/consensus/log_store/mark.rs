@@ -30,21 +30,40 @@ pub(super) struct MarkFile {
 impl MarkFile {
     /// Opens the file, or makes it with an empty mark.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         let length = file.metadata()?.len();
-        let state = if length == 0 { (0, Mark::default()) } else { newest(&file)? };
-        Ok(Self { file, state: Mutex::new(state) })
+        let state = if length == 0 {
+            (0, Mark::default())
+        } else {
+            newest(&file)?
+        };
+        Ok(Self {
+            file,
+            state: Mutex::new(state),
+        })
     }
 
     pub(super) fn read(&self) -> Mark {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).1
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .1
     }
 
     pub(super) fn write(&self, mark: Mark) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let sequence = state.0 + 1;
         let slot = sequence as usize % 2;
-        self.file.write_all_at(&encode(sequence, mark), (slot * SLOT) as u64)?;
+        self.file
+            .write_all_at(&encode(sequence, mark), (slot * SLOT) as u64)?;
         self.file.sync_data()?;
         *state = (sequence, mark);
         Ok(())
@@ -62,7 +81,10 @@ fn newest(file: &File) -> io::Result<(u64, Mark)> {
     }
     let slots = bytes.chunks(SLOT).filter_map(decode);
     slots.max_by_key(|(sequence, _)| *sequence).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "no intact slot in the durable mark")
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "no intact slot in the durable mark",
+        )
     })
 }
 
@@ -78,11 +100,20 @@ fn encode(sequence: u64, mark: Mark) -> [u8; SLOT] {
 
 fn decode(slot: &[u8]) -> Option<(u64, Mark)> {
     let number = |at: usize| slot[at..at + 8].try_into().ok().map(u64::from_le_bytes);
-    let sum = slot[BODY..BODY + 4].try_into().ok().map(u32::from_le_bytes)?;
+    let sum = slot[BODY..BODY + 4]
+        .try_into()
+        .ok()
+        .map(u32::from_le_bytes)?;
     let sequence = number(0)?;
     // Sequence 0 is never written: a slot of zeroes is an unused one.
     let intact = sequence > 0 && sum == crc32c::crc32c(&slot[..BODY]);
-    intact.then_some((sequence, Mark { index: number(8)?, term: number(16)? }))
+    intact.then_some((
+        sequence,
+        Mark {
+            index: number(8)?,
+            term: number(16)?,
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -102,7 +133,10 @@ mod tests {
         }
         // Lower marks count too: a truncated log writes one.
         file.write(Mark { index: 3, term: 4 }).unwrap();
-        assert_eq!(MarkFile::open(&path).unwrap().read(), Mark { index: 3, term: 4 });
+        assert_eq!(
+            MarkFile::open(&path).unwrap().read(),
+            Mark { index: 3, term: 4 }
+        );
     }
 
     #[test]
@@ -114,7 +148,10 @@ mod tests {
         file.write(Mark { index: 2, term: 1 }).unwrap();
         // Sequence 2 lies in slot 0.
         file.file.write_all_at(&[0xff; 4], 8).unwrap();
-        assert_eq!(MarkFile::open(&path).unwrap().read(), Mark { index: 1, term: 1 });
+        assert_eq!(
+            MarkFile::open(&path).unwrap().read(),
+            Mark { index: 1, term: 1 }
+        );
     }
 
     #[test]
@@ -122,6 +159,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mark");
         std::fs::write(&path, [7; 2 * SLOT]).unwrap();
-        assert_eq!(MarkFile::open(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            MarkFile::open(&path).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

@@ -60,7 +60,12 @@ impl MemoryDisk {
             mark: state.mark,
             ..State::default()
         };
-        MemoryDisk { shared: Arc::new(Shared { state: Mutex::new(found), ..Shared::default() }) }
+        MemoryDisk {
+            shared: Arc::new(Shared {
+                state: Mutex::new(found),
+                ..Shared::default()
+            }),
+        }
     }
 
     /// Writes that were never synced.
@@ -93,7 +98,10 @@ impl MemoryDisk {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -106,7 +114,10 @@ impl LogIo for MemoryDisk {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let state = self.shared.released.wait_while(self.lock(), |state| state.held);
+        let state = self
+            .shared
+            .released
+            .wait_while(self.lock(), |state| state.held);
         let mut state = state.unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(left) = state.fail_after {
             if left == 0 {
@@ -130,8 +141,13 @@ impl LogIo for MemoryDisk {
         if range.is_empty() {
             return Ok(());
         }
-        let entries: Vec<(u64, Bytes)> =
-            self.lock().written.entries.range(range).map(|(index, value)| (*index, value.clone())).collect();
+        let entries: Vec<(u64, Bytes)> = self
+            .lock()
+            .written
+            .entries
+            .range(range)
+            .map(|(index, value)| (*index, value.clone()))
+            .collect();
         for (index, value) in entries {
             if let ControlFlow::Break(()) = visit(index, value)? {
                 break;
@@ -142,7 +158,11 @@ impl LogIo for MemoryDisk {
 
     fn last(&self) -> io::Result<Option<(u64, Bytes)>> {
         let state = self.lock();
-        Ok(state.written.entries.last_key_value().map(|(index, value)| (*index, value.clone())))
+        Ok(state
+            .written
+            .entries
+            .last_key_value()
+            .map(|(index, value)| (*index, value.clone())))
     }
 
     fn meta(&self, key: MetaKey) -> io::Result<Option<Bytes>> {

@@ -57,7 +57,12 @@ impl RaftLogReader<TypeConfig> for LogReader {
 
 /// The entries of `start..end` that the log holds, in order and without holes; at least one, and
 /// then as many as fit into `max_bytes`.
-pub(super) fn read(shared: &Shared, start: u64, end: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
+pub(super) fn read(
+    shared: &Shared,
+    start: u64,
+    end: u64,
+    max_bytes: usize,
+) -> io::Result<Vec<Entry>> {
     shared.health.check()?;
     let (start, end) = {
         let log = shared.lock();
@@ -81,11 +86,17 @@ fn from_disk(shared: &Shared, start: u64, end: u64, max_bytes: usize) -> io::Res
         if let Some(last) = entries.last()
             && last.log_id.index + 1 != index
         {
-            return Err(damaged(format!("no entry between {} and {index}", last.log_id.index)));
+            return Err(damaged(format!(
+                "no entry between {} and {index}",
+                last.log_id.index
+            )));
         }
         let entry = codec::entry_from_proto(codec::from_value(value)?)?;
         if entry.log_id.index != index {
-            return Err(damaged(format!("entry {} stored at {index}", entry.log_id.index)));
+            return Err(damaged(format!(
+                "entry {} stored at {index}",
+                entry.log_id.index
+            )));
         }
         bytes += size(&entry);
         if bytes > max_bytes && !entries.is_empty() {
@@ -111,5 +122,8 @@ fn limit(entries: impl Iterator<Item = Entry>, max_bytes: usize) -> Vec<Entry> {
 }
 
 fn damaged(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the raft log is damaged: {what}"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the raft log is damaged: {what}"),
+    )
 }

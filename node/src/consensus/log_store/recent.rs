@@ -22,7 +22,8 @@ impl Recent {
     pub(super) fn push(&mut self, entry: Entry) {
         self.bytes += size(&entry);
         self.entries.push_back(entry);
-        while self.entries.len() > MAX_ENTRIES || (self.bytes > MAX_BYTES && self.entries.len() > 1) {
+        while self.entries.len() > MAX_ENTRIES || (self.bytes > MAX_BYTES && self.entries.len() > 1)
+        {
             self.drop_front();
         }
     }
@@ -82,12 +83,23 @@ mod tests {
     use openraft::vote::RaftLeaderId;
 
     fn entry(index: u64, bytes: usize) -> Entry {
-        let payload = Payload::Normal(Proposal { time_ms: 0, payload: vec![0; bytes].into() });
-        Entry { log_id: LogId::new(LeaderId::new(1, 1), index), payload }
+        let payload = Payload::Normal(Proposal {
+            time_ms: 0,
+            payload: vec![0; bytes].into(),
+        });
+        Entry {
+            log_id: LogId::new(LeaderId::new(1, 1), index),
+            payload,
+        }
     }
 
     fn indexes(recent: &Recent, start: u64, end: u64) -> Option<Vec<u64>> {
-        Some(recent.range(start, end)?.map(|entry| entry.log_id.index).collect())
+        Some(
+            recent
+                .range(start, end)?
+                .map(|entry| entry.log_id.index)
+                .collect(),
+        )
     }
 
     #[test]

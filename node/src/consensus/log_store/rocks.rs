@@ -43,24 +43,30 @@ impl Rocks {
             ColumnFamilyDescriptor::new(LOG, family_options(64 << 20)),
             ColumnFamilyDescriptor::new(META, family_options(1 << 20)),
         ];
-        let db = DB::open_cf_descriptors(&database_options(create), dir, families).map_err(other)?;
+        let db =
+            DB::open_cf_descriptors(&database_options(create), dir, families).map_err(other)?;
         let rocks = Self { db, mark };
         // Purging leaves range tombstones in the memtable, which every read has to look at; flush
         // them out once there are a few.
         rocks
             .db
-            .set_options_cf(rocks.family(LOG)?, &[("memtable_max_range_deletions", "64")])
+            .set_options_cf(
+                rocks.family(LOG)?,
+                &[("memtable_max_range_deletions", "64")],
+            )
             .map_err(other)?;
         if create {
+            // A store whose name is lost in a power cut would look like a wiped disk.
             sync_directory(dir)?;
+            dir.parent().map_or(Ok(()), sync_directory)?;
         }
         Ok(rocks)
     }
 
     fn family(&self, name: &str) -> io::Result<&ColumnFamily> {
-        self.db
-            .cf_handle(name)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no column family {name}")))
+        self.db.cf_handle(name).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("no column family {name}"))
+        })
     }
 }
 
@@ -123,7 +129,10 @@ impl LogIo for Rocks {
     }
 
     fn meta(&self, key: MetaKey) -> io::Result<Option<Bytes>> {
-        let value = self.db.get_cf(self.family(META)?, key.name()).map_err(other)?;
+        let value = self
+            .db
+            .get_cf(self.family(META)?, key.name())
+            .map_err(other)?;
         Ok(value.map(Bytes::from))
     }
 
@@ -175,7 +184,10 @@ fn sync_directory(dir: &Path) -> io::Result<()> {
 
 fn index_of(key: &[u8]) -> io::Result<u64> {
     let bytes: [u8; 8] = key.try_into().map_err(|_| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("log key of {} bytes", key.len()))
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("log key of {} bytes", key.len()),
+        )
     })?;
     Ok(u64::from_be_bytes(bytes))
 }

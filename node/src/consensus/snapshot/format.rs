@@ -52,9 +52,17 @@ impl<W: Write> Writer<W> {
         head.extend_from_slice(&header);
         let sum = crc32c::crc32c(&head);
         head.extend_from_slice(&sum.to_le_bytes());
-        let mut out = Hashing { inner: out, hash: Sha256::new() };
+        let mut out = Hashing {
+            inner: out,
+            hash: Sha256::new(),
+        };
         out.write_all(&head)?;
-        Ok(Self { out, block: Vec::with_capacity(BLOCK), blocks: 0, raw: 0 })
+        Ok(Self {
+            out,
+            block: Vec::with_capacity(BLOCK),
+            blocks: 0,
+            raw: 0,
+        })
     }
 
     /// Writes the trailer and returns what was written to, flushed.
@@ -79,7 +87,8 @@ impl<W: Write> Writer<W> {
         }
         let stored = zstd::bulk::compress(&self.block, LEVEL)?;
         self.out.write_all(&(stored.len() as u32).to_le_bytes())?;
-        self.out.write_all(&(self.block.len() as u32).to_le_bytes())?;
+        self.out
+            .write_all(&(self.block.len() as u32).to_le_bytes())?;
         self.out.write_all(&crc32c::crc32c(&stored).to_le_bytes())?;
         self.out.write_all(&stored)?;
         self.blocks += 1;
@@ -123,7 +132,10 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// If this is not the head of an intact snapshot file of the known version.
     pub(crate) fn new(input: R) -> Result<Self, SnapshotError> {
-        let mut input = Hashing { inner: input, hash: Sha256::new() };
+        let mut input = Hashing {
+            inner: input,
+            hash: Sha256::new(),
+        };
         let mut head = vec![0; 16];
         input.fill(&mut head, "header")?;
         if &head[..8] != MAGIC {
@@ -147,7 +159,15 @@ impl<R: Read> Reader<R> {
         }
         let header = RaftSnapshotHeader::decode(&head[16..])
             .map_err(|error| damaged(format!("header: {error}")))?;
-        Ok(Self { input, header, block: Vec::new(), at: 0, blocks: 0, raw: 0, ended: false })
+        Ok(Self {
+            input,
+            header,
+            block: Vec::new(),
+            at: 0,
+            blocks: 0,
+            raw: 0,
+            ended: false,
+        })
     }
 
     /// Reads to the end and throws the body away: checks everything.
@@ -176,7 +196,10 @@ impl<R: Read> Reader<R> {
         let (raw, sum) = (u32_at(&sizes, 0) as usize, u32_at(&sizes, 4));
         // zstd adds a little to what it cannot compress.
         if raw == 0 || raw > BLOCK || stored > 2 * BLOCK {
-            return Err(damaged(format!("block {} has an impossible size", self.blocks)));
+            return Err(damaged(format!(
+                "block {} has an impossible size",
+                self.blocks
+            )));
         }
         let mut bytes = vec![0; stored];
         self.input.fill(&mut bytes, "block")?;
@@ -186,7 +209,10 @@ impl<R: Read> Reader<R> {
         self.block = zstd::bulk::decompress(&bytes, raw)
             .map_err(|error| damaged(format!("block {}: {error}", self.blocks)))?;
         if self.block.len() != raw {
-            return Err(damaged(format!("block {} is shorter than it says", self.blocks)));
+            return Err(damaged(format!(
+                "block {} is shorter than it says",
+                self.blocks
+            )));
         }
         self.at = 0;
         self.blocks += 1;
@@ -249,10 +275,12 @@ impl<W: Write> Hashing<W> {
 
 impl<R: Read> Hashing<R> {
     fn fill(&mut self, bytes: &mut [u8], part: &str) -> Result<(), SnapshotError> {
-        self.inner.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged(format!("the file ends within its {part}")),
-            _ => SnapshotError::Io(error),
-        })?;
+        self.inner
+            .read_exact(bytes)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => damaged(format!("the file ends within its {part}")),
+                _ => SnapshotError::Io(error),
+            })?;
         self.hash.update(&*bytes);
         Ok(())
     }
@@ -281,7 +309,10 @@ mod tests {
     use super::*;
 
     fn header() -> RaftSnapshotHeader {
-        RaftSnapshotHeader { cluster_id: "c".to_owned(), ..Default::default() }
+        RaftSnapshotHeader {
+            cluster_id: "c".to_owned(),
+            ..Default::default()
+        }
     }
 
     fn file(body: &[u8]) -> Vec<u8> {
@@ -294,7 +325,9 @@ mod tests {
     fn noise(length: usize) -> Vec<u8> {
         let mut state = 1u64;
         let step = |_| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (state >> 56) as u8
         };
         (0..length).map(step).collect()
@@ -316,10 +349,15 @@ mod tests {
     #[test]
     fn a_torn_file_is_refused_wherever_it_was_torn() {
         let file = file(&noise(BLOCK + 100));
-        let cuts = (0..80).chain((80..file.len()).step_by(4099)).chain(file.len() - 60..file.len());
+        let cuts = (0..80)
+            .chain((80..file.len()).step_by(4099))
+            .chain(file.len() - 60..file.len());
         for cut in cuts {
             let result = Reader::new(&file[..cut]).and_then(Reader::verify);
-            assert!(matches!(result, Err(SnapshotError::Damaged(_))), "cut at {cut}: {result:?}");
+            assert!(
+                matches!(result, Err(SnapshotError::Damaged(_))),
+                "cut at {cut}: {result:?}"
+            );
         }
     }
 
@@ -330,7 +368,11 @@ mod tests {
             let mut bad = file.clone();
             bad[at] ^= 0x10;
             let result = Reader::new(&bad[..]).and_then(Reader::verify);
-            assert!(result.is_err(), "flip at {at} of {} went unnoticed", file.len());
+            assert!(
+                result.is_err(),
+                "flip at {at} of {} went unnoticed",
+                file.len()
+            );
         }
     }
 
@@ -341,6 +383,9 @@ mod tests {
         assert!(Reader::new(&long[..]).and_then(Reader::verify).is_err());
         let mut newer = file(b"x");
         newer[8] = 2;
-        assert!(matches!(Reader::new(&newer[..]), Err(SnapshotError::Version(2))));
+        assert!(matches!(
+            Reader::new(&newer[..]),
+            Err(SnapshotError::Version(2))
+        ));
     }
 }

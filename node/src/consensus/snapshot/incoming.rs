@@ -27,8 +27,19 @@ impl Incoming {
     /// Those of the file system.
     pub(crate) fn start(dir: &SnapshotDir, expected: u64) -> Result<Self, SnapshotError> {
         let path = dir.temporary("receive");
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        Ok(Self { dir: dir.clone(), path, file: Some(file), hash: Sha256::new(), length: 0, expected })
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        Ok(Self {
+            dir: dir.clone(),
+            path,
+            file: Some(file),
+            hash: Sha256::new(),
+            length: 0,
+            expected,
+        })
     }
 
     /// Adds the next bytes.
@@ -51,7 +62,10 @@ impl Incoming {
     ///
     /// # Errors
     /// If anything differs from what was sent, or what was sent is no snapshot of this cluster.
-    pub(crate) fn finish(mut self, sha256: &[u8]) -> Result<(SnapshotMeta, SnapshotFile), SnapshotError> {
+    pub(crate) fn finish(
+        mut self,
+        sha256: &[u8],
+    ) -> Result<(SnapshotMeta, SnapshotFile), SnapshotError> {
         if self.length != self.expected {
             return Err(SnapshotError::Damaged(format!(
                 "{} bytes of {} arrived",
@@ -70,7 +84,14 @@ impl Incoming {
             return Err(SnapshotError::Damaged("already finished".to_owned()));
         };
         let path = std::mem::take(&mut self.path);
-        Ok((meta, SnapshotFile { file: Arc::new(file), path, length: self.length }))
+        Ok((
+            meta,
+            SnapshotFile {
+                file: Arc::new(file),
+                path,
+                length: self.length,
+            },
+        ))
     }
 }
 

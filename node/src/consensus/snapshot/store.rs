@@ -38,12 +38,20 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// If the directory cannot be used, or the snapshot is needed and damaged or foreign.
-    pub(crate) fn open(dir: &Path, cluster_id: &str, purged: Option<u64>) -> Result<Self, SnapshotError> {
+    pub(crate) fn open(
+        dir: &Path,
+        cluster_id: &str,
+        purged: Option<u64>,
+    ) -> Result<Self, SnapshotError> {
         fs::create_dir_all(dir)?;
         let mut names = Vec::new();
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if name.ends_with(TEMPORARY) {
                 fs::remove_file(&path)?;
             } else if name.ends_with(SUFFIX) {
@@ -73,12 +81,20 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// Those of the file system and of the view; the older snapshot is then still current.
-    pub(crate) fn write(&self, meta: &SnapshotMeta, view: &dyn SnapshotView) -> io::Result<SnapshotFile> {
+    pub(crate) fn write(
+        &self,
+        meta: &SnapshotMeta,
+        view: &dyn SnapshotView,
+    ) -> io::Result<SnapshotFile> {
         let header = codec::header_to_proto(&self.inner.cluster_id, meta);
         let temporary = self.temporary("build");
         let mut writer = Writer::new(BufWriter::new(File::create(&temporary)?), &header)?;
         view.write(&mut writer)?;
-        writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        writer
+            .finish()?
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()?;
         self.publish(&temporary, meta)
     }
 
@@ -87,7 +103,11 @@ impl SnapshotDir {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn adopt(&self, meta: &SnapshotMeta, file: &SnapshotFile) -> io::Result<SnapshotFile> {
+    pub(crate) fn adopt(
+        &self,
+        meta: &SnapshotMeta,
+        file: &SnapshotFile,
+    ) -> io::Result<SnapshotFile> {
         if file.path == self.inner.dir.join(name(meta)) {
             return Ok(file.clone());
         }
@@ -123,7 +143,9 @@ impl SnapshotDir {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.inner.dir.join(format!("{purpose}-{unique}{TEMPORARY}"))
+        self.inner
+            .dir
+            .join(format!("{purpose}-{unique}{TEMPORARY}"))
     }
 
     /// Gives a synced file its name, syncs the name, then removes older snapshots.
@@ -133,7 +155,9 @@ impl SnapshotDir {
         fs::rename(temporary, &path)?;
         File::open(&self.inner.dir)?.sync_all()?;
         let file = open(&path)?;
-        let newer = current.as_ref().is_some_and(|(now, _)| now.last_log_id > meta.last_log_id);
+        let newer = current
+            .as_ref()
+            .is_some_and(|(now, _)| now.last_log_id > meta.last_log_id);
         if newer {
             // A slow build finished after a newer snapshot was installed: it is of no use.
             fs::remove_file(&path)?;
@@ -177,7 +201,10 @@ impl SnapshotDir {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(SnapshotMeta, SnapshotFile)>> {
-        self.inner.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.inner
+            .current
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -194,7 +221,11 @@ impl SnapshotFile {
 fn open(path: &Path) -> io::Result<SnapshotFile> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    Ok(SnapshotFile { file: Arc::new(file), path: path.to_owned(), length })
+    Ok(SnapshotFile {
+        file: Arc::new(file),
+        path: path.to_owned(),
+        length,
+    })
 }
 
 fn name(meta: &SnapshotMeta) -> String {

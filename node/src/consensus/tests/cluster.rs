@@ -16,9 +16,14 @@ async fn every_node_proposes_and_reads_what_was_acknowledged() {
             let text = format!("round {round} by {id}");
             last = trio.node(id).propose(&text).await;
             for reader in trio.living() {
-                let applied = reader.handle.read_barrier().await.unwrap();
+                let applied = reader.barrier().await;
                 assert!(applied >= last, "node {} read before {last}", reader.id);
-                assert_eq!(reader.journal.texts().last(), Some(&text), "node {}", reader.id);
+                assert_eq!(
+                    reader.journal.texts().last(),
+                    Some(&text),
+                    "node {}",
+                    reader.id
+                );
             }
         }
     }
@@ -39,7 +44,10 @@ async fn many_proposals_share_their_fsyncs() {
         after.fsyncs - before.fsyncs,
     );
     assert!(entries >= 300, "{entries} entries");
-    assert!(fsyncs < entries / 2, "{fsyncs} fsyncs for {entries} entries");
+    assert!(
+        fsyncs < entries / 2,
+        "{fsyncs} fsyncs for {entries} entries"
+    );
 }
 
 impl Node {
@@ -64,13 +72,21 @@ async fn the_leader_dies_and_nothing_acknowledged_is_lost() {
         let text = format!("round {round} after the kill");
         let index = survivor.insist(&text).await;
         acknowledged.push(text);
-        let texts: Vec<String> = trio.agree(index).await.into_iter().map(|line| line.text).collect();
+        let texts: Vec<String> = trio
+            .agree(index)
+            .await
+            .into_iter()
+            .map(|line| line.text)
+            .collect();
         // An attempt whose outcome was unknown may be there twice; nothing may be missing.
         let mut missing = acknowledged.clone();
         missing.retain(|text| !texts.contains(text));
         assert!(missing.is_empty(), "lost {missing:?}");
         trio.restart(leader).await;
-        let index = trio.node(leader).insist(&format!("round {round} by the restarted")).await;
+        let index = trio
+            .node(leader)
+            .insist(&format!("round {round} by the restarted"))
+            .await;
         trio.agree(index).await;
     }
 }
@@ -90,7 +106,7 @@ async fn all_die_at_once_and_come_back_with_everything() {
         trio.restart(id).await;
     }
     let leader = trio.leader().await;
-    until(|| async { trio.node(leader).handle.read_barrier().await.ok() }).await;
+    trio.node(leader).barrier().await;
     assert_eq!(trio.agree(last).await, before);
 }
 
@@ -105,23 +121,33 @@ async fn a_learner_far_behind_gets_a_snapshot() {
     leader.wait_leads().await;
     // Large enough for several messages, and too random to compress away.
     for n in 0..200u64 {
-        let noise: String = (0..400).map(|k| format!("{:x}", n.wrapping_mul(2654435761).wrapping_add(k * 40503) % 9973)).collect();
+        let noise: String = (0..400)
+            .map(|k| {
+                format!(
+                    "{:x}",
+                    n.wrapping_mul(2654435761).wrapping_add(k * 40503) % 9973
+                )
+            })
+            .collect();
         leader.propose(&format!("{n}-{noise}")).await;
     }
-    until(|| async { (leader.handle.snapshot_index()? >= 150).then_some(()) }).await;
+    (leader.handle.snapshot_index()? >= 150).then_some(()) }).await;
 
     let learner = homes[1].create().await;
     join(&leader, &learner).await;
     let last = leader.propose("after").await;
     learner.handle.wait_applied(last, PATIENCE).await.unwrap();
     assert_eq!(learner.journal.lines(), leader.journal.lines());
-    assert!(learner.handle.snapshot_index().unwrap() >= 150, "caught up without a snapshot");
+    assert!(
+        learner.handle.snapshot_index().unwrap() >= 150,
+        "caught up without a snapshot"
+    );
 
     // What it installed carries it over a restart of its own.
     let lines = learner.journal.lines();
     learner.kill().await;
     let learner = homes[1].open().await;
-    until(|| async { learner.handle.read_barrier().await.ok() }).await;
+    until(|| async { learner.barrier().await;
     assert_eq!(learner.journal.lines(), lines);
     set_voters(&leader, &[1, 2]).await;
     let members = learner.handle.members();
@@ -150,8 +176,15 @@ async fn leadership_is_handed_over_and_members_are_removed() {
     assert_eq!(unknown, Err(MembershipError::UnknownNode { id: 77 }));
     let voters = trio.node(next).handle.set_voters([next, 88].into()).await;
     assert_eq!(voters, Err(MembershipError::UnknownNode { id: 88 }));
-    let moved = trio.node(next).handle.add_learner(next, "127.0.0.1:1").await;
-    assert!(matches!(moved, Err(MembershipError::AddressTaken { .. })), "{moved:?}");
+    let moved = trio
+        .node(next)
+        .handle
+        .add_learner(next, "127.0.0.1:1")
+        .await;
+    assert!(
+        matches!(moved, Err(MembershipError::AddressTaken { .. })),
+        "{moved:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

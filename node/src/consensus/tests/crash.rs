@@ -23,7 +23,13 @@ fn log_id(term: u64, index: u64) -> LogId {
 
 fn entry(term: u64, index: u64) -> Entry {
     let payload = format!("{term}.{index}").into_bytes().into();
-    Entry { log_id: log_id(term, index), payload: Payload::Normal(Proposal { time_ms: index, payload }) }
+    Entry {
+        log_id: log_id(term, index),
+        payload: Payload::Normal(Proposal {
+            time_ms: index,
+            payload,
+        }),
+    }
 }
 
 fn vote(term: u64) -> Vote {
@@ -46,7 +52,12 @@ async fn append(store: &mut LogStore, entries: Vec<Entry>) -> std::io::Result<Fl
 }
 
 async fn indexes(store: &mut LogStore) -> Vec<u64> {
-    let entries = store.get_log_reader().await.try_get_log_entries(..).await.unwrap();
+    let entries = store
+        .get_log_reader()
+        .await
+        .try_get_log_entries(..)
+        .await
+        .unwrap();
     entries.iter().map(RaftEntry::index).collect()
 }
 
@@ -56,7 +67,9 @@ async fn a_power_cut_takes_a_suffix_and_never_what_was_acknowledged() {
         let disk = MemoryDisk::new();
         let mut store = open(&disk);
         store.save_vote(&vote(1)).await.unwrap();
-        let flushed = append(&mut store, (1..=3).map(|index| entry(1, index)).collect()).await.unwrap();
+        let flushed = append(&mut store, (1..=3).map(|index| entry(1, index)).collect())
+            .await
+            .unwrap();
         flushed.await.unwrap().unwrap();
 
         disk.hold_syncs(true);
@@ -64,7 +77,11 @@ async fn a_power_cut_takes_a_suffix_and_never_what_was_acknowledged() {
         for index in 4..=6 {
             waiting.push(append(&mut store, vec![entry(1, index)]).await.unwrap());
         }
-        assert_eq!(indexes(&mut store).await, [1, 2, 3, 4, 5, 6], "readable before it is durable");
+        assert_eq!(
+            indexes(&mut store).await,
+            [1, 2, 3, 4, 5, 6],
+            "readable before it is durable"
+        );
         for flushed in &mut waiting {
             assert!(flushed.try_recv().is_err(), "acknowledged before the sync");
         }
@@ -74,7 +91,10 @@ async fn a_power_cut_takes_a_suffix_and_never_what_was_acknowledged() {
         let mut store = open(&found);
         let expected: Vec<u64> = (1..=3 + kept as u64).collect();
         assert_eq!(indexes(&mut store).await, expected);
-        assert_eq!(store.get_log_reader().await.read_vote().await.unwrap(), Some(vote(1)));
+        assert_eq!(
+            store.get_log_reader().await.read_vote().await.unwrap(),
+            Some(vote(1))
+        );
     }
 }
 
@@ -91,14 +111,19 @@ async fn a_vote_is_not_cast_before_it_is_durable() {
     let found = disk.crash(0);
     disk.hold_syncs(false);
     let mut store = open(&found);
-    assert_eq!(store.get_log_reader().await.read_vote().await.unwrap(), Some(vote(1)));
+    assert_eq!(
+        store.get_log_reader().await.read_vote().await.unwrap(),
+        Some(vote(1))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_durable_vote_means_everything_before_it_is_durable() {
     let disk = MemoryDisk::new();
     let mut store = open(&disk);
-    let _flushed = append(&mut store, vec![entry(1, 1), entry(1, 2)]).await.unwrap();
+    let _flushed = append(&mut store, vec![entry(1, 1), entry(1, 2)])
+        .await
+        .unwrap();
     store.save_vote(&vote(2)).await.unwrap();
     let mut store = open(&disk.crash(0));
     assert_eq!(indexes(&mut store).await, [1, 2]);
@@ -131,15 +156,27 @@ async fn a_failed_sync_poisons_the_store_for_good() {
     let seen = reasons.clone();
     let fatal: Fatal = Arc::new(move |reason| seen.lock().unwrap().push(reason.to_owned()));
     let (mut store, _) = LogStore::open(Arc::new(disk.clone()), fatal).unwrap();
-    append(&mut store, vec![entry(1, 1)]).await.unwrap().await.unwrap().unwrap();
+    append(&mut store, vec![entry(1, 1)])
+        .await
+        .unwrap()
+        .await
+        .unwrap()
+        .unwrap();
 
     disk.fail_sync_after(0);
-    let flushed = append(&mut store, vec![entry(1, 2)]).await.unwrap().await.unwrap();
+    let flushed = append(&mut store, vec![entry(1, 2)])
+        .await
+        .unwrap()
+        .await
+        .unwrap();
     assert!(flushed.is_err(), "acknowledged what failed");
     // The disk pretends to be well again. Nobody may believe it.
     let refused = store.save_vote(&vote(2)).await;
     assert!(refused.is_err(), "voted on a failed disk");
-    assert!(append(&mut store, vec![entry(1, 3)]).await.is_err(), "appended to a failed disk");
+    assert!(
+        append(&mut store, vec![entry(1, 3)]).await.is_err(),
+        "appended to a failed disk"
+    );
     assert_eq!(disk.syncs(), 1, "synced again after a failure");
     assert_eq!(reasons.lock().unwrap().len(), 1, "told exactly once");
     let mut store = open(&disk.crash(9));
@@ -150,16 +187,31 @@ async fn a_failed_sync_poisons_the_store_for_good() {
 async fn holes_are_refused_and_conflicts_are_cut() {
     let disk = MemoryDisk::new();
     let mut store = open(&disk);
-    append(&mut store, (1..=5).map(|index| entry(1, index)).collect()).await.unwrap();
-    assert!(append(&mut store, vec![entry(1, 7)]).await.is_err(), "a hole");
+    append(&mut store, (1..=5).map(|index| entry(1, index)).collect())
+        .await
+        .unwrap();
+    assert!(
+        append(&mut store, vec![entry(1, 7)]).await.is_err(),
+        "a hole"
+    );
     store.truncate_after(Some(log_id(1, 2))).await.unwrap();
-    append(&mut store, vec![entry(2, 3)]).await.unwrap().await.unwrap().unwrap();
+    append(&mut store, vec![entry(2, 3)])
+        .await
+        .unwrap()
+        .await
+        .unwrap()
+        .unwrap();
     let mut store = open(&disk.crash(0));
     assert_eq!(indexes(&mut store).await, [1, 2, 3]);
     let state = store.get_log_state().await.unwrap();
     assert_eq!(state.last_log_id, Some(log_id(2, 3)));
     store.purge(log_id(1, 2)).await.unwrap();
-    append(&mut store, vec![entry(2, 4)]).await.unwrap().await.unwrap().unwrap();
+    append(&mut store, vec![entry(2, 4)])
+        .await
+        .unwrap()
+        .await
+        .unwrap()
+        .unwrap();
     let mut store = open(&disk.crash(0));
     // The first crash took a copy: this disk was purged by nobody.
     assert_eq!(indexes(&mut store).await, [1, 2, 3]);
@@ -169,23 +221,34 @@ async fn holes_are_refused_and_conflicts_are_cut() {
 async fn the_mark_follows_a_cut_log_down_before_it_is_cut() {
     let disk = MemoryDisk::new();
     let mut store = open(&disk);
-    append(&mut store, (1..=9).map(|index| entry(1, index)).collect()).await.unwrap().await.unwrap().unwrap();
+    append(&mut store, (1..=9).map(|index| entry(1, index)).collect())
+        .await
+        .unwrap()
+        .await
+        .unwrap()
+        .unwrap();
     // Within two seconds the mark has followed the log up, without further traffic.
-    super::harness::until(|| async {
-        (disk.read_mark().unwrap().index == 9).then_some(())
-    })
-    .await;
+    super::harness::until(|| async { (disk.read_mark().unwrap().index == 9).then_some(()) }).await;
     store.truncate_after(Some(log_id(1, 4))).await.unwrap();
     assert_eq!(disk.read_mark().unwrap().index, 4);
     for kept in 0..=1 {
-        let found = LogStore::open(Arc::new(disk.crash(kept)), no_fatal()).unwrap().1;
+        let found = LogStore::open(Arc::new(disk.crash(kept)), no_fatal())
+            .unwrap()
+            .1;
         assert!(!found.lost_data(), "{found:?} after a cut that was meant");
     }
 }
 
 fn options(dir: &tempfile::TempDir) -> Options {
     let path = dir.path();
-    let mut options = Options::new(path.join("raft"), path.join("snapshots"), "c", 1, "127.0.0.1:1", "s");
+    let mut options = Options::new(
+        path.join("raft"),
+        path.join("snapshots"),
+        "c",
+        1,
+        "127.0.0.1:1",
+        "s",
+    );
     options.on_fatal = no_fatal();
     options
 }
@@ -194,10 +257,15 @@ fn options(dir: &tempfile::TempDir) -> Options {
 async fn founded(options: Options) -> (MemoryDisk, Consensus) {
     let disk = MemoryDisk::new();
     identity::write(&disk, &options.cluster_id, options.node_id).unwrap();
-    let node = Consensus::start(options, Arc::new(disk.clone()), Journal::default()).await.unwrap();
+    let node = Consensus::start(options, Arc::new(disk.clone()), Journal::default())
+        .await
+        .unwrap();
     node.handle().bootstrap().await.unwrap();
     let mut leadership = node.handle().leadership();
-    tokio::time::timeout(PATIENCE, leadership.wait_for(|now| now.is_self)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, leadership.wait_for(|now| now.is_self))
+        .await
+        .unwrap()
+        .unwrap();
     (disk, node)
 }
 
@@ -209,13 +277,24 @@ async fn a_node_whose_disk_fails_stops_and_says_so() {
     options.on_fatal = Arc::new(move |reason| drop(told.send(reason.to_owned())));
     let (disk, node) = founded(options).await;
     let handle = node.handle();
-    handle.propose(Bytes::from_static(b"before"), PATIENCE).await.unwrap();
+    handle
+        .propose(Bytes::from_static(b"before"), PATIENCE)
+        .await
+        .unwrap();
     disk.fail_sync_after(0);
     let result = handle.propose(Bytes::from_static(b"after"), PATIENCE).await;
-    assert!(matches!(result, Err(ProposeError::Unknown { .. })), "{result:?}");
-    let reason = tokio::time::timeout(PATIENCE, hears.recv()).await.unwrap().unwrap();
+    assert!(
+        matches!(result, Err(ProposeError::Unknown { .. })),
+        "{result:?}"
+    );
+    let reason = tokio::time::timeout(PATIENCE, hears.recv())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(reason.contains("injected"), "{reason}");
-    tokio::time::timeout(PATIENCE, handle.failed()).await.expect("nobody was told");
+    tokio::time::timeout(PATIENCE, handle.failed())
+        .await
+        .expect("nobody was told");
     assert!(!handle.leadership().borrow().is_self);
 }
 
@@ -225,8 +304,13 @@ async fn a_state_machine_that_panics_stops_the_node() {
     let (_disk, node) = founded(options(&dir)).await;
     let handle = node.handle();
     let result = handle.propose(Bytes::from_static(b"panic"), PATIENCE).await;
-    assert!(matches!(result, Err(ProposeError::Unknown { .. })), "{result:?}");
-    let reason = tokio::time::timeout(PATIENCE, handle.failed()).await.expect("nobody was told");
+    assert!(
+        matches!(result, Err(ProposeError::Unknown { .. })),
+        "{result:?}"
+    );
+    let reason = tokio::time::timeout(PATIENCE, handle.failed())
+        .await
+        .expect("nobody was told");
     assert!(reason.to_string().contains("asked to panic"), "{reason}");
 }
 
@@ -234,11 +318,19 @@ async fn a_state_machine_that_panics_stops_the_node() {
 async fn a_disk_that_lost_what_was_durable_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, node) = founded(options(&dir)).await;
-    let index = node.handle().propose(Bytes::from_static(b"kept"), PATIENCE).await.unwrap().index;
-    super::harness::until(|| async { (disk.read_mark().unwrap().index >= index).then_some(()) }).await;
+    let index = node
+        .handle()
+        .propose(Bytes::from_static(b"kept"), PATIENCE)
+        .await
+        .unwrap()
+        .index;
+    super::harness::until(|| async { (disk.read_mark().unwrap().index >= index).then_some(()) })
+        .await;
     node.shutdown().await;
     let rotten = disk.crash(0);
-    rotten.write(vec![Op::TruncateEntries(index..index + 9)]).unwrap();
+    rotten
+        .write(vec![Op::TruncateEntries(index..index + 9)])
+        .unwrap();
     let result = Consensus::start(options(&dir), Arc::new(rotten), Journal::default()).await;
     let error = result.err().expect("voted with a shorter log than it had");
     assert!(matches!(error, OpenError::LostTail { .. }), "{error}");

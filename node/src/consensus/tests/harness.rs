@@ -16,8 +16,8 @@ use tonic::transport::Server;
 
 use crate::consensus::options::Fatal;
 use crate::consensus::{
-    Committed, Consensus, Handle, MembershipError, OpenError, Options, RestoreError, SnapshotView,
-    StateMachine, Timers,
+    Committed, Consensus, Handle, MembershipError, OpenError, Options, ProposeError, RestoreError,
+    SnapshotView, StateMachine, Timers,
 };
 
 /// How long anything may take on a machine that is busy with other tests.
@@ -49,10 +49,17 @@ impl StateMachine for Journal {
     fn apply(&mut self, entries: &[Committed<'_>]) -> Vec<Bytes> {
         let mut lines = self.0.lock().unwrap();
         let answer = |entry: &Committed<'_>| {
-            assert!(lines.last().is_none_or(|last| last.index < entry.index), "applied out of order");
+            assert!(
+                lines.last().is_none_or(|last| last.index < entry.index),
+                "applied out of order"
+            );
             let text = String::from_utf8(entry.payload.to_vec()).unwrap();
             assert_ne!(text, "panic", "asked to panic");
-            lines.push(Line { index: entry.index, time_ms: entry.time_ms, text });
+            lines.push(Line {
+                index: entry.index,
+                time_ms: entry.time_ms,
+                text,
+            });
             Bytes::from(lines.len().to_string())
         };
         entries.iter().map(answer).collect()
@@ -69,7 +76,11 @@ impl StateMachine for Journal {
             let mut fields = line.splitn(3, ' ');
             let mut number = || fields.next()?.parse().ok();
             let (index, time_ms) = (number()?, number()?);
-            Some(Line { index, time_ms, text: fields.next()?.to_owned() })
+            Some(Line {
+                index,
+                time_ms,
+                text: fields.next()?.to_owned(),
+            })
         };
         let lines: Option<Vec<Line>> = text.lines().map(parse).collect();
         let lines = lines.ok_or_else(|| RestoreError::Invalid("not a journal".to_owned()))?;
@@ -107,7 +118,12 @@ impl Home {
         // The port is free now and taken again at once; other tests use ports of their own.
         let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = probe.local_addr().unwrap().port();
-        Self { dir: tempfile::tempdir().unwrap(), id, port, snapshot_every: 10_000 }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            id,
+            port,
+            snapshot_every: 10_000,
+        }
     }
 
     pub(super) fn address(&self) -> String {
@@ -134,9 +150,9 @@ impl Home {
         options.snapshot_every = self.snapshot_every;
         options.keep_entries = 0;
         options.timers = Timers {
-            heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1200),
+            heartbeat: Duration::from_millis(200),
+            election_min: Duration::from_millis(800),
+            election_max: Duration::from_millis(1600),
             unavailable_after: Duration::from_millis(1500),
             ..Timers::default()
         };
@@ -146,7 +162,14 @@ impl Home {
 
     pub(super) async fn create(&self) -> Node {
         let journal = Journal::default();
-        Node::run(self, Consensus::create(self.options(), journal.clone()).await.unwrap(), journal).await
+        Node::run(
+            self,
+            Consensus::create(self.options(), journal.clone())
+                .await
+                .unwrap(),
+            journal,
+        )
+        .await
     }
 
     pub(super) async fn open(&self) -> Node {
@@ -168,25 +191,73 @@ pub(super) struct Node {
     pub(super) journal: Journal,
     consensus: Consensus,
     // The connections die with their runtime, as they would with their process.
-    server: Option<Runtime>,
+    server: Connections,
+}
+
+struct Connections(Option<Runtime>);
+
+impl Connections {
+    fn cut(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.cut();
+    }
 }
 
 impl Node {
     pub(super) async fn run(home: &Home, consensus: Consensus, journal: Journal) -> Self {
-        let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let handle = consensus.handle();
         let service = handle.service();
         let address = home.address();
         let bind = address.clone();
-        let bound = server.spawn(async move { TcpListener::bind(bind).await }).await.unwrap();
+        let bound = server
+            .spawn(async move { TcpListener::bind(bind).await })
+            .await
+            .unwrap();
         let incoming = TcpListenerStream::new(bound.unwrap());
-        server.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
-        Self { id: home.id, address, handle, journal, consensus, server: Some(server) }
+        server.spawn(
+            Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming),
+        );
+        Self {
+            id: home.id,
+            address,
+            handle,
+            journal,
+            consensus,
+            server: Connections(Some(server)),
+        }
     }
 
+    /// Proposes; refusals, which a busy machine may cause, are tried again. An outcome that is not
+    /// known fails the test: nothing was killed.
     pub(super) async fn propose(&self, text: &str) -> u64 {
-        let payload = Bytes::copy_from_slice(text.as_bytes());
-        self.handle.propose(payload, PATIENCE).await.unwrap().index
+        until(|| async {
+            let payload = Bytes::copy_from_slice(text.as_bytes());
+            match self.handle.propose(payload, PATIENCE).await {
+                Ok(applied) => Some(applied.index),
+                Err(ProposeError::Unavailable { .. }) => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+        .await
+    }
+
+    /// Waits for a linearizable read.
+    pub(super) async fn barrier(&self) -> u64 {
+        until(|| async { self.handle.read_barrier().await.ok() }).await
     }
 
     /// Proposes until it is applied, over elections.
@@ -201,27 +272,37 @@ impl Node {
     pub(super) async fn wait_leader(&self) -> u64 {
         let mut leadership = self.handle.leadership();
         let known = leadership.wait_for(|now| now.leader.is_some());
-        let now = tokio::time::timeout(PATIENCE, known).await.expect("no leader").unwrap();
+        let now = tokio::time::timeout(PATIENCE, known)
+            .await
+            .expect("no leader")
+            .unwrap();
         now.leader.as_ref().unwrap().id
     }
 
     pub(super) async fn wait_leads(&self) {
         let mut leadership = self.handle.leadership();
         let leads = leadership.wait_for(|now| now.is_self);
-        tokio::time::timeout(PATIENCE, leads).await.expect("does not lead").unwrap();
+        tokio::time::timeout(PATIENCE, leads)
+            .await
+            .expect("does not lead")
+            .unwrap();
     }
 
     /// Stops in order.
     pub(super) async fn shutdown(mut self) {
-        self.server.take().unwrap().shutdown_background();
-        tokio::time::timeout(PATIENCE, self.consensus.shutdown()).await.unwrap();
+        self.server.cut();
+        tokio::time::timeout(PATIENCE, self.consensus.shutdown())
+            .await
+            .unwrap();
     }
 
     /// Stops in the middle of whatever it does; returns when the directory may be opened again.
     pub(super) async fn kill(mut self) {
-        self.server.take().unwrap().shutdown_background();
+        self.server.cut();
         drop(self.handle);
-        tokio::time::timeout(PATIENCE, self.consensus.kill()).await.unwrap();
+        tokio::time::timeout(PATIENCE, self.consensus.kill())
+            .await
+            .unwrap();
     }
 }
 
@@ -272,7 +353,14 @@ impl Trio {
         until(|| async {
             let mut leaders = BTreeSet::new();
             for node in self.living() {
-                leaders.insert(node.handle.leadership().borrow().leader.as_ref().map(|peer| peer.id));
+                leaders.insert(
+                    node.handle
+                        .leadership()
+                        .borrow()
+                        .leader
+                        .as_ref()
+                        .map(|peer| peer.id),
+                );
             }
             let agreed = leaders.pop_first().flatten()?;
             let alive = self.living().any(|node| node.id == agreed);
@@ -289,19 +377,30 @@ impl Trio {
             states.push(node.journal.lines());
         }
         let first = states[0].clone();
-        assert!(states.iter().all(|state| *state == first), "states differ: {states:#?}");
+        assert!(
+            states.iter().all(|state| *state == first),
+            "states differ: {states:#?}"
+        );
         first
     }
 }
 
 pub(super) async fn join(leader: &Node, node: &Node) {
-    leader.handle.add_learner(node.id, &node.address).await.unwrap();
+    leader
+        .handle
+        .add_learner(node.id, &node.address)
+        .await
+        .unwrap();
 }
 
 /// Sets the voters as soon as the learners among them have caught up.
 pub(super) async fn set_voters(leader: &Node, ids: &[u64]) {
     until(|| async {
-        match leader.handle.set_voters(ids.iter().copied().collect()).await {
+        match leader
+            .handle
+            .set_voters(ids.iter().copied().collect())
+            .await
+        {
             Ok(()) => Some(()),
             Err(MembershipError::Lagging { .. } | MembershipError::InProgress) => None,
             Err(error) => panic!("{error}"),
@@ -320,5 +419,7 @@ pub(super) async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.expect("it never happened")
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .expect("it never happened")
 }

@@ -25,15 +25,29 @@ async fn a_minority_refuses_and_recovers() {
     // not say that the proposal was applied, nor be silent for long.
     let alone = trio.node(leader);
     let asked = Instant::now();
-    let result = alone.handle.propose(Bytes::from_static(b"alone"), PATIENCE).await;
+    let result = alone
+        .handle
+        .propose(Bytes::from_static(b"alone"), PATIENCE)
+        .await;
     assert!(result.is_err(), "committed without a quorum");
-    assert!(asked.elapsed() < PROMPT, "answered after {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < PROMPT,
+        "answered after {:?}",
+        asked.elapsed()
+    );
 
     // Once its lease has run out it refuses what it has not appended.
     until(|| async {
         let asked = Instant::now();
-        let result = alone.handle.propose(Bytes::from_static(b"refused"), PATIENCE).await;
-        assert!(asked.elapsed() < PROMPT, "answered after {:?}", asked.elapsed());
+        let result = alone
+            .handle
+            .propose(Bytes::from_static(b"refused"), PATIENCE)
+            .await;
+        assert!(
+            asked.elapsed() < PROMPT,
+            "answered after {:?}",
+            asked.elapsed()
+        );
         match result {
             Err(ProposeError::Unavailable { .. }) => Some(()),
             Err(ProposeError::Unknown { .. }) => None,
@@ -43,14 +57,29 @@ async fn a_minority_refuses_and_recovers() {
     .await;
     let asked = Instant::now();
     let read = alone.handle.read_barrier().await;
-    assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
-    assert!(asked.elapsed() < PROMPT, "answered after {:?}", asked.elapsed());
+    assert!(
+        matches!(read, Err(ReadError::Unavailable { .. })),
+        "{read:?}"
+    );
+    assert!(
+        asked.elapsed() < PROMPT,
+        "answered after {:?}",
+        asked.elapsed()
+    );
 
     trio.restart(others[0]).await;
     let index = trio.node(others[0]).insist("after").await;
-    let texts: Vec<String> = trio.agree(index).await.into_iter().map(|line| line.text).collect();
+    let texts: Vec<String> = trio
+        .agree(index)
+        .await
+        .into_iter()
+        .map(|line| line.text)
+        .collect();
     assert_eq!(texts.first().map(String::as_str), Some("before"));
-    assert!(!texts.iter().any(|text| text == "refused"), "applied what it refused");
+    assert!(
+        !texts.iter().any(|text| text == "refused"),
+        "applied what it refused"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,10 +92,23 @@ async fn a_follower_without_a_leader_refuses() {
     trio.kill(leader).await;
     let node = trio.node(follower);
     let asked = Instant::now();
-    let result = node.handle.propose(Bytes::from_static(b"lost"), PATIENCE).await;
+    let result = node
+        .handle
+        .propose(Bytes::from_static(b"lost"), PATIENCE)
+        .await;
     // The leader died before it was asked: no connection could be made, so nothing was appended.
-    assert!(matches!(result, Err(ProposeError::Unavailable { .. })), "{result:?}");
-    assert!(asked.elapsed() < PROMPT, "answered after {:?}", asked.elapsed());
+    assert!(
+        matches!(result, Err(ProposeError::Unavailable { .. })),
+        "{result:?}"
+    );
+    assert!(
+        asked.elapsed() < PROMPT,
+        "answered after {:?}",
+        asked.elapsed()
+    );
     let read = node.handle.read_barrier().await;
-    assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
+    assert!(
+        matches!(read, Err(ReadError::Unavailable { .. })),
+        "{read:?}"
+    );
 }

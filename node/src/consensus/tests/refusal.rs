@@ -17,9 +17,15 @@ async fn refused(home: &Home) -> OpenError {
 async fn a_wiped_disk_is_refused() {
     let home = Home::new(1);
     let error = refused(&home).await;
-    assert!(matches!(error, OpenError::Wiped { node_id: 1, .. }), "{error}");
+    assert!(
+        matches!(error, OpenError::Wiped { node_id: 1, .. }),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), 3);
-    assert!(!home.log_dir().exists(), "refusing must leave nothing behind");
+    assert!(
+        !home.log_dir().exists(),
+        "refusing must leave nothing behind"
+    );
 
     let node = home.create().await;
     node.shutdown().await;
@@ -40,7 +46,17 @@ async fn a_foreign_disk_is_refused_and_a_used_one_is_not_founded_again() {
     assert!(matches!(foreign.err(), Some(OpenError::Foreign { .. })));
     home.id = 2;
     let error = refused(&home).await;
-    assert!(matches!(error, OpenError::Foreign { found_node: 1, node_id: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            OpenError::Foreign {
+                found_node: 1,
+                node_id: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(error.exit_code(), 3);
 }
 
@@ -57,14 +73,14 @@ async fn a_node_comes_back_with_everything_and_founds_only_once() {
     node.shutdown().await;
     let node = home.open().await;
     node.wait_leads().await;
-    node.handle.read_barrier().await.unwrap();
+    node.barrier().await;
     assert_eq!(node.journal.lines(), before);
     assert!(node.handle.bootstrap().await.is_err(), "founded twice");
     node.propose("killed").await;
     node.kill().await;
     let node = home.open().await;
     node.wait_leads().await;
-    node.handle.read_barrier().await.unwrap();
+    node.barrier().await;
     assert_eq!(node.journal.texts().last().unwrap(), "killed");
     assert_eq!(node.journal.lines().len(), before.len() + 1);
     node.shutdown().await;
@@ -87,7 +103,7 @@ async fn a_snapshot_that_is_needed_and_damaged_is_refused() {
     // Intact, it carries the state: the log below it is gone.
     let node = home.open().await;
     node.wait_leads().await;
-    node.handle.read_barrier().await.unwrap();
+    node.barrier().await;
     assert_eq!(node.journal.lines(), before);
     node.shutdown().await;
 
@@ -131,7 +147,11 @@ async fn calls_meant_for_others_are_refused() {
     let node = home.create().await;
     let pool = Pool::new(&home.options());
     let vote = || RaftVoteRequest {
-        vote: Some(RaftVote { term: 99, node_id: 2, committed: false }),
+        vote: Some(RaftVote {
+            term: 99,
+            node_id: 2,
+            committed: false,
+        }),
         ..Default::default()
     };
     let cases = [
@@ -147,7 +167,10 @@ async fn calls_meant_for_others_are_refused() {
     }
     node.handle.bootstrap().await.unwrap();
     node.wait_leads().await;
-    assert!(node.handle.leadership().borrow().term < 99, "a refused vote raised the term");
+    assert!(
+        node.handle.leadership().borrow().term < 99,
+        "a refused vote raised the term"
+    );
     node.shutdown().await;
 }
 

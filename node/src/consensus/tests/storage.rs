@@ -26,7 +26,10 @@ impl StoreBuilder<TypeConfig, LogStore, Applier, TempDir> for OnRocks {
 
 impl StoreBuilder<TypeConfig, LogStore, Applier, TempDir> for InMemory {
     async fn build(&self) -> Result<(TempDir, LogStore, Applier), StorageError<TypeConfig>> {
-        Ok(stores(tempfile::tempdir().unwrap(), Arc::new(MemoryDisk::new())))
+        Ok(stores(
+            tempfile::tempdir().unwrap(),
+            Arc::new(MemoryDisk::new()),
+        ))
     }
 }
 

@@ -43,7 +43,12 @@ impl NetStreamAppend<TypeConfig> for Network {
                 Ok(Err(status)) => return Err(self.unreachable(describe(&status))),
                 Err(_) => return Err(self.unreachable("append stream not accepted in time")),
             };
-            let answers = Answers { network: self, responses, in_flight, ended: false };
+            let answers = Answers {
+                network: self,
+                responses,
+                in_flight,
+                ended: false,
+            };
             let stream: BoxStream<'s, Answer> =
                 Box::pin(futures::stream::unfold(answers, |mut answers| async move {
                     answers.next().await.map(|answer| (answer, answers))
@@ -114,6 +119,8 @@ impl InFlight {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Instant>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -74,7 +74,9 @@ impl RaftNetworkFactory<TypeConfig> for NetworkFactory {
 
 impl Network {
     pub(super) fn client(&self, lane: Lane) -> Result<RaftClient<Channel>, RpcError> {
-        self.pool.client(self.target, &self.address, lane).map_err(|error| self.unreachable(error))
+        self.pool
+            .client(self.target, &self.address, lane)
+            .map_err(|error| self.unreachable(error))
     }
 
     /// A call with a deadline. A call that fails for whatever reason makes the peer unreachable:
@@ -104,7 +106,9 @@ impl NetVote<TypeConfig> for Network {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
         let mut client = self.client(Lane::Control)?;
-        let request = self.credentials.request(self.target, vote_request_to_proto(&request));
+        let request = self
+            .credentials
+            .request(self.target, vote_request_to_proto(&request));
         let response = self.call(option.soft_ttl(), client.vote(request)).await?;
         vote_response_from_proto(&response).map_err(|error| self.unreachable(error))
     }
@@ -115,8 +119,12 @@ impl NetVote<TypeConfig> for Network {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
         let mut client = self.client(Lane::Control)?;
-        let request = self.credentials.request(self.target, vote_request_to_proto(&request));
-        let response = self.call(option.soft_ttl(), client.pre_vote(request)).await?;
+        let request = self
+            .credentials
+            .request(self.target, vote_request_to_proto(&request));
+        let response = self
+            .call(option.soft_ttl(), client.pre_vote(request))
+            .await?;
         vote_response_from_proto(&response).map_err(|error| self.unreachable(error))
     }
 }
@@ -128,8 +136,12 @@ impl NetTransferLeader<TypeConfig> for Network {
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
         let mut client = self.client(Lane::Control)?;
-        let request = self.credentials.request(self.target, transfer_to_proto(&request));
-        let response = self.call(option.soft_ttl(), client.transfer_leader(request)).await?;
+        let request = self
+            .credentials
+            .request(self.target, transfer_to_proto(&request));
+        let response = self
+            .call(option.soft_ttl(), client.transfer_leader(request))
+            .await?;
         transferred_from_proto(response).map_err(|error| self.unreachable(error))
     }
 }

@@ -36,9 +36,16 @@ impl Credentials {
             .parse()
             .map_err(|_| "the secret is not printable ASCII".to_owned())?;
         bearer.set_sensitive(true);
-        let cluster =
-            cluster_id.parse().map_err(|_| "the cluster id is not printable ASCII".to_owned())?;
-        Ok(Self { bearer, cluster, secret: secret.clone(), cluster_id: cluster_id.into(), node_id })
+        let cluster = cluster_id
+            .parse()
+            .map_err(|_| "the cluster id is not printable ASCII".to_owned())?;
+        Ok(Self {
+            bearer,
+            cluster,
+            secret: secret.clone(),
+            cluster_id: cluster_id.into(),
+            node_id,
+        })
     }
 
     /// Addresses a message to a node.
@@ -58,14 +65,22 @@ impl Credentials {
 
     /// Checks that a call comes from this cluster and is meant for this node. Returns the sender.
     pub(super) fn check(&self, metadata: &MetadataMap) -> Result<u64, Status> {
-        let bearer = metadata.get(AUTHORIZATION).map(MetadataValue::as_bytes).unwrap_or_default();
+        let bearer = metadata
+            .get(AUTHORIZATION)
+            .map(MetadataValue::as_bytes)
+            .unwrap_or_default();
         let secret = bearer.strip_prefix(b"Bearer ").unwrap_or_default();
         if !same(secret, self.secret.as_bytes()) {
             return Err(Status::unauthenticated("wrong or missing secret"));
         }
-        let cluster = metadata.get(CLUSTER).map(MetadataValue::as_bytes).unwrap_or_default();
+        let cluster = metadata
+            .get(CLUSTER)
+            .map(MetadataValue::as_bytes)
+            .unwrap_or_default();
         if cluster != self.cluster_id.as_bytes() {
-            return Err(Status::failed_precondition("this node belongs to another cluster"));
+            return Err(Status::failed_precondition(
+                "this node belongs to another cluster",
+            ));
         }
         let version = number(metadata, VERSION_KEY)?;
         if version != VERSION {
@@ -124,6 +139,9 @@ mod tests {
         assert_eq!(here.check(&bare).unwrap_err().code(), Code::Unauthenticated);
         bare = node("c", 1, "s").request(2, ()).metadata().clone();
         bare.insert(VERSION_KEY, 2u64.into());
-        assert_eq!(here.check(&bare).unwrap_err().code(), Code::FailedPrecondition);
+        assert_eq!(
+            here.check(&bare).unwrap_err().code(),
+            Code::FailedPrecondition
+        );
     }
 }

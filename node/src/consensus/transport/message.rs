@@ -1,9 +1,9 @@
 //! The messages between nodes against the library's requests and answers.
 
 use fleet_proto::internal::{
-    RaftAppendRequest, RaftAppendResponse, RaftMatched, RaftTransferAccepted, RaftTransferNotFlushed,
-    RaftTransferRequest, RaftTransferResponse, RaftTransferVoteChanged, RaftVoteRequest,
-    RaftVoteResponse, raft_append_response, raft_transfer_response,
+    RaftAppendRequest, RaftAppendResponse, RaftMatched, RaftTransferAccepted,
+    RaftTransferNotFlushed, RaftTransferRequest, RaftTransferResponse, RaftTransferVoteChanged,
+    RaftVoteRequest, RaftVoteResponse, raft_append_response, raft_transfer_response,
 };
 use fleet_proto::stored::{RaftLogId, RaftVote};
 use openraft::raft::{
@@ -12,8 +12,8 @@ use openraft::raft::{
 };
 
 use crate::consensus::codec::{
-    DecodeError, entry_from_proto, entry_to_proto, log_id_from_proto, log_id_to_proto, vote_required,
-    vote_to_proto,
+    DecodeError, entry_from_proto, entry_to_proto, log_id_from_proto, log_id_to_proto,
+    vote_required, vote_to_proto,
 };
 use crate::consensus::types::{LogId, TypeConfig};
 
@@ -45,11 +45,15 @@ pub(super) fn append_from_proto(
 pub(super) fn appended_to_proto(result: StreamAppendResult<TypeConfig>) -> RaftAppendResponse {
     use raft_append_response::Outcome;
     let outcome = match result {
-        Ok(matched) => Outcome::Matched(RaftMatched { log_id: id_to_proto(matched.as_ref()) }),
+        Ok(matched) => Outcome::Matched(RaftMatched {
+            log_id: id_to_proto(matched.as_ref()),
+        }),
         Err(StreamAppendError::Conflict(id)) => Outcome::Conflict(log_id_to_proto(&id)),
         Err(StreamAppendError::HigherVote(vote)) => Outcome::HigherVote(vote_to_proto(&vote)),
     };
-    RaftAppendResponse { outcome: Some(outcome) }
+    RaftAppendResponse {
+        outcome: Some(outcome),
+    }
 }
 
 pub(super) fn appended_from_proto(
@@ -57,7 +61,10 @@ pub(super) fn appended_from_proto(
 ) -> Decoded<StreamAppendResult<TypeConfig>> {
     use raft_append_response::Outcome;
     match response.outcome {
-        None => Err(DecodeError::Missing { message: "RaftAppendResponse", field: "outcome" }),
+        None => Err(DecodeError::Missing {
+            message: "RaftAppendResponse",
+            field: "outcome",
+        }),
         Some(Outcome::Matched(matched)) => Ok(Ok(id_from_proto(matched.log_id.as_ref()))),
         Some(Outcome::Conflict(id)) => Ok(Err(StreamAppendError::Conflict(log_id_from_proto(&id)))),
         Some(Outcome::HigherVote(vote)) => {
@@ -77,7 +84,9 @@ pub(super) fn vote_request_to_proto(request: &VoteRequest<TypeConfig>) -> RaftVo
     }
 }
 
-pub(super) fn vote_request_from_proto(request: &RaftVoteRequest) -> Decoded<VoteRequest<TypeConfig>> {
+pub(super) fn vote_request_from_proto(
+    request: &RaftVoteRequest,
+) -> Decoded<VoteRequest<TypeConfig>> {
     let vote = vote_required(request.vote.as_ref(), "RaftVoteRequest")?;
     let mut decoded = VoteRequest::new(vote, id_from_proto(request.last_log_id.as_ref()));
     decoded.leadership_transfer = request.leadership_transfer;
@@ -102,7 +111,9 @@ pub(super) fn vote_response_from_proto(
 
 // === transfer of leadership ===
 
-pub(super) fn transfer_to_proto(request: &TransferLeaderRequest<TypeConfig>) -> RaftTransferRequest {
+pub(super) fn transfer_to_proto(
+    request: &TransferLeaderRequest<TypeConfig>,
+) -> RaftTransferRequest {
     RaftTransferRequest {
         from_leader: Some(vote_to_proto(request.from_leader())),
         to_node_id: *request.to_node_id(),
@@ -115,7 +126,11 @@ pub(super) fn transfer_from_proto(
 ) -> Decoded<TransferLeaderRequest<TypeConfig>> {
     let from = vote_required(request.from_leader.as_ref(), "RaftTransferRequest")?;
     let last_log_id = id_from_proto(request.last_log_id.as_ref());
-    Ok(TransferLeaderRequest::new(from, request.to_node_id, last_log_id))
+    Ok(TransferLeaderRequest::new(
+        from,
+        request.to_node_id,
+        last_log_id,
+    ))
 }
 
 pub(super) fn transferred_to_proto(
@@ -138,7 +153,9 @@ pub(super) fn transferred_to_proto(
             })
         }
     };
-    RaftTransferResponse { outcome: Some(outcome) }
+    RaftTransferResponse {
+        outcome: Some(outcome),
+    }
 }
 
 pub(super) fn transferred_from_proto(
@@ -147,7 +164,10 @@ pub(super) fn transferred_from_proto(
     use raft_transfer_response::Outcome;
     let required = |vote: Option<RaftVote>| vote_required(vote.as_ref(), "RaftTransferVoteChanged");
     match response.outcome {
-        None => Err(DecodeError::Missing { message: "RaftTransferResponse", field: "outcome" }),
+        None => Err(DecodeError::Missing {
+            message: "RaftTransferResponse",
+            field: "outcome",
+        }),
         Some(Outcome::Accepted(_)) => Ok(Ok(())),
         Some(Outcome::VoteChanged(changed)) => Ok(Err(TransferLeaderError::VoteChanged {
             expected: required(changed.expected)?,

@@ -19,11 +19,13 @@ pub(crate) enum Lane {
     Forward,
 }
 
+type Key = (u64, String, Lane);
+
 /// The connections. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Pool {
     connect: Connect,
-    channels: Arc<Mutex<HashMap<(u64, String, Lane), Channel>>>,
+    channels: Arc<Mutex<HashMap<Key, Channel>>>,
 }
 
 impl Pool {
@@ -31,7 +33,10 @@ impl Pool {
         let timers = options.timers.clone();
         let tcp = move |address: &str| tcp(address, &timers);
         let connect = options.connect.clone().unwrap_or_else(|| Arc::new(tcp));
-        Self { connect, channels: Arc::default() }
+        Self {
+            connect,
+            channels: Arc::default(),
+        }
     }
 
     /// A client on the connection to `node` for `lane`; connects when it is first used, and again
@@ -45,7 +50,10 @@ impl Pool {
         address: &str,
         lane: Lane,
     ) -> Result<RaftClient<Channel>, String> {
-        let mut channels = self.channels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut channels = self
+            .channels
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let key = (node, address.to_owned(), lane);
         let channel = match channels.get(&key) {
             Some(channel) => channel.clone(),

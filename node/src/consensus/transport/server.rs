@@ -41,7 +41,10 @@ pub struct Service {
 
 impl Service {
     pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle, receiving: Arc::new(Semaphore::new(1)) }
+        Self {
+            handle,
+            receiving: Arc::new(Semaphore::new(1)),
+        }
     }
 
     fn accept<M>(&self, request: Request<M>) -> Result<M, Status> {
@@ -94,10 +97,15 @@ impl RaftRpc for Service {
         // What ended the requests, if it was not their end: told after the last answer.
         let failure = Arc::new(Mutex::new(None));
         let requests = decoded(requests, failure.clone());
-        let answers = self.handle.core().raft.stream_append(requests).map(|answer| match answer {
-            Ok(result) => Ok(appended_to_proto(result)),
-            Err(fatal) => Err(Status::unavailable(fatal.to_string())),
-        });
+        let answers = self
+            .handle
+            .core()
+            .raft
+            .stream_append(requests)
+            .map(|answer| match answer {
+                Ok(result) => Ok(appended_to_proto(result)),
+                Err(fatal) => Err(Status::unavailable(fatal.to_string())),
+            });
         let last = futures::stream::once(async move { take(&failure) })
             .filter_map(|failure| async move { failure.map(Err) });
         Ok(Response::new(Box::pin(answers.chain(last))))
@@ -108,7 +116,13 @@ impl RaftRpc for Service {
         request: Request<RaftVoteRequest>,
     ) -> Result<Response<RaftVoteResponse>, Status> {
         let request = vote_request_from_proto(&self.accept(request)?).map_err(malformed)?;
-        let response = self.handle.core().raft.vote(request).await.map_err(stopped)?;
+        let response = self
+            .handle
+            .core()
+            .raft
+            .vote(request)
+            .await
+            .map_err(stopped)?;
         Ok(Response::new(vote_response_to_proto(&response)))
     }
 
@@ -117,7 +131,13 @@ impl RaftRpc for Service {
         request: Request<RaftVoteRequest>,
     ) -> Result<Response<RaftVoteResponse>, Status> {
         let request = vote_request_from_proto(&self.accept(request)?).map_err(malformed)?;
-        let response = self.handle.core().raft.pre_vote(request).await.map_err(stopped)?;
+        let response = self
+            .handle
+            .core()
+            .raft
+            .pre_vote(request)
+            .await
+            .map_err(stopped)?;
         Ok(Response::new(vote_response_to_proto(&response)))
     }
 
@@ -127,7 +147,10 @@ impl RaftRpc for Service {
     ) -> Result<Response<RaftTransferResponse>, Status> {
         let request = transfer_from_proto(&self.accept(request)?).map_err(malformed)?;
         let raft = &self.handle.core().raft;
-        let response = raft.handle_transfer_leader(request).await.map_err(stopped)?;
+        let response = raft
+            .handle_transfer_leader(request)
+            .await
+            .map_err(stopped)?;
         Ok(Response::new(transferred_to_proto(response)))
     }
 
@@ -142,8 +165,13 @@ impl RaftRpc for Service {
             .map_err(|_| Status::resource_exhausted("another snapshot is being received"))?;
         let (vote, snapshot) = self.receive(parts).await?;
         let raft = &self.handle.core().raft;
-        let response = raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
-        Ok(Response::new(RaftSnapshotResponse { vote: Some(vote_to_proto(&response.vote)) }))
+        let response = raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(stopped)?;
+        Ok(Response::new(RaftSnapshotResponse {
+            vote: Some(vote_to_proto(&response.vote)),
+        }))
     }
 
     async fn propose(
@@ -151,7 +179,9 @@ impl RaftRpc for Service {
         request: Request<RaftProposeRequest>,
     ) -> Result<Response<RaftProposeResponse>, Status> {
         let request = self.accept(request)?;
-        Ok(Response::new(forward::answer_propose(&self.handle, request).await))
+        Ok(Response::new(
+            forward::answer_propose(&self.handle, request).await,
+        ))
     }
 
     async fn read_index(
@@ -159,7 +189,9 @@ impl RaftRpc for Service {
         request: Request<RaftReadIndexRequest>,
     ) -> Result<Response<RaftReadIndexResponse>, Status> {
         self.accept(request)?;
-        Ok(Response::new(forward::answer_read_index(&self.handle).await))
+        Ok(Response::new(
+            forward::answer_read_index(&self.handle).await,
+        ))
     }
 }
 
@@ -177,13 +209,18 @@ fn decoded(
             },
             Err(status) => status,
         };
-        *failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(status);
+        *failure
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(status);
         None
     })
 }
 
 fn take(failure: &Mutex<Option<Status>>) -> Option<Status> {
-    failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    failure
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+        .take()
 }
 
 async fn next_part(parts: &mut Streaming<RaftSnapshotPart>) -> Result<Option<Part>, Status> {
@@ -201,7 +238,8 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
 ) -> Result<T, Status> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Status::internal(error.to_string()))?.map_err(unusable)
+    done.map_err(|error| Status::internal(error.to_string()))?
+        .map_err(unusable)
 }
 
 fn malformed(error: DecodeError) -> Status {

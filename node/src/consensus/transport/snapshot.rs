@@ -52,7 +52,11 @@ impl NetSnapshot<TypeConfig> for Network {
         let response = match response {
             Ok(Ok(response)) => response.into_inner(),
             Ok(Err(status)) => return Err(failed(describe(&status))),
-            Err(_) => return Err(failed(format!("snapshot not installed within {deadline:?}"))),
+            Err(_) => {
+                return Err(failed(format!(
+                    "snapshot not installed within {deadline:?}"
+                )));
+            }
         };
         let vote = vote_required(response.vote.as_ref(), "RaftSnapshotResponse")
             .map_err(|error| failed(error.to_string()))?;
@@ -67,7 +71,10 @@ fn parts(
     file: SnapshotFile,
     bytes_per_second: u64,
 ) -> impl Stream<Item = RaftSnapshotPart> + Send + 'static {
-    let start = RaftSnapshotStart { vote: Some(vote_to_proto(vote)), length: file.length };
+    let start = RaftSnapshotStart {
+        vote: Some(vote_to_proto(vote)),
+        length: file.length,
+    };
     let sending = Sending {
         file,
         offset: 0,
@@ -124,9 +131,12 @@ impl Sending {
         let (file, offset) = (Arc::clone(&self.file.file), self.offset);
         let read = move || {
             let mut chunk = vec![0; length];
-            file.read_exact_at(&mut chunk, offset).map(|()| Bytes::from(chunk))
+            file.read_exact_at(&mut chunk, offset)
+                .map(|()| Bytes::from(chunk))
         };
-        let chunk = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)??;
+        let chunk = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(std::io::Error::other)??;
         self.hash.update(&chunk);
         self.offset += length as u64;
         Ok(chunk)

@@ -3,7 +3,7 @@
 
 use super::*;
 
-pub(in crate::worker) fn assignment(id: u64) -> Assignment {
+pub(crate) fn assignment(id: u64) -> Assignment {
     Assignment {
         id: FrontendId(id),
         app: "shop".into(),

@@ -5,21 +5,21 @@ use std::time::Duration;
 use crate::worker::assignment::{CheckKind, HealthCheck};
 
 /// Checks in a row that must fail before a healthy frontend counts as unhealthy.
-pub const FAILURES: u32 = 3;
+pub(crate) const FAILURES: u32 = 3;
 
 /// Checks in a row that an unhealthy frontend must pass: one more than a starting one, so that a
 /// check that fails every other time does not flap into the log of the cluster.
-pub const RECOVERIES: u32 = 2;
+pub(crate) const RECOVERIES: u32 = 2;
 
 /// Between checks until the first success.
-pub const STARTING_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const STARTING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a process without a check must live to count as healthy: an application that exits
 /// at once has done so by then.
-pub const SETTLE: Duration = Duration::from_secs(1);
+pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Has not passed a check yet.
     Starting,
     Healthy,
@@ -28,7 +28,7 @@ pub enum Verdict {
 
 /// The memory of one frontend's checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
+pub(crate) struct Health {
     verdict: Verdict,
     /// In a row, of the kind that could change the verdict.
     streak: u32,
@@ -37,26 +37,26 @@ pub struct Health {
 
 impl Health {
     /// Of a process that was just started.
-    pub fn starting() -> Self {
+    pub(crate) fn starting() -> Self {
         Self::resumed(Verdict::Starting)
     }
 
     /// Of an adopted process, which was `verdict` when it was last looked at.
-    pub fn resumed(verdict: Verdict) -> Self {
+    pub(crate) fn resumed(verdict: Verdict) -> Self {
         Self { verdict, streak: 0, last_failure: None }
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         self.verdict
     }
 
     /// What the last check that failed said.
-    pub fn last_failure(&self) -> Option<&str> {
+    pub(crate) fn last_failure(&self) -> Option<&str> {
         self.last_failure.as_deref()
     }
 
     /// Counts one check; `Err` holds why it failed.
-    pub fn observe(&mut self, result: Result<(), String>) {
+    pub(crate) fn observe(&mut self, result: Result<(), String>) {
         let (verdict, needed) = match (self.verdict, &result) {
             (Verdict::Starting, Ok(())) => (Verdict::Healthy, 1),
             (Verdict::Healthy, Err(_)) => (Verdict::Unhealthy, FAILURES),
@@ -78,7 +78,7 @@ impl Health {
     }
 
     /// How long after a check the next one is due; `None` if one was enough.
-    pub fn next_after(&self, check: &HealthCheck) -> Option<Duration> {
+    pub(crate) fn next_after(&self, check: &HealthCheck) -> Option<Duration> {
         match (&check.kind, self.verdict) {
             (CheckKind::Settle, _) => None,
             (_, Verdict::Starting) => Some(STARTING_INTERVAL.min(check.interval)),
@@ -87,7 +87,7 @@ impl Health {
     }
 
     /// How long after the start the first check is due.
-    pub fn first_after(check: &HealthCheck) -> Duration {
+    pub(crate) fn first_after(check: &HealthCheck) -> Duration {
         match check.kind {
             CheckKind::Settle => SETTLE,
             // Most applications listen within a few hundred milliseconds.

@@ -9,14 +9,14 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Doubles with every failure in a row, up to two seconds.
 #[derive(Clone, Debug, Default)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The next pause: between half of the current step and all of it, as `random` says, so that
     /// workers cut off together do not return together.
-    pub fn pause(&mut self, random: u32) -> Duration {
+    pub(crate) fn pause(&mut self, random: u32) -> Duration {
         let step = FIRST.saturating_mul(1 << self.failures.min(8)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let share = f64::from(random) / f64::from(u32::MAX);
@@ -24,7 +24,7 @@ impl Backoff {
     }
 
     /// Something went well: begin anew.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

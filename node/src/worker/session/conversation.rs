@@ -32,7 +32,7 @@ const ORDER_LIMIT: usize = 16 << 20;
 
 /// How a session ended.
 #[derive(Debug)]
-pub enum End {
+pub(crate) enum End {
     /// Another node leads.
     Redirected(Endpoint),
     /// There was none.
@@ -41,7 +41,7 @@ pub enum End {
     Broken(String),
 }
 
-pub async fn converse(session: &Session, target: &Endpoint, backoff: &mut Backoff) -> End {
+pub(crate) async fn converse(session: &Session, target: &Endpoint, backoff: &mut Backoff) -> End {
     let mut views = session.supervisor.view();
     let known = views.borrow_and_update().clone();
     let (reports, stream) = mpsc::channel(16);

@@ -4,7 +4,7 @@ use crate::config::Endpoint;
 
 /// Control nodes in the order in which they are asked, and a leader to ask before them.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub(crate) struct Route {
     known: Vec<Endpoint>,
     next: usize,
     leader: Option<Endpoint>,
@@ -17,25 +17,25 @@ pub struct Route {
 const HOPS: u32 = 3;
 
 impl Route {
-    pub fn new(known: Vec<Endpoint>) -> Self {
+    pub(crate) fn new(known: Vec<Endpoint>) -> Self {
         Self { known, next: 0, leader: None, hops: 0 }
     }
 
     /// Takes over a newer list, keeping the place in it if it is the same.
-    pub fn know(&mut self, known: Vec<Endpoint>) {
+    pub(crate) fn know(&mut self, known: Vec<Endpoint>) {
         if self.known != known {
             self.known = known;
             self.next = 0;
         }
     }
 
-    pub fn next(&mut self) -> Option<Endpoint> {
+    pub(crate) fn next(&mut self) -> Option<Endpoint> {
         let of_list = || self.known.get(self.next % self.known.len().max(1)).cloned();
         self.leader.clone().or_else(of_list)
     }
 
     /// The node that was asked named another; `false` if that happened too often to follow now.
-    pub fn led_to(&mut self, leader: Endpoint) -> bool {
+    pub(crate) fn led_to(&mut self, leader: Endpoint) -> bool {
         self.hops += 1;
         let follow = self.hops <= HOPS;
         if follow {
@@ -47,7 +47,7 @@ impl Route {
     }
 
     /// The node that was asked did not answer, or the session with it broke.
-    pub fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         self.hops = 0;
         // A leader that failed is one of the list most often: go on behind it.
         if let Some(place) = self.leader.take().and_then(|leader| self.place_of(&leader)) {

@@ -18,10 +18,10 @@ use crate::clock::Now;
 use crate::worker::order::{Change, Fence, Item, Order};
 
 /// Reported state of every frontend, cheap to hand around.
-pub type Census = Arc<BTreeMap<FrontendId, Arc<Observed>>>;
+pub(crate) type Census = Arc<BTreeMap<FrontendId, Arc<Observed>>>;
 
 #[derive(Debug)]
-pub struct Book {
+pub(crate) struct Book {
     host: String,
     obeyed: Fence,
     frontends: BTreeMap<FrontendId, Frontend>,
@@ -41,14 +41,14 @@ pub struct Book {
     "order of term {} index {} refused: term {} index {} was obeyed already",
     order.term, order.index, obeyed.term, obeyed.index
 )]
-pub struct Refused {
-    pub order: Fence,
-    pub obeyed: Fence,
+pub(crate) struct Refused {
+    pub(crate) order: Fence,
+    pub(crate) obeyed: Fence,
 }
 
 impl Book {
     /// `host` is where frontends of this node are reached.
-    pub fn new(host: &str) -> Self {
+    pub(crate) fn new(host: &str) -> Self {
         Self {
             host: host.to_owned(),
             obeyed: Fence::default(),
@@ -62,7 +62,7 @@ impl Book {
     }
 
     /// What an earlier agent wrote down, brought up to date by what is found running.
-    pub fn resume(
+    pub(crate) fn resume(
         host: &str,
         ledger: stored::WorkerLedger,
         mut found: BTreeMap<FrontendId, Found>,
@@ -89,12 +89,12 @@ impl Book {
         book
     }
 
-    pub fn obeyed(&self) -> Fence {
+    pub(crate) fn obeyed(&self) -> Fence {
         self.obeyed
     }
 
     /// Takes an order over, unless a later one was obeyed.
-    pub fn obey(&mut self, order: Order, now: Now) -> Result<(), Refused> {
+    pub(crate) fn obey(&mut self, order: Order, now: Now) -> Result<(), Refused> {
         if order.fence < self.obeyed {
             return Err(Refused { order: order.fence, obeyed: self.obeyed });
         }
@@ -121,7 +121,7 @@ impl Book {
     }
 
     /// Decides, for every frontend, on one step at most, and notes it as begun.
-    pub fn turn(&mut self, now: Now) -> Vec<(FrontendId, Action)> {
+    pub(crate) fn turn(&mut self, now: Now) -> Vec<(FrontendId, Action)> {
         let mut actions = Vec::new();
         for id in self.frontends.keys().copied().collect::<Vec<_>>() {
             let Some(frontend) = self.frontends.get_mut(&id) else { continue };
@@ -144,7 +144,7 @@ impl Book {
     }
 
     /// Whether another turn could do something now, and otherwise from when on.
-    pub fn next_wake(&self, now: Now) -> Option<Instant> {
+    pub(crate) fn next_wake(&self, now: Now) -> Option<Instant> {
         let wake = |frontend: &Frontend| match frontend.next(now) {
             Next::Do(_) | Next::Forget => Some(now.instant),
             Next::Until(at) => Some(at),
@@ -154,7 +154,7 @@ impl Book {
     }
 
     /// Notes what became of an action, or what happened by itself.
-    pub fn learn(&mut self, id: FrontendId, outcome: Outcome, now: Now) {
+    pub(crate) fn learn(&mut self, id: FrontendId, outcome: Outcome, now: Now) {
         let Some(frontend) = self.frontends.get_mut(&id) else { return };
         frontend.learn(outcome, now);
         self.refresh(id);
@@ -162,13 +162,13 @@ impl Book {
 
     /// Compares with everything the runtime knew at `asked_at`: whatever it no longer knows has
     /// ended without anybody seeing how.
-    pub fn reconcile(&mut self, found: &BTreeMap<FrontendId, Found>, asked_at: Instant, now: Now) {
+    pub(crate) fn reconcile(&mut self, found: &BTreeMap<FrontendId, Found>, asked_at: Instant, now: Now) {
         let mut ended = Vec::new();
         for (id, frontend) in &self.frontends {
             match (frontend.stage(), found.get(id)) {
                 // Starting is answered by its start, and one started after the question was put
                 // is rightly missing from the answer.
-                (Stage::Starting, _) => {}
+                (Stage::Starting { .. }, _) => {}
                 (stage, None) if stage.known_since().is_some_and(|since| since >= asked_at) => {}
                 (stage, None) if stage.may_have_process() => ended.push((*id, Exit::default())),
                 (_, Some(Found::Exited(exit))) => ended.push((*id, exit.clone())),
@@ -181,12 +181,12 @@ impl Book {
     }
 
     /// Frontends with a process that nobody asked for; each is returned once.
-    pub fn take_orphans(&mut self) -> Vec<FrontendId> {
+    pub(crate) fn take_orphans(&mut self) -> Vec<FrontendId> {
         std::mem::take(&mut self.orphans)
     }
 
     /// Gives a frontend that is being started its port.
-    pub fn give_port(&mut self, id: FrontendId, port: u16) {
+    pub(crate) fn give_port(&mut self, id: FrontendId, port: u16) {
         if let Some(frontend) = self.frontends.get_mut(&id) {
             frontend.port = Some(port);
             self.dirty = true;
@@ -195,39 +195,39 @@ impl Book {
     }
 
     /// Ports of frontends that may have a process.
-    pub fn ports_in_use(&self) -> BTreeSet<u16> {
+    pub(crate) fn ports_in_use(&self) -> BTreeSet<u16> {
         let live = self.frontends.values().filter(|frontend| frontend.stage().may_have_process());
         live.filter_map(|frontend| frontend.port).collect()
     }
 
     /// Artefacts that some frontend runs from or may still be started from.
-    pub fn artefacts_in_use(&self) -> BTreeSet<Digest> {
+    pub(crate) fn artefacts_in_use(&self) -> BTreeSet<Digest> {
         let kept = self.frontends.values().filter(|frontend| {
             frontend.wanted() == Wanted::Run || frontend.stage().may_have_process()
         });
         kept.map(|frontend| frontend.assignment.artefact.digest.clone()).collect()
     }
 
-    pub fn frontend(&self, id: FrontendId) -> Option<&Frontend> {
+    pub(crate) fn frontend(&self, id: FrontendId) -> Option<&Frontend> {
         self.frontends.get(&id)
     }
 
-    pub fn census(&self) -> Census {
+    pub(crate) fn census(&self) -> Census {
         let unusable = self.unusable.iter().map(|(id, observed)| (*id, observed.clone()));
         Arc::new(self.census.clone().into_iter().chain(unusable).collect())
     }
 
     /// Whether anything changed since [`Book::written`]; if so, it must be written down before
     /// any action is carried out and before anybody is told.
-    pub fn is_dirty(&self) -> bool {
+    pub(crate) fn is_dirty(&self) -> bool {
         self.dirty
     }
 
-    pub fn written(&mut self) {
+    pub(crate) fn written(&mut self) {
         self.dirty = false;
     }
 
-    pub fn to_stored(&self) -> (Fence, Vec<stored::LedgerFrontend>) {
+    pub(crate) fn to_stored(&self) -> (Fence, Vec<stored::LedgerFrontend>) {
         let entries = self.frontends.values().map(|frontend| stored::LedgerFrontend {
             assignment: Some((&frontend.assignment).into()),
             observed: Some((&frontend.observed(&self.host)).into()),

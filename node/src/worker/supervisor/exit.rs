@@ -2,17 +2,17 @@
 
 /// Status and last words of a process. Both status fields are empty if it could not be learned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exit {
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-    pub out_of_memory: bool,
+pub(crate) struct Exit {
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) out_of_memory: bool,
     /// Raw, the latest last.
-    pub last_lines: Vec<String>,
+    pub(crate) last_lines: Vec<String>,
 }
 
 impl Exit {
     /// What happened, ready for a report: `exited with status 1`.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         match (self.out_of_memory, self.code, self.signal) {
             (true, _, _) => "was killed because it ran out of memory".to_owned(),
             (false, Some(code), _) => format!("exited with status {code}"),

@@ -9,13 +9,13 @@ use crate::worker::assignment::{Assignment, Desired};
 use crate::worker::probe::Verdict;
 
 #[derive(Clone, Debug)]
-pub struct Frontend {
-    pub assignment: Assignment,
+pub(crate) struct Frontend {
+    pub(crate) assignment: Assignment,
     /// Moves forward only.
     wanted: Wanted,
     stage: Stage,
     /// Chosen when it is started, and its own until it has ended.
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// When its phase last changed.
     since_unix_ms: u64,
     /// When its process was started; 0 before.
@@ -25,7 +25,7 @@ pub struct Frontend {
 }
 
 impl Frontend {
-    pub fn accept(assignment: Assignment, index: u64, now: Now) -> Self {
+    pub(crate) fn accept(assignment: Assignment, index: u64, now: Now) -> Self {
         Self {
             wanted: wanted(&assignment),
             assignment,
@@ -39,7 +39,7 @@ impl Frontend {
 
     /// The same frontend at the stage to which an earlier agent had brought it. `was` is the phase
     /// it was last seen in, since when the wall clock says.
-    pub fn resumed(self, stage: Stage, was: Phase, since: u64, started: u64, now: Now) -> Self {
+    pub(crate) fn resumed(self, stage: Stage, was: Phase, since: u64, started: u64, now: Now) -> Self {
         let mut frontend = Self { stage, since_unix_ms: since, started_unix_ms: started, ..self };
         if frontend.phase() != was {
             frontend.since_unix_ms = now.unix_ms;
@@ -49,7 +49,7 @@ impl Frontend {
 
     /// The same frontend, of which a process was found though no ledger tells its port: it can
     /// neither be probed nor reached, nor started again under its id.
-    pub fn found_unrecorded(self, found: Found, now: Now) -> Self {
+    pub(crate) fn found_unrecorded(self, found: Found, now: Now) -> Self {
         let reason = "runs, but the ledger of this worker was lost and with it the port".to_owned();
         let stage = match found {
             Found::Exited(exit) => Stage::Ended(End::failed(exit.sentence(), Some(exit))),
@@ -57,6 +57,7 @@ impl Frontend {
                 pid: Some(pid),
                 why: Why::Failed(reason),
                 attempt: StopAttempt::RetryAt(now.instant),
+                exited: None,
             },
         };
         Self { stage, ..self }
@@ -64,38 +65,38 @@ impl Frontend {
 
     /// Takes a newer assignment for the same frontend. What it wants counts only if it is
     /// further on: a frontend that was told to stop is not told to run again.
-    pub fn reassign(&mut self, assignment: Assignment, index: u64) {
+    pub(crate) fn reassign(&mut self, assignment: Assignment, index: u64) {
         self.wanted = self.wanted.max(wanted(&assignment));
         self.assignment = assignment;
         self.based_on_index = index;
     }
 
-    pub fn remove(&mut self, index: u64) {
+    pub(crate) fn remove(&mut self, index: u64) {
         self.wanted = Wanted::Gone;
         self.based_on_index = index;
     }
 
-    pub fn wanted(&self) -> Wanted {
+    pub(crate) fn wanted(&self) -> Wanted {
         self.wanted
     }
 
-    pub fn stage(&self) -> &Stage {
+    pub(crate) fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    pub fn started_unix_ms(&self) -> u64 {
+    pub(crate) fn started_unix_ms(&self) -> u64 {
         self.started_unix_ms
     }
 
-    pub fn next(&self, now: Now) -> Next {
+    pub(crate) fn next(&self, now: Now) -> Next {
         next(self.wanted, &self.stage, &self.assignment.health, now.instant)
     }
 
-    pub fn begin(&mut self, action: &Action, now: Now) {
+    pub(crate) fn begin(&mut self, action: &Action, now: Now) {
         self.change(now, |stage, _| begin(stage, action));
     }
 
-    pub fn learn(&mut self, outcome: Outcome, now: Now) {
+    pub(crate) fn learn(&mut self, outcome: Outcome, now: Now) {
         self.change(now, |stage, assignment| stage.after(outcome, &assignment.health, now));
         if let (Stage::Running(running), 0) = (&self.stage, self.started_unix_ms) {
             self.started_unix_ms = running.since.unix_ms;
@@ -103,7 +104,7 @@ impl Frontend {
     }
 
     /// As reported; `host` is where frontends of this node are reached.
-    pub fn observed(&self, host: &str) -> Observed {
+    pub(crate) fn observed(&self, host: &str) -> Observed {
         Observed {
             id: self.assignment.id,
             incarnation: self.assignment.incarnation,
@@ -121,11 +122,11 @@ impl Frontend {
         }
     }
 
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match &self.stage {
             Stage::Accepted => Phase::Assigned,
             Stage::Fetching { .. } | Stage::FetchFailed { .. } => Phase::Fetching,
-            Stage::Fetched | Stage::Starting => Phase::Starting,
+            Stage::Fetched | Stage::Starting { .. } => Phase::Starting,
             Stage::Running(running) => match running.health.verdict() {
                 Verdict::Starting => Phase::Starting,
                 Verdict::Healthy => Phase::Healthy,
@@ -169,6 +170,6 @@ fn wanted(assignment: &Assignment) -> Wanted {
 }
 
 /// `host:port`, with brackets where an IPv6 address needs them.
-pub fn address(host: &str, port: u16) -> String {
+pub(crate) fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

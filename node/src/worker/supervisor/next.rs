@@ -7,7 +7,7 @@ use crate::worker::assignment::{CheckKind, HealthCheck};
 
 /// What control wants, in the order in which it may change its mind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     Run,
     Stop,
     /// Control has forgotten it: nothing shall be left.
@@ -16,7 +16,7 @@ pub enum Wanted {
 
 /// One step. Each is begun by [`begin`] and, except `End`, answered by one `Outcome`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Fetch,
     Start,
     Probe,
@@ -27,7 +27,7 @@ pub enum Action {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     Do(Action),
     /// Nothing before this moment, unless something happens.
     Until(Instant),
@@ -37,7 +37,7 @@ pub enum Next {
     Forget,
 }
 
-pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) -> Next {
+pub(crate) fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) -> Next {
     let run = wanted == Wanted::Run;
     match stage {
         Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched
@@ -57,7 +57,7 @@ pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) ->
         Stage::Unclean { retry_at, .. } => due(*retry_at, now, Action::Clean),
         Stage::Clean(_) => Next::Forget,
         Stage::Fetching { .. }
-        | Stage::Starting
+        | Stage::Starting { .. }
         | Stage::Stopping { attempt: StopAttempt::InFlight, .. }
         | Stage::Ended(_)
         | Stage::Cleaning(_) => Next::Rest,
@@ -65,22 +65,18 @@ pub fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) ->
 }
 
 /// The stage while `action` is under way.
-pub fn begin(stage: Stage, action: &Action) -> Stage {
+pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
     match (stage, action) {
         (Stage::Accepted, Action::Fetch) => Stage::Fetching { attempt: 0 },
         (Stage::FetchFailed { attempt, .. }, Action::Fetch) => {
             Stage::Fetching { attempt: attempt.saturating_add(1) }
         }
-        (Stage::Fetched, Action::Start) => Stage::Starting,
+        (Stage::Fetched, Action::Start) => Stage::Starting { exited: None },
         (Stage::Running(running), Action::Probe) => {
             Stage::Running(Running { probe: ProbeState::InFlight, ..running })
         }
-        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => {
-            Stage::Stopping { pid: Some(pid), why: why.clone(), attempt: StopAttempt::InFlight }
-        }
-        (Stage::Stopping { pid, .. }, Action::Stop(why)) => {
-            Stage::Stopping { pid, why: why.clone(), attempt: StopAttempt::InFlight }
-        }
+        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => stopping(Some(pid), why),
+        (Stage::Stopping { pid, .. }, Action::Stop(why)) => stopping(pid, why),
         (
             Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched,
             Action::End(end),
@@ -89,6 +85,10 @@ pub fn begin(stage: Stage, action: &Action) -> Stage {
         // `next` offers no other pair.
         (stage, _) => stage,
     }
+}
+
+fn stopping(pid: Option<u32>, why: &Why) -> Stage {
+    Stage::Stopping { pid, why: why.clone(), attempt: StopAttempt::InFlight, exited: None }
 }
 
 fn watch(running: &Running, check: &HealthCheck, now: Instant) -> Next {

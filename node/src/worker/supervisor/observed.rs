@@ -7,21 +7,21 @@ use fleet_proto::internal::frontend_observed::Phase as WirePhase;
 use super::exit::Exit;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    pub id: FrontendId,
-    pub incarnation: u32,
-    pub phase: Phase,
+pub(crate) struct Observed {
+    pub(crate) id: FrontendId,
+    pub(crate) incarnation: u32,
+    pub(crate) phase: Phase,
     /// host:port; empty without a port.
-    pub address: String,
-    pub pid: Option<u32>,
-    pub since_unix_ms: u64,
-    pub exit: Option<Exit>,
-    pub reason: String,
-    pub based_on_index: u64,
+    pub(crate) address: String,
+    pub(crate) pid: Option<u32>,
+    pub(crate) since_unix_ms: u64,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) reason: String,
+    pub(crate) based_on_index: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub(crate) enum Phase {
     Assigned,
     Fetching,
     Starting,

@@ -13,13 +13,13 @@ use crate::worker::probe::{Health, Verdict};
 
 /// What the runtime knows of a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     Running { pid: u32, started_unix_ms: u64 },
     Exited(Exit),
 }
 
 /// The frontend that `stored` describes, at the stage that `found` proves.
-pub fn resume(
+pub(crate) fn resume(
     stored: stored::LedgerFrontend,
     found: Option<Found>,
     same_boot: bool,
@@ -77,7 +77,8 @@ fn running(pid: u32, started_unix_ms: u64, phase: Phase, reason: &str, now: Now)
             "" => Why::Asked,
             reason => Why::Failed(reason.to_owned()),
         };
-        return Stage::Stopping { pid: Some(pid), why, attempt: StopAttempt::RetryAt(now.instant) };
+        let attempt = StopAttempt::RetryAt(now.instant);
+        return Stage::Stopping { pid: Some(pid), why, attempt, exited: None };
     }
     let verdict = match phase {
         Phase::Healthy => Verdict::Healthy,
@@ -94,7 +95,7 @@ fn ended(phase: Phase, reason: &str, exit: Exit) -> End {
     match (phase, reason) {
         (Phase::Stopping, "") => End { asked: true, reason: String::new(), exit: Some(exit) },
         (Phase::Stopping, reason) => End::failed(reason.to_owned(), Some(exit)),
-        _ => End::failed(exit.sentence(), Some(exit)),
+        _ => End::by_itself(exit),
     }
 }
 

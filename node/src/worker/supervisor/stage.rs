@@ -14,7 +14,7 @@ use crate::worker::assignment::HealthCheck;
 use crate::worker::probe::{Health, Verdict};
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Written to the ledger, nothing done.
     Accepted,
     /// Its artefact is being fetched.
@@ -23,11 +23,12 @@ pub enum Stage {
     FetchFailed { attempt: u32, reason: String, retry_at: Instant },
     /// The artefact lies unpacked in the cache.
     Fetched,
-    /// The runtime was asked, and has not answered.
-    Starting,
+    /// The runtime was asked, and has not answered. The end of the process may be seen before the
+    /// answer is; it counts once the call is over, for a call under way could start it again.
+    Starting { exited: Option<Exit> },
     Running(Running),
-    /// The process was told to end.
-    Stopping { pid: Option<u32>, why: Why, attempt: StopAttempt },
+    /// The process was told to end; its end, too, may be seen before the call is answered.
+    Stopping { pid: Option<u32>, why: Why, attempt: StopAttempt, exited: Option<Exit> },
     /// There is no process and never will be.
     Ended(End),
     /// What it left is being removed.
@@ -39,15 +40,15 @@ pub enum Stage {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Running {
-    pub pid: u32,
-    pub since: Now,
-    pub health: Health,
-    pub probe: ProbeState,
+pub(crate) struct Running {
+    pub(crate) pid: u32,
+    pub(crate) since: Now,
+    pub(crate) health: Health,
+    pub(crate) probe: ProbeState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeState {
+pub(crate) enum ProbeState {
     InFlight,
     DueAt(Instant),
     /// No check will follow.
@@ -56,7 +57,7 @@ pub enum ProbeState {
 
 /// Why a running frontend was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// Control asked.
     Asked,
     /// It cannot be kept, most often because it did not become healthy in time; the sentence says
@@ -65,30 +66,33 @@ pub enum Why {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopAttempt {
+pub(crate) enum StopAttempt {
     InFlight,
     RetryAt(Instant),
 }
 
 /// How a frontend came to be without a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub(crate) struct End {
     /// Ended because it was told to, as against for any other reason.
-    pub asked: bool,
-    pub reason: String,
-    pub exit: Option<Exit>,
+    pub(crate) asked: bool,
+    pub(crate) reason: String,
+    pub(crate) exit: Option<Exit>,
 }
 
 /// What the world answered to an action, or did by itself.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Fetched,
     /// `hopeless` if another attempt would see the same.
     FetchFailed { reason: String, hopeless: bool },
     Started { pid: u32 },
-    NotStarted { reason: String },
+    NotStarted { reason: String, exit: Option<Exit> },
     Probed(Result<(), String>),
+    /// The process was seen to end, whoever caused it.
     Exited(Exit),
+    /// Nothing of it runs any more, says the call that should stop it.
+    Stopped(Exit),
     NotStopped { reason: String },
     Cleaned,
     NotCleaned { reason: String },
@@ -102,7 +106,7 @@ const FETCH_RETRY_MAX: Duration = Duration::from_secs(30);
 
 impl Stage {
     /// The stage after `outcome`; the same one if the outcome is late and means nothing any more.
-    pub fn after(self, outcome: Outcome, check: &HealthCheck, now: Now) -> Stage {
+    pub(crate) fn after(self, outcome: Outcome, check: &HealthCheck, now: Now) -> Stage {
         match (self, outcome) {
             (Stage::Fetching { .. }, Outcome::Fetched) => Stage::Fetched,
             (Stage::Fetching { .. }, Outcome::FetchFailed { reason, hopeless: true }) => {
@@ -112,23 +116,38 @@ impl Stage {
                 let retry_at = now.instant + fetch_pause(attempt);
                 Stage::FetchFailed { attempt, reason, retry_at }
             }
-            (Stage::Starting, Outcome::Started { pid }) => {
+            (Stage::Starting { exited: None }, Outcome::Started { pid }) => {
                 Stage::Running(Running::begin(pid, check, now))
             }
-            (Stage::Starting, Outcome::NotStarted { reason }) => {
-                Stage::Ended(End::failed(reason, None))
+            (Stage::Starting { exited: Some(exit) }, Outcome::Started { .. })
+            | (Stage::Running(_), Outcome::Exited(exit)) => Stage::Ended(End::by_itself(exit)),
+            (Stage::Starting { .. }, Outcome::NotStarted { reason, exit }) => {
+                Stage::Ended(End::failed(reason, exit))
             }
-            // The exit may overtake the answer to the start.
-            (Stage::Starting | Stage::Running(_), Outcome::Exited(exit)) => {
-                Stage::Ended(End::failed(exit.sentence(), Some(exit)))
+            (Stage::Starting { .. }, Outcome::Exited(exit)) => {
+                Stage::Starting { exited: Some(exit) }
             }
             (Stage::Running(running), Outcome::Probed(result)) => {
                 Stage::Running(running.probed(result, check, now))
             }
-            (Stage::Stopping { why, .. }, Outcome::Exited(exit)) => Stage::Ended(why.end(exit)),
-            (Stage::Stopping { pid, why, .. }, Outcome::NotStopped { .. }) => {
-                Stage::Stopping { pid, why, attempt: StopAttempt::RetryAt(now.instant + RETRY) }
+            (Stage::Stopping { why, exited, .. }, Outcome::Stopped(exit)) => {
+                Stage::Ended(why.end(exited.unwrap_or(exit)))
             }
+            (Stage::Stopping { why, exited: Some(exit), .. }, Outcome::NotStopped { .. }) => {
+                Stage::Ended(why.end(exit))
+            }
+            (Stage::Stopping { pid, why, exited, .. }, Outcome::NotStopped { .. }) => {
+                let attempt = StopAttempt::RetryAt(now.instant + RETRY);
+                Stage::Stopping { pid, why, attempt, exited }
+            }
+            (
+                Stage::Stopping { why, attempt: StopAttempt::RetryAt(_), .. },
+                Outcome::Exited(exit),
+            ) => Stage::Ended(why.end(exit)),
+            (
+                Stage::Stopping { pid, why, attempt: StopAttempt::InFlight, .. },
+                Outcome::Exited(exit),
+            ) => Stage::Stopping { pid, why, attempt: StopAttempt::InFlight, exited: Some(exit) },
             (Stage::Cleaning(end), Outcome::Cleaned) => Stage::Clean(end),
             (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => {
                 Stage::Unclean { end, retry_at: now.instant + RETRY }
@@ -138,7 +157,7 @@ impl Stage {
     }
 
     /// How it ended, once it has.
-    pub fn end(&self) -> Option<&End> {
+    pub(crate) fn end(&self) -> Option<&End> {
         match self {
             Stage::Ended(end)
             | Stage::Cleaning(end)
@@ -149,7 +168,7 @@ impl Stage {
     }
 
     /// When the process was started by this agent or found by it; `None` when there is none.
-    pub fn known_since(&self) -> Option<Instant> {
+    pub(crate) fn known_since(&self) -> Option<Instant> {
         match self {
             Stage::Running(running) => Some(running.since.instant),
             _ => None,
@@ -157,8 +176,8 @@ impl Stage {
     }
 
     /// Whether a process may exist or be about to.
-    pub fn may_have_process(&self) -> bool {
-        matches!(self, Stage::Starting | Stage::Running(_) | Stage::Stopping { .. })
+    pub(crate) fn may_have_process(&self) -> bool {
+        matches!(self, Stage::Starting { .. } | Stage::Running(_) | Stage::Stopping { .. })
     }
 }
 
@@ -178,7 +197,7 @@ impl Running {
     }
 
     /// The moment by which it must have become healthy; `None` once it has.
-    pub fn deadline(&self, check: &HealthCheck) -> Option<Instant> {
+    pub(crate) fn deadline(&self, check: &HealthCheck) -> Option<Instant> {
         let starting = self.health.verdict() == Verdict::Starting;
         starting.then(|| self.since.instant + check.start_deadline)
     }
@@ -194,12 +213,17 @@ impl Why {
 }
 
 impl End {
-    pub fn failed(reason: String, exit: Option<Exit>) -> Self {
+    pub(crate) fn failed(reason: String, exit: Option<Exit>) -> Self {
         Self { asked: false, reason, exit }
     }
 
+    /// Ended without having been told to.
+    pub(crate) fn by_itself(exit: Exit) -> Self {
+        Self::failed(exit.sentence(), Some(exit))
+    }
+
     /// Told to stop before there was anything to stop.
-    pub fn never_started() -> Self {
+    pub(crate) fn never_started() -> Self {
         Self { asked: true, reason: "was never started".to_owned(), exit: None }
     }
 }

@@ -1,0 +1,274 @@
+//! The canonical commands as a clap tree. The grammar has already put the words in order; clap
+//! checks options, converts values and writes the help pages.
+
+mod environment;
+mod node;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use environment::{AutoscalingVerb, EnvironmentVerb, OnOff, VariableVerb};
+pub use node::{NodeVerb, Role};
+
+/// Release software on your own machines.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fleet",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Environments and variables share the noun env: fleet env list (environments), \
+                  fleet env (variables).\nExit codes: 0 done, 1 failed, 2 usage, 3 refused by a \
+                  rule, 4 not found, 5 unreachable, 6 timed out (outcome unknown)."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub noun: Noun,
+}
+
+/// Flags of every command, anywhere on the line.
+#[derive(Debug, Clone, Args)]
+pub struct Globals {
+    /// App; else FLEET_APP, the app named like this directory, the context's, or the only one
+    #[arg(short, long, global = true, value_name = "APP")]
+    pub app: Option<String>,
+    /// Context (cluster) of the contexts file; else FLEET_CONTEXT or the one in use
+    #[arg(short, long, global = true, value_name = "CONTEXT")]
+    pub rack: Option<String>,
+    /// Environment; for variables, else the default environment
+    #[arg(short, long, global = true, value_name = "ENV")]
+    pub env: Option<String>,
+    /// How to print: text or json
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        hide_default_value = true
+    )]
+    pub output: Format,
+    /// Wait until it is done, telling what is waited for
+    #[arg(short, long, global = true)]
+    pub wait: bool,
+    /// Read from the node that answers, without asking the leader
+    #[arg(long, global = true)]
+    pub stale: bool,
+    /// Give up after this time: seconds, or 500ms, 90s, 10m, 1h
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
+    pub timeout: Option<std::time::Duration>,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Noun {
+    /// Apps: the things that are released
+    #[command(subcommand)]
+    Apps(AppVerb),
+    /// The library of builds, by git name
+    #[command(subcommand)]
+    Release(ReleaseVerb),
+    /// Environments (typed as: env)
+    #[command(subcommand, hide = true)]
+    Envs(EnvironmentVerb),
+    /// Variables (typed as: env)
+    #[command(subcommand, hide = true)]
+    Vars(VariableVerb),
+    /// Settings of the cluster
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Processes: frontends, one by one
+    Ps(ProcessArgs),
+    /// The history
+    Events(EventArgs),
+    /// Nodes: the machines
+    #[command(subcommand)]
+    Node(NodeVerb),
+    /// The cluster as a whole
+    #[command(subcommand)]
+    Cluster(ClusterVerb),
+    /// Contexts: the clusters this machine knows
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// Print this program's version
+    Version,
+    /// Print a completion script for a shell
+    Completion {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AppVerb {
+    /// List all apps
+    List,
+    /// Make an app and its environment prod
+    Create {
+        /// Name; else that of this directory
+        name: Option<String>,
+    },
+    /// Delete an app and its environments
+    Delete {
+        name: String,
+        /// Do not ask for the name to be typed
+        #[arg(long)]
+        no_confirm: bool,
+    },
+    /// Show one app
+    Info { name: Option<String> },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReleaseVerb {
+    /// List the library, newest first
+    List,
+    /// Make a release from a git object, a directory or an archive
+    Create(ReleaseCreate),
+    /// Remove a release that is loaded nowhere
+    Destroy {
+        /// Git name, a unique prefix of it, or id
+        release: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseCreate {
+    /// What git resolves here (hash, tag, branch); a directory (./shop); or an archive
+    /// (FILE.tar, .tar.gz, .tgz, .tar.zst)
+    #[arg(value_name = "OBJECT|DIR|FILE")]
+    pub source: String,
+    /// What to show in lists; else the subject of the commit
+    #[arg(short, long, allow_hyphen_values = true, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Name of a directory's or archive's release: 7 to 40 hex digits; else from its content
+    #[arg(long, value_name = "HEX")]
+    pub name: Option<String>,
+    /// Path of the manifest inside; else fleet.yml, then convox.yml
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<String>,
+    /// Do not wait until it is AVAILABLE
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Show all settings
+    Show,
+    /// Show or set the environment of commands that name none
+    DefaultEnv { environment: Option<String> },
+    /// Show or set the last part of every host name
+    Domain { domain: Option<String> },
+}
+
+#[derive(Debug, Args)]
+pub struct ProcessArgs {
+    /// Only those of one release
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct EventArgs {
+    /// Go on as they happen
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many of the newest
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub limit: u32,
+    /// Only those about one release
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterVerb {
+    /// Leader, members, indices and what is wrong
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ContextVerb {
+    /// List the known clusters
+    List,
+    /// Add or replace one; the secret comes from --secret-file, FLEET_TOKEN, or --local
+    Add {
+        name: String,
+        /// host:port of a control node; give it once for each
+        #[arg(
+            long = "address",
+            value_name = "HOST:PORT",
+            required_unless_present = "local"
+        )]
+        addresses: Vec<String>,
+        /// File with the cluster's secret, - for standard input
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<String>,
+        /// Take addresses and secret from the daemon of this machine
+        #[arg(long, conflicts_with_all = ["addresses", "secret_file"])]
+        local: bool,
+    },
+    /// Use one from now on
+    Use { name: String },
+    /// Forget one
+    Remove { name: String },
+}
+
+/// The whole tree, with `env` as it is typed.
+#[must_use]
+pub fn tree() -> clap::Command {
+    let typed = clap::Command::new("env")
+        .about("Environments (env VERB ENV, env ENV VERB) and their variables (env set)")
+        .after_help(
+            "Without a verb: the variables of the default environment, or of -e ENV.\n\
+             With a name alone: fleet env ENV describes it.",
+        );
+    let variables = VariableVerb::augment_subcommands(clap::Command::new("vars"));
+    let variables = variables
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "list")
+        .cloned();
+    let typed = EnvironmentVerb::augment_subcommands(typed).subcommands(variables);
+    Cli::command().subcommand(typed)
+}
+
+/// Parses canonical words (without the program's name).
+///
+/// # Errors
+/// clap's own error, which also carries help and version pages.
+pub fn parse(words: &[String]) -> Result<Cli, clap::Error> {
+    let argv = std::iter::once("fleet").chain(words.iter().map(String::as_str));
+    let matches = tree().try_get_matches_from(argv)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Seconds, or a number with ms, s, m or h.
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "not a time like 90s or 10m".to_owned())?;
+    let factor_ms: u64 = match &text[digits.len()..] {
+        "" | "s" => 1_000,
+        "ms" => 1,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        unit => return Err(format!("unknown unit {unit}")),
+    };
+    let millis = number
+        .checked_mul(factor_ms)
+        .filter(|&ms| ms > 0 && ms <= 604_800_000);
+    millis
+        .map(std::time::Duration::from_millis)
+        .ok_or_else(|| "not within 1ms and 168h".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Verbs of nodes.
+
+use clap::Subcommand;
+
+/// Some ask the cluster, some the daemon of this machine.
+#[derive(Debug, Subcommand)]
+pub enum NodeVerb {
+    /// Found a cluster with this machine as its first node
+    Init {
+        /// Name of this node; else the host name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Last part of every host name
+        #[arg(long, value_name = "DOMAIN")]
+        domain: Option<String>,
+    },
+    /// Make this machine a node of a cluster; the secret comes from --secret-file or FLEET_TOKEN
+    Join {
+        /// host:port of control nodes
+        #[arg(required = true, value_name = "HOST:PORT")]
+        addresses: Vec<String>,
+        /// File with the cluster's secret, - for standard input
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<String>,
+        /// Name of this node; else the host name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// control, worker or ingress; give it once for each; else all three
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+        /// Label of this node, such as zone=a
+        #[arg(long = "label", value_name = "KEY=VALUE")]
+        labels: Vec<String>,
+    },
+    /// List all nodes
+    List,
+    /// Show everything about one node
+    Describe {
+        /// Id or name
+        node: String,
+    },
+    /// Take this machine out of its cluster
+    Leave {
+        /// Also when the cluster does not answer
+        #[arg(long)]
+        force: bool,
+        /// Do not ask
+        #[arg(long)]
+        no_confirm: bool,
+    },
+    /// Show the daemon of this machine and its processes
+    Status,
+    /// Start a new ingress on the same sockets; the old one ends its requests
+    ReplaceIngress,
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    Control,
+    Worker,
+    Ingress,
+}

@@ -1,0 +1,114 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::grammar;
+
+#[test]
+fn the_tree_is_consistent() {
+    tree().debug_assert();
+}
+
+fn parsed(line: &str) -> Result<Cli, clap::Error> {
+    let typed: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    parse(&grammar::canonical(&typed).unwrap())
+}
+
+#[test]
+fn canonical_words_parse() {
+    for line in [
+        "env prod load 8ef9d2f -w -a shop",
+        "env activate prod 8ef9d2f --now",
+        "env",
+        "env prod",
+        "env set A=1 B=2",
+        "env qa unset A",
+        "env autoscaling limits prod 2 10",
+        "env prod autoscaling desired 4",
+        "env autoscaling desired prod 8ef9d2f 4",
+        "env recycling prod on",
+        "env create qa --protected --no-snapshot",
+        "release",
+        "release create HEAD -m -w",
+        "config default-env",
+        "events -f",
+        "ps --release 8ef9d2f",
+        "node join 127.0.0.1:7400 --role worker --label zone=a",
+        "racks",
+        "switch home",
+        "context add home --address 127.0.0.1:7400",
+        "env list --timeout 10m -o json",
+    ] {
+        let got = parsed(line);
+        assert!(got.is_ok(), "{line}: {}", got.unwrap_err());
+    }
+}
+
+#[test]
+fn help_pages_exist_for_what_is_typed() {
+    for line in [
+        "env --help",
+        "help env load",
+        "env prod load --help",
+        "help release create",
+    ] {
+        let got = parsed(line).unwrap_err();
+        assert_eq!(
+            got.kind(),
+            clap::error::ErrorKind::DisplayHelp,
+            "{line}: {got}"
+        );
+    }
+}
+
+/// The grammar skips the values of options; it must know every option that has one.
+#[test]
+fn grammar_knows_every_option_with_a_value() {
+    fn visit(command: &clap::Command, unknown: &mut Vec<String>) {
+        for arg in command
+            .get_opts()
+            .filter(|arg| arg.get_action().takes_values())
+        {
+            let globals = ["app", "rack", "env", "output", "timeout"];
+            let long = arg.get_long().unwrap();
+            if globals.contains(&long) {
+                continue;
+            }
+            for flag in [
+                Some(format!("--{long}")),
+                arg.get_short().map(|s| format!("-{s}")),
+            ] {
+                // With its value skipped, the line has exactly one positional: the noun.
+                if let Some(flag) = flag
+                    && !grammar::takes_value(&flag)
+                {
+                    unknown.push(flag);
+                }
+            }
+        }
+        command
+            .get_subcommands()
+            .for_each(|sub| visit(sub, unknown));
+    }
+    let mut unknown = Vec::new();
+    visit(&tree(), &mut unknown);
+    assert_eq!(unknown, Vec::<String>::new());
+}
+
+#[test]
+fn times_have_units() {
+    assert_eq!(parse_duration("90").unwrap().as_secs(), 90);
+    assert_eq!(parse_duration("500ms").unwrap().as_millis(), 500);
+    assert_eq!(parse_duration("10m").unwrap().as_secs(), 600);
+    for bad in [
+        "",
+        "s",
+        "1d",
+        "-1",
+        "0",
+        "99999999999999999999",
+        "200h",
+        "1.5s",
+    ] {
+        assert!(parse_duration(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Settings of an environment: counts and switches.
+
+use fleet_proto::v1::environments_client::EnvironmentsClient;
+use fleet_proto::v1::{
+    Receipt, SetAutoscalingDesiredRequest, SetAutoscalingLimitsRequest, SwitchRequest,
+};
+
+use crate::args::AutoscalingVerb;
+use crate::commands::receipt;
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// What can be ON or OFF.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Switch {
+    Recycling,
+    Maintenance,
+    Protected,
+}
+
+pub(super) async fn switch(
+    session: &mut Session,
+    which: Switch,
+    environment: String,
+    on: bool,
+) -> Result<(), Failure> {
+    let app = session.app().await?;
+    let connection = session.connection().await?;
+    let command = SwitchRequest {
+        request_id: Connection::request_id(),
+        app,
+        environment,
+        on,
+    };
+    let answer = connection
+        .write(command, |channel, request| async move {
+            let mut client = EnvironmentsClient::new(channel);
+            match which {
+                Switch::Recycling => client.set_recycling(request).await,
+                Switch::Maintenance => client.set_maintenance(request).await,
+                Switch::Protected => client.set_protected(request).await,
+            }
+        })
+        .await?;
+    let name = match which {
+        Switch::Recycling => "Recycling",
+        Switch::Maintenance => "Maintenance mode",
+        Switch::Protected => "Protection",
+    };
+    let state = if on { "ON" } else { "OFF" };
+    let message = |r: &Receipt| format!("{name} is now {state} for environment {}", r.environment);
+    let wait = session.globals.wait;
+    receipt::settle(session, answer.receipt, message, wait).await
+}
+
+pub(super) async fn autoscaling(
+    session: &mut Session,
+    verb: AutoscalingVerb,
+) -> Result<(), Failure> {
+    match verb {
+        AutoscalingVerb::Limits {
+            environment,
+            min,
+            max,
+        } => limits(session, environment, min, max).await,
+        AutoscalingVerb::Desired { environment, words } => {
+            let (release, count) = match words.as_slice() {
+                [count] => (String::new(), count),
+                [release, count] => (release.clone(), count),
+                _ => return Err(Failure::usage("autoscaling desired ENV [RELEASE] COUNT")),
+            };
+            let count = count
+                .parse()
+                .map_err(|_| Failure::usage(format!("\"{count}\" is no number of frontends")))?;
+            desired(session, environment, release, count).await
+        }
+    }
+}
+
+async fn limits(
+    session: &mut Session,
+    environment: String,
+    min: u32,
+    max: u32,
+) -> Result<(), Failure> {
+    let app = session.app().await?;
+    let connection = session.connection().await?;
+    let request_id = Connection::request_id();
+    let command = SetAutoscalingLimitsRequest {
+        request_id,
+        app,
+        environment,
+        min,
+        max,
+    };
+    let answer = connection
+        .write(command, |c, r| async move {
+            EnvironmentsClient::new(c).set_autoscaling_limits(r).await
+        })
+        .await?;
+    let message = |r: &Receipt| {
+        format!(
+            "Autoscaling limits of environment {} are now {min} to {max}",
+            r.environment
+        )
+    };
+    let wait = session.globals.wait;
+    receipt::settle(session, answer.receipt, message, wait).await
+}
+
+async fn desired(
+    session: &mut Session,
+    environment: String,
+    release: String,
+    count: u32,
+) -> Result<(), Failure> {
+    let app = session.app().await?;
+    let connection = session.connection().await?;
+    let request_id = Connection::request_id();
+    let command = SetAutoscalingDesiredRequest {
+        request_id,
+        app,
+        environment,
+        release,
+        count,
+    };
+    let answer = connection
+        .write(command, |c, r| async move {
+            EnvironmentsClient::new(c).set_autoscaling_desired(r).await
+        })
+        .await?;
+    let message = |r: &Receipt| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!(
+            "Release {} is now being scaled to {count} frontend{plural} in environment {}",
+            r.release, r.environment
+        )
+    };
+    let wait = session.globals.wait;
+    receipt::settle(session, answer.receipt, message, wait).await
+}

@@ -1,0 +1,206 @@
+//! All nouns but `env`: which verbs they have, which come later, what a bare noun means.
+
+use super::environment;
+use super::misuse::Misuse;
+use super::nearest::nearest;
+use super::positionals::Line;
+
+/// One noun.
+struct Noun {
+    word: &'static str,
+    /// The canonical words, where several mean the same.
+    canonical: &'static [&'static str],
+    /// Verb of a bare noun; empty when the noun is the whole command.
+    default: &'static str,
+    now: &'static [&'static str],
+    later: &'static [&'static str],
+}
+
+const NOUNS: &[Noun] = &[
+    Noun {
+        word: "apps",
+        canonical: &["apps"],
+        default: "list",
+        now: &["list", "create", "delete", "info"],
+        later: &[
+            "cancel", "lock", "unlock", "params", "export", "import", "wait",
+        ],
+    },
+    Noun {
+        word: "release",
+        canonical: &["release"],
+        default: "list",
+        now: &["list", "create", "destroy"],
+        later: &[],
+    },
+    Noun {
+        word: "config",
+        canonical: &["config"],
+        default: "show",
+        now: &["show", "default-env", "domain"],
+        later: &["repo", "publickey", "billing-alarm", "sql", "get", "set"],
+    },
+    NODE,
+    Noun {
+        word: "nodes",
+        ..NODE
+    },
+    Noun {
+        word: "cluster",
+        canonical: &["cluster"],
+        default: "status",
+        now: &["status"],
+        later: &[],
+    },
+    CONTEXT,
+    Noun {
+        word: "contexts",
+        ..CONTEXT
+    },
+    Noun {
+        word: "ps",
+        canonical: &["ps"],
+        default: "",
+        now: &[],
+        later: &["info", "stop"],
+    },
+    whole("events", &["events"]),
+    whole("racks", &["context", "list"]),
+    whole("switch", &["context", "use"]),
+    whole("version", &["version"]),
+    whole("completion", &["completion"]),
+];
+
+const NODE: Noun = Noun {
+    word: "node",
+    canonical: &["node"],
+    default: "list",
+    now: &[
+        "init",
+        "join",
+        "list",
+        "describe",
+        "leave",
+        "status",
+        "replace-ingress",
+    ],
+    later: &["drain", "undrain", "promote", "demote", "remove", "token"],
+};
+
+const CONTEXT: Noun = Noun {
+    word: "context",
+    canonical: &["context"],
+    default: "list",
+    now: &["list", "add", "use", "remove"],
+    later: &[],
+};
+
+/// Nouns of the predecessors that this version does not have.
+const LATER: &[&str] = &[
+    "api",
+    "auth",
+    "balancers",
+    "build",
+    "builds",
+    "cert",
+    "certs",
+    "configs",
+    "cp",
+    "database",
+    "deploy",
+    "deploy-debug",
+    "exec",
+    "instances",
+    "key",
+    "limits",
+    "log",
+    "login",
+    "logs",
+    "notifications",
+    "plan",
+    "promote",
+    "proxy",
+    "rack",
+    "registries",
+    "releases",
+    "report",
+    "resources",
+    "restart",
+    "rollback",
+    "run",
+    "scale",
+    "services",
+    "snapshot",
+    "ssl",
+    "start",
+    "test",
+    "update",
+    "updates",
+    "whitelist",
+    "why",
+];
+
+/// A noun without verbs.
+const fn whole(word: &'static str, canonical: &'static [&'static str]) -> Noun {
+    Noun {
+        word,
+        canonical,
+        default: "",
+        now: &[],
+        later: &[],
+    }
+}
+
+/// Any line that does not begin with `env` or `envs`.
+pub(super) fn dispatch(line: Line) -> Result<Vec<String>, Misuse> {
+    let word = line.first().unwrap_or_default().to_owned();
+    if word == "vars" {
+        return environment::variables(line.without_first());
+    }
+    let Some(noun) = NOUNS.iter().find(|noun| noun.word == word) else {
+        return Err(unknown(word, &line));
+    };
+    let line = line.without_first();
+    let mut words: Vec<String> = noun.canonical.iter().map(|&word| word.to_owned()).collect();
+    match line.first() {
+        Some(verb) if noun.later.contains(&verb) => {
+            return Err(Misuse::NotYet {
+                what: format!("{word} {verb}"),
+            });
+        }
+        Some(verb) if !noun.now.is_empty() && !noun.now.contains(&verb) => {
+            let known = noun.now.iter().chain(noun.later).copied();
+            return Err(Misuse::UnknownVerb {
+                nearest: nearest(verb, known).map(|near| format!("{word} {near}")),
+                noun: word.clone(),
+                word: verb.to_owned(),
+            });
+        }
+        None if !noun.default.is_empty() && !line.asks_help() => {
+            words.push(noun.default.to_owned());
+        }
+        _ => {}
+    }
+    words.extend(line.into_tokens());
+    Ok(words)
+}
+
+fn unknown(word: String, line: &Line) -> Misuse {
+    if LATER.contains(&word.as_str()) {
+        // The second word tells two verbs of one noun apart, unless it is an argument.
+        let verb = line
+            .positional(1)
+            .filter(|_| matches!(&*word, "releases" | "builds" | "log"));
+        let what = verb.map_or_else(|| word.clone(), |verb| format!("{word} {verb}"));
+        return Misuse::NotYet { what };
+    }
+    let known = NOUNS
+        .iter()
+        .map(|noun| noun.word)
+        .chain(["env", "envs", "vars", "help"]);
+    let near = nearest(&word, known.chain(LATER.iter().copied())).map(str::to_owned);
+    Misuse::UnknownNoun {
+        word,
+        nearest: near,
+    }
+}

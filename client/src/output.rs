@@ -1,0 +1,13 @@
+//! What is printed, and how: text for people, JSON for programs.
+
+mod console;
+mod escape;
+mod json;
+mod table;
+mod time;
+
+pub(crate) use console::Console;
+pub(crate) use escape::{escape, escape_lines};
+pub(crate) use json::to_json;
+pub(crate) use table::{Align, Block, Columns, Plain};
+pub(crate) use time::{ago, rfc3339, stamp, to_the_second};

@@ -1,0 +1,141 @@
+//! Waiting, and telling meanwhile what for.
+//!
+//! On a terminal what is waited for stands in one line that changes in place; in a pipe every
+//! change is a line of its own. With `-o json` nothing is told until the end.
+
+use fleet_proto::v1::progress_client::ProgressClient;
+use fleet_proto::v1::{ProgressLine, ProgressOutcome, WaitRequest, WaitTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::connection::Next;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{escape, to_the_second};
+use crate::session::Session;
+
+/// Waits until the goal is reached; returns the last line.
+///
+/// # Errors
+/// Exit 1 when it cannot be reached any more, 6 when time is over; both say what was waited for.
+pub(crate) async fn wait(
+    session: &mut Session,
+    target: WaitTarget,
+) -> Result<ProgressLine, Failure> {
+    let connection = session.connection().await?;
+    let mut teller = Teller::new(session);
+    let last = connection
+        .follow(
+            &mut teller,
+            |teller: &Teller<'_>| {
+                let mut target = target.clone();
+                target.since_index = target.since_index.max(teller.seen);
+                WaitRequest {
+                    target: Some(target),
+                }
+            },
+            |channel, request| async move { ProgressClient::new(channel).wait(request).await },
+            |teller, line: ProgressLine| {
+                teller.tell(&line);
+                Ok(if line.r#final {
+                    Next::Stop(line)
+                } else {
+                    Next::More
+                })
+            },
+        )
+        .await;
+    teller.stop();
+    let line = last?;
+    match line.outcome() {
+        ProgressOutcome::Ok => Ok(line),
+        ProgressOutcome::Timeout => Err(Failure::new(Exit::TimedOut, "TIMED_OUT", line.text)),
+        ProgressOutcome::Failed | ProgressOutcome::Unspecified => {
+            Err(Failure::new(Exit::Failed, "FAILED", line.text))
+        }
+    }
+}
+
+/// Tells lines in the manner of the console.
+struct Teller<'a> {
+    session: &'a mut Session,
+    bar: Option<ProgressBar>,
+    /// Last log index seen: where a new stream begins.
+    seen: u64,
+    told: String,
+}
+
+impl<'a> Teller<'a> {
+    fn new(session: &'a mut Session) -> Self {
+        let console = &session.console;
+        let bar = (console.errors_are_terminal && !console.is_json()).then(spinner);
+        Self {
+            session,
+            bar,
+            seen: 0,
+            told: String::new(),
+        }
+    }
+
+    fn tell(&mut self, line: &ProgressLine) {
+        self.seen = self.seen.max(line.log_index);
+        // A failure's last line is the error message; told once is enough.
+        let failed = line.r#final && line.outcome() != ProgressOutcome::Ok;
+        if self.session.console.is_json() || failed {
+            return;
+        }
+        let waits = waiting(line);
+        if let Some(bar) = &self.bar {
+            bar.set_message(escape(&waits));
+            if !line.text.is_empty() && line.text != self.told {
+                let text = stamped(line, &line.text);
+                bar.suspend(|| self.session.console.remark(&text));
+            }
+            self.told.clone_from(&line.text);
+            return;
+        }
+        let text = if line.text.is_empty() {
+            waits
+        } else {
+            line.text.clone()
+        };
+        if !text.is_empty() && text != self.told {
+            self.session.console.remark(&stamped(line, &text));
+            self.told = text;
+        }
+    }
+
+    fn stop(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn stamped(line: &ProgressLine, text: &str) -> String {
+    match to_the_second(line.at.as_ref()).as_str() {
+        "" => text.to_owned(),
+        at => format!("{at} {text}"),
+    }
+}
+
+/// One line for all that is waited for.
+fn waiting(line: &ProgressLine) -> String {
+    let mut parts = Vec::new();
+    if !line.phase.is_empty() {
+        parts.push(line.phase.clone());
+    }
+    if line.total > 0 {
+        parts.push(format!("{}/{}", line.done, line.total));
+    }
+    parts.extend(line.waiting_for.iter().cloned());
+    parts.join(", ")
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    bar
+}

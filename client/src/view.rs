@@ -1,0 +1,49 @@
+//! Answers as they are shown. Each view is made from a message of the API, serialises with field
+//! names that stay (docs/cli.md), and prints itself as text; so text and JSON say the same.
+
+mod app;
+mod build;
+mod cluster;
+mod config;
+mod description;
+mod environment;
+mod event;
+mod local;
+mod node;
+mod process;
+mod variables;
+
+#[cfg(test)]
+mod golden;
+
+pub(crate) use app::{AppList, AppView};
+pub(crate) use build::BuildList;
+pub(crate) use cluster::ClusterView;
+pub(crate) use config::ConfigView;
+pub(crate) use description::DescriptionView;
+pub(crate) use environment::EnvironmentList;
+pub(crate) use event::EventView;
+pub(crate) use local::{FoundedView, JoinedView, LocalView};
+pub(crate) use node::{NodeDescriptionView, NodeList};
+pub(crate) use process::ProcessList;
+pub(crate) use variables::{VariableChangeView, VariablesView};
+
+/// The word of a state: its name in the API without the prefix of its type. A state that a newer
+/// cluster knows and this program does not is `UNKNOWN`.
+fn word<E: TryFrom<i32>>(value: i32, prefix: &str, name: impl Fn(&E) -> &'static str) -> String {
+    let full = E::try_from(value).map_or("UNKNOWN", |known| name(&known));
+    match full.strip_prefix(prefix) {
+        Some("UNSPECIFIED") | None => "UNKNOWN".to_owned(),
+        Some(word) => word.to_owned(),
+    }
+}
+
+/// ON or OFF.
+fn on_off(on: bool) -> &'static str {
+    if on { "ON" } else { "OFF" }
+}
+
+/// Headers that all stand to the left.
+fn left<const N: usize>(names: [&'static str; N]) -> [(&'static str, crate::output::Align); N] {
+    names.map(|name| (name, crate::output::Align::Left))
+}

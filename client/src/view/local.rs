@@ -1,0 +1,163 @@
+//! What the daemon of this machine answers.
+
+use fleet_proto::v1::{InitResponse, JoinResponse, LocalProcess, LocalStatusResponse};
+use serde::Serialize;
+
+use crate::output::{Align, Block, Columns, escape};
+
+/// `node init`. Shows the secret: this is the one place where it is handed over.
+#[derive(Debug, Serialize)]
+pub(crate) struct FoundedView {
+    cluster_id: String,
+    node_id: u64,
+    name: String,
+    address: String,
+    domain: String,
+    secret: String,
+}
+
+impl From<&InitResponse> for FoundedView {
+    fn from(answer: &InitResponse) -> Self {
+        Self {
+            cluster_id: answer.cluster_id.clone(),
+            node_id: answer.node_id,
+            name: answer.name.clone(),
+            address: answer.address.clone(),
+            domain: answer.domain.clone(),
+            secret: answer.secret.clone(),
+        }
+    }
+}
+
+impl FoundedView {
+    pub(crate) fn text(&self) -> String {
+        let mut block = Block::default();
+        block.row("cluster", &*self.cluster_id);
+        block.row("node", format!("{} ({})", self.node_id, self.name));
+        block.row("address", &*self.address);
+        block.row("domain", &*self.domain);
+        block.row("secret", &*self.secret);
+        format!(
+            "{}\nOn the next machine: FLEET_TOKEN=... fleet node join {}\n",
+            block.render(),
+            escape(&self.address)
+        )
+    }
+}
+
+/// `node join`.
+#[derive(Debug, Serialize)]
+pub(crate) struct JoinedView {
+    cluster_id: String,
+    node_id: u64,
+    name: String,
+    address: String,
+}
+
+impl From<&JoinResponse> for JoinedView {
+    fn from(answer: &JoinResponse) -> Self {
+        Self {
+            cluster_id: answer.cluster_id.clone(),
+            node_id: answer.node_id,
+            name: answer.name.clone(),
+            address: answer.address.clone(),
+        }
+    }
+}
+
+impl JoinedView {
+    pub(crate) fn text(&self) -> String {
+        let line = format!(
+            "Node {} ({}) has joined cluster {}",
+            self.node_id, self.name, self.cluster_id
+        );
+        escape(&line) + "\n"
+    }
+}
+
+/// `node status`. Without the secret: it is looked at more often than it is needed.
+#[derive(Debug, Serialize)]
+pub(crate) struct LocalView {
+    initialised: bool,
+    cluster_id: String,
+    node_id: u64,
+    name: String,
+    domain: String,
+    addresses: Vec<String>,
+    version: String,
+    data_dir: String,
+    processes: Vec<LocalProcessView>,
+}
+
+#[derive(Debug, Serialize)]
+struct LocalProcessView {
+    name: String,
+    pid: u32,
+    state: String,
+    restarts: u32,
+}
+
+impl From<&LocalProcess> for LocalProcessView {
+    fn from(process: &LocalProcess) -> Self {
+        Self {
+            name: process.name.clone(),
+            pid: process.pid,
+            state: process.state.clone(),
+            restarts: process.restarts,
+        }
+    }
+}
+
+impl From<&LocalStatusResponse> for LocalView {
+    fn from(status: &LocalStatusResponse) -> Self {
+        Self {
+            initialised: status.initialised,
+            cluster_id: status.cluster_id.clone(),
+            node_id: status.node_id,
+            name: status.name.clone(),
+            domain: status.domain.clone(),
+            addresses: status.addresses.clone(),
+            version: status.version.clone(),
+            data_dir: status.data_dir.clone(),
+            processes: status
+                .processes
+                .iter()
+                .map(LocalProcessView::from)
+                .collect(),
+        }
+    }
+}
+
+impl LocalView {
+    pub(crate) fn text(&self) -> String {
+        let mut block = Block::default();
+        if self.initialised {
+            block.row("node", format!("{} ({})", self.node_id, self.name));
+            block.row("cluster", &*self.cluster_id);
+            block.row("domain", &*self.domain);
+            block.row("addresses", self.addresses.join(", "));
+        } else {
+            block.row(
+                "node",
+                "of no cluster: fleet node init, or fleet node join HOST:PORT",
+            );
+        }
+        block.row("version", &*self.version);
+        block.row("data", &*self.data_dir);
+        let mut table = Columns::new(&[
+            ("process", Align::Left),
+            ("pid", Align::Right),
+            ("state", Align::Left),
+            ("restarts", Align::Right),
+        ]);
+        for process in &self.processes {
+            table.row(vec![
+                process.name.clone(),
+                process.pid.to_string(),
+                process.state.clone(),
+                process.restarts.to_string(),
+            ]);
+        }
+        format!("{}\nProcesses:\n{}", block.render(), table.render())
+    }
+}

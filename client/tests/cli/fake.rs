@@ -1,0 +1,149 @@
+//! A fake node: answers as scripted and remembers what it was asked.
+
+mod services;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use fleet_proto::v1::apps_server::AppsServer;
+use fleet_proto::v1::blobs_server::BlobsServer;
+use fleet_proto::v1::builds_server::BuildsServer;
+use fleet_proto::v1::environments_server::EnvironmentsServer;
+use fleet_proto::v1::local_server::LocalServer;
+use fleet_proto::v1::progress_server::ProgressServer;
+use fleet_proto::v1::variables_server::VariablesServer;
+use fleet_proto::v1::{ErrorDetail, ProgressLine, WaitRequest};
+use prost::Message as _;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::transport::Server;
+use tonic::{Code, Status};
+
+/// One call as the node saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) method: &'static str,
+    pub(crate) request_id: String,
+    pub(crate) app: String,
+    pub(crate) environment: String,
+    pub(crate) release: String,
+    pub(crate) authorization: String,
+}
+
+/// What the node does and what it has seen.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// The next calls but reads of apps end so.
+    pub(crate) refusals: VecDeque<Status>,
+    pub(crate) seen: Vec<Seen>,
+    /// Apps that exist.
+    pub(crate) apps: Vec<String>,
+    /// One stream for each wait; a stream without a final line ends early.
+    pub(crate) streams: VecDeque<Vec<ProgressLine>>,
+    pub(crate) waits: Vec<WaitRequest>,
+    /// Blobs held, by digest.
+    pub(crate) blobs: Vec<(String, Vec<u8>)>,
+    pub(crate) builds: Vec<fleet_proto::v1::CreateBuildRequest>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Fake {
+    pub(crate) script: Arc<Mutex<Script>>,
+}
+
+impl Fake {
+    /// Serves on a port of its own; returns its address.
+    pub(crate) async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let incoming = TcpListenerStream::new(listener);
+        let fake = self.clone();
+        tokio::spawn(async move { fake.router().serve_with_incoming(incoming).await.unwrap() });
+        address
+    }
+
+    /// Serves as the daemon of a machine.
+    pub(crate) async fn serve_unix(&self, path: &Path) {
+        let incoming = UnixListenerStream::new(UnixListener::bind(path).unwrap());
+        let fake = self.clone();
+        tokio::spawn(async move { fake.router().serve_with_incoming(incoming).await.unwrap() });
+    }
+
+    fn router(&self) -> tonic::transport::server::Router {
+        Server::builder()
+            .add_service(AppsServer::new(self.clone()))
+            .add_service(EnvironmentsServer::new(self.clone()))
+            .add_service(VariablesServer::new(self.clone()))
+            .add_service(ProgressServer::new(self.clone()))
+            .add_service(BlobsServer::new(self.clone()))
+            .add_service(BuildsServer::new(self.clone()))
+            .add_service(LocalServer::new(self.clone()))
+    }
+
+    pub(crate) fn refuse(&self, status: Status) {
+        self.script.lock().unwrap().refusals.push_back(status);
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.script.lock().unwrap().seen.clone()
+    }
+}
+
+/// A status with its detail, as the real control attaches it.
+pub(crate) fn status(
+    code: Code,
+    message: &str,
+    reason: &str,
+    hint: &str,
+    names: &[&str],
+) -> Status {
+    let detail = ErrorDetail {
+        reason: reason.to_owned(),
+        hint: hint.to_owned(),
+        candidates: names.iter().map(|&name| name.to_owned()).collect(),
+    };
+    Status::with_details(code, message, detail.encode_to_vec().into())
+}
+
+/// An address where nobody listens.
+pub(crate) async fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// An address that takes connections and never answers.
+pub(crate) async fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+/// An address that takes a request, perhaps acts on it, and breaks the connection.
+pub(crate) async fn breaking() -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // An empty SETTINGS frame lets the client send its request.
+            let _ = stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
+            let mut received = Vec::new();
+            let mut buffer = [0; 4096];
+            // The request is there when its path has been received along with its message.
+            while received.len() < 200 {
+                match stream.read(&mut buffer).await {
+                    Ok(n) if n > 0 => received.extend_from_slice(&buffer[..n]),
+                    _ => break,
+                }
+            }
+        }
+    });
+    address
+}

@@ -1,0 +1,12 @@
+//! Whole commands against a fake cluster in the same process: real gRPC over real sockets, so that
+//! lost connections, silent nodes and repeated requests are what they are.
+
+#![allow(clippy::unwrap_used)]
+
+mod contexts;
+mod environments;
+mod failover;
+mod fake;
+mod releases;
+mod run;
+mod waiting;

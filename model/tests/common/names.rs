@@ -1,0 +1,79 @@
+//! Short ways to say names and to make small things.
+
+use std::sync::Arc;
+
+use fleet_model::{
+    State,
+    command::Registration,
+    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, ServiceName},
+    manifest::{Health, Manifest, Port, Run, Scheme, Service},
+    node::Role,
+    time::Millis,
+};
+
+pub fn app(name: &str) -> AppName {
+    AppName::parse(name).unwrap()
+}
+
+pub fn service(name: &str) -> ServiceName {
+    ServiceName::parse(name).unwrap()
+}
+
+/// `shop/prod`
+pub fn environment(key: &str) -> EnvironmentKey {
+    let (app_name, name) = key.split_once('/').unwrap();
+    EnvironmentKey {
+        app: app(app_name),
+        name: EnvironmentName::parse(name).unwrap(),
+    }
+}
+
+pub fn digest(number: u64) -> Digest {
+    Digest::parse(&format!("{number:064x}")).unwrap()
+}
+
+/// The release that is called `name` in an environment.
+pub fn release_of(state: &State, environment: &EnvironmentKey, name: &str) -> Option<LoadedKey> {
+    state
+        .loaded_in(environment)
+        .find(|(_, loaded)| loaded.name == name)
+        .map(|(key, _)| key.clone())
+}
+
+/// A service with a port, scaled by its environment.
+pub fn web() -> Service {
+    Service {
+        command: Run::Argv(vec!["./web".to_owned()]),
+        port: Some(Port {
+            scheme: Scheme::Http,
+            number: 8080,
+        }),
+        internal: false,
+        health: Health::default(),
+        scale: None,
+        termination_grace: Millis::seconds(30),
+    }
+}
+
+pub fn manifest(services: &[(&str, Service)]) -> Arc<Manifest> {
+    let services = services
+        .iter()
+        .map(|(name, entry)| (service(name), entry.clone()))
+        .collect();
+    Arc::new(Manifest {
+        text: "services: {}".to_owned(),
+        services,
+    })
+}
+
+/// A node `n<number>` with all roles; `id` only for the first.
+pub fn registration(number: u64, id: Option<u64>) -> Registration {
+    Registration {
+        name: format!("n{number}"),
+        address: format!("10.0.0.{number}:7400"),
+        roles: Role::ALL.into(),
+        labels: [("zone".to_owned(), format!("z{}", number % 2))].into(),
+        architecture: "x86_64".to_owned(),
+        id: id.map(NodeId),
+    }
+}

@@ -1,0 +1,12 @@
+//! Tests of the heart: the pure domain, driven through its two doors, `State::apply` and `plan`.
+//!
+//! [`common::Checked`] holds the invariants after every single command, whoever sent it;
+//! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
+//! through seeded faults; [`scripts`] are readable stories with their expected words.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod common;
+mod properties;
+mod scripts;
+mod world;

@@ -1,0 +1,62 @@
+//! What changes when a node becomes a member of a cluster, in the order that survives a crash.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Agent;
+use crate::config::{
+    Endpoint, FirstStart, Identity, IdentityError, Node, NodeError, Peers, RolesError, Secret,
+    SecretError,
+};
+
+/// Why a node could not become, or stop being, a member.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChangeError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("failed writing what a first start needs")]
+    FirstStart(#[source] io::Error),
+    #[error("failed writing the addresses of the control nodes")]
+    Peers(#[source] io::Error),
+    #[error("failed reading back what was written")]
+    Read(#[from] NodeError),
+    #[error(transparent)]
+    Roles(#[from] RolesError),
+    #[error("the first node of a cluster needs the control role")]
+    NeedsControl,
+    #[error("{0:?} is not a node name: lowercase letters, digits and dashes, at most 63")]
+    Name(String),
+    #[error("this node belongs to no cluster")]
+    NoMember,
+    #[error("no address of a control node was given that could be understood")]
+    NoAddress,
+    #[error("no control node could be reached: {0}")]
+    Unreachable(String),
+    #[error("the cluster refused: {}", .0.message())]
+    Refused(Box<tonic::Status>),
+    #[error("the holder could not be asked")]
+    Holder(#[from] crate::holder::Error),
+    #[error("failed removing {path}")]
+    Remove { path: std::path::PathBuf, source: io::Error },
+}
+
+/// Writes everything down, the identity last: before it is there, the node is still free, and
+/// whoever asked may ask again; once it is there, everything else is.
+pub(super) fn become_member(
+    agent: &Agent,
+    identity: Identity,
+    secret: &Secret,
+    control: Vec<Endpoint>,
+    first_start: FirstStart,
+) -> Result<Arc<Node>, ChangeError> {
+    let paths = &agent.paths;
+    secret.write(&paths.secret())?;
+    Peers { control }.write(paths).map_err(ChangeError::Peers)?;
+    first_start.announce(paths).map_err(ChangeError::FirstStart)?;
+    identity.write(paths)?;
+    let node = Arc::new(Node::load(agent.settings.clone())?);
+    agent.node.send_replace(Some(node.clone()));
+    Ok(node)
+}

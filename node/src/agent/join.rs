@@ -1,0 +1,153 @@
+//! Becoming a member of a cluster that exists.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet_model::node::Role;
+use fleet_proto::internal as wire;
+use fleet_proto::internal::membership_client::MembershipClient;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint as Transport};
+use tonic::{Code, Request, Status};
+
+use super::Agent;
+use super::change::{ChangeError, become_member};
+use super::found::taken;
+use crate::config::{BearerClient, Endpoint, FirstStart, Identity, Node, Roles, Secret, write_atomic};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// What the operator said.
+#[derive(Clone, Debug)]
+pub(super) struct Invitation {
+    pub(super) request_id: String,
+    pub(super) addresses: Vec<String>,
+    pub(super) secret: String,
+    /// Empty: as the settings say; so for the roles.
+    pub(super) name: String,
+    pub(super) roles: Vec<Role>,
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+/// Registers this node with the cluster and takes the identity it is given.
+pub(super) async fn join(agent: &Agent, invitation: Invitation) -> Result<Arc<Node>, ChangeError> {
+    let _changing = agent.changing.lock().await;
+    if let Some(node) = agent.node.borrow().clone() {
+        return Err(taken(&node));
+    }
+    let settings = &agent.settings;
+    let secret: Secret = invitation.secret.parse()?;
+    let addresses: Vec<Endpoint> =
+        invitation.addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    let roles = match invitation.roles.is_empty() {
+        true => settings.roles.clone(),
+        false => Roles::new(invitation.roles)?,
+    };
+    let name = match invitation.name.is_empty() {
+        true => settings.name.clone(),
+        false => invitation.name,
+    };
+    let mut labels = settings.labels.clone();
+    labels.extend(invitation.labels);
+    let request = wire::RegisterRequest {
+        request_id: attempt(agent, &invitation.request_id).map_err(ChangeError::FirstStart)?,
+        name: name.clone(),
+        advertise: settings.advertise.to_string(),
+        roles: roles.iter().map(|role| i32::from(wire_role(role))).collect(),
+        labels,
+        architecture: std::env::consts::ARCH.to_owned(),
+        http_advertise: settings.advertise.with_port(settings.http_listen.port()).to_string(),
+    };
+    let given = register(&addresses, &secret, request).await?;
+    let identity = Identity {
+        version: Identity::VERSION,
+        cluster_id: given.cluster_id,
+        cluster_name: given.cluster_name,
+        node_id: given.node_id,
+        name,
+        domain: given.domain,
+        roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
+    };
+    let mut control: Vec<Endpoint> =
+        given.control_addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    if control.is_empty() {
+        control = addresses;
+    }
+    let node = become_member(agent, identity, &secret, control, FirstStart::Join)?;
+    // The identity is there; a later join begins a new attempt.
+    let _ = std::fs::remove_file(agent.paths.join_attempt());
+    Ok(node)
+}
+
+/// The request id of an attempt that may have got through unheard, or else this one: a node that
+/// asks again must not be registered twice.
+fn attempt(agent: &Agent, request_id: &str) -> io::Result<String> {
+    let path = agent.paths.join_attempt();
+    match std::fs::read_to_string(&path) {
+        Ok(before) if !before.trim().is_empty() => Ok(before.trim().to_owned()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => {
+            let id = match request_id {
+                "" => format!("join-{:016x}", rand::random::<u64>()),
+                id => id.to_owned(),
+            };
+            write_atomic(&path, id.as_bytes(), 0o600)?;
+            Ok(id)
+        }
+    }
+}
+
+/// Asks one control node after the other. Refusals are final, silence is not.
+async fn register(
+    addresses: &[Endpoint],
+    secret: &Secret,
+    request: wire::RegisterRequest,
+) -> Result<wire::RegisterResponse, ChangeError> {
+    let mut silent = Vec::new();
+    for address in addresses {
+        match ask(address, secret, request.clone()).await {
+            Ok(response) => return Ok(response),
+            Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
+                silent.push(format!("{address}: {}", status.message()));
+            }
+            Err(status) => return Err(ChangeError::Refused(Box::new(status))),
+        }
+    }
+    match silent.is_empty() {
+        true => Err(ChangeError::NoAddress),
+        false => Err(ChangeError::Unreachable(silent.join("; "))),
+    }
+}
+
+async fn ask(
+    address: &Endpoint,
+    secret: &Secret,
+    request: wire::RegisterRequest,
+) -> Result<wire::RegisterResponse, Status> {
+    let mut request = Request::new(request);
+    request.set_timeout(ANSWER_WITHIN);
+    let mut client = membership(address, secret).await?;
+    Ok(client.register(request).await?.into_inner())
+}
+
+/// A client of the membership service of one control node.
+pub(super) async fn membership(
+    address: &Endpoint,
+    secret: &Secret,
+) -> Result<MembershipClient<InterceptedService<Channel, BearerClient>>, Status> {
+    let failed = |error: tonic::transport::Error| Status::unavailable(error.to_string());
+    let transport = Transport::from_shared(address.uri()).map_err(failed)?;
+    let channel = transport.connect_timeout(CONNECT_WITHIN).connect().await.map_err(failed)?;
+    Ok(MembershipClient::with_interceptor(channel, secret.client()))
+}
+
+fn wire_role(role: Role) -> wire::NodeRole {
+    match role {
+        Role::Control => wire::NodeRole::Control,
+        Role::Worker => wire::NodeRole::Worker,
+        Role::Ingress => wire::NodeRole::Ingress,
+    }
+}

@@ -1,0 +1,542 @@
+//! Commands and answers of every kind, over so few names that sequences of them meet.
+
+use std::sync::Arc;
+
+use fleet_model::{
+    Command, Detail, Outcome, Rejection, State, Time,
+    command::{Action, Advance, Code, NewBuild, Placement, Registration, Report, Step, Verdict},
+    environment::Limits,
+    frontend::{Desired, Exit, Phase},
+    ids::{
+        AppName, BuildId, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId,
+        ReleaseId, RolloutId, ServiceName,
+    },
+    manifest::{Port, Scale, Scheme},
+    node::{Capability, Facts, Lease, Role},
+    plan::{IngressFacts, Load},
+};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::{Digest, Health, Manifest, Millis, Run, Service};
+
+/// A cluster of two nodes with an app, an active release and a loaded one.
+pub(super) fn beginning() -> Vec<Command> {
+    let environment = environment("shop", "prod");
+    let mut commands = vec![Command::InitCluster {
+        id: "c1".to_owned(),
+        name: "demo".to_owned(),
+        domain: "localhost".to_owned(),
+    }];
+    commands.extend((1..=2_u64).map(|id| {
+        Command::RegisterNode(Registration {
+            name: format!("n{id}"),
+            address: format!("10.0.0.{id}:7400"),
+            // One control node: its copy of an artefact is enough.
+            roles: Role::ALL.into_iter().skip(id as usize - 1).collect(),
+            labels: [("zone".to_owned(), format!("z{id}"))].into(),
+            architecture: "x86_64".to_owned(),
+            id: (id == 1).then_some(NodeId(1)),
+        })
+    }));
+    commands.push(Command::CreateApp {
+        name: "shop".to_owned(),
+    });
+    commands.push(Command::CreateBuild(NewBuild {
+        app: app("shop"),
+        name: "037205f".to_owned(),
+        message: "first".to_owned(),
+        digest: digest(1),
+        size: 10,
+        manifest: Arc::new(Manifest {
+            text: "services: {}".to_owned(),
+            services: [(service("web"), web())].into(),
+        }),
+        holder: NodeId(1),
+    }));
+    commands.push(Command::Load {
+        environment: environment.clone(),
+        reference: "037205f".to_owned(),
+    });
+    commands.push(Command::SetRecycling {
+        environment: environment.clone(),
+        on: true,
+    });
+    commands.push(Command::Activate {
+        environment,
+        reference: "037205f".to_owned(),
+        now: false,
+    });
+    commands
+}
+
+/// Everybody is heard, and has confirmed the newest table.
+pub(super) fn load(state: &State) -> Load {
+    let facts = IngressFacts {
+        heard: state.now,
+        applied: state.generation,
+        ..IngressFacts::default()
+    };
+    Load {
+        since: Time::default(),
+        workers: state.nodes.keys().map(|id| (*id, state.now)).collect(),
+        ingresses: state
+            .nodes
+            .keys()
+            .map(|id| (*id, [(1, facts.clone())].into()))
+            .collect(),
+    }
+}
+
+/// What workers do at their best: start what is wanted and stop what is not.
+pub(super) fn progress(state: &State) -> Vec<Command> {
+    let report = |frontend: &fleet_model::frontend::Frontend| {
+        let phase = match (frontend.desired, frontend.observed.phase) {
+            (Desired::Run, Phase::Assigned | Phase::Fetching | Phase::Starting) => Phase::Healthy,
+            (Desired::Stop, phase) if !phase.over() => Phase::Stopped,
+            _ => return None,
+        };
+        let report = Report {
+            frontend: frontend.id,
+            phase,
+            address: Some(format!("10.0.0.{}:{}", frontend.node, frontend.id)),
+            pid: Some(4),
+            reason: String::new(),
+            exit: None,
+        };
+        Some(Command::Observe {
+            node: frontend.node,
+            reports: vec![report],
+        })
+    };
+    state.frontends.values().filter_map(report).collect()
+}
+
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        2 => cluster_command(),
+        3 => app_command(),
+        4 => environment_command(),
+        3 => planned_command(),
+        2 => (node(), vec(report(), 0..3))
+            .prop_map(|(node, reports)| Command::Observe { node, reports }),
+    ]
+}
+
+fn cluster_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        (text(), text(), text()).prop_map(|(id, name, domain)| Command::InitCluster {
+            id,
+            name,
+            domain
+        }),
+        registration().prop_map(Command::RegisterNode),
+        node().prop_map(|node| Command::RemoveNode { node }),
+        (node(), any::<bool>())
+            .prop_map(|(node, draining)| Command::SetDraining { node, draining }),
+        (node(), lease(), lease()).prop_map(|(node, from, to)| Command::MarkNode {
+            node,
+            from,
+            to
+        }),
+        (node(), facts()).prop_map(|(node, facts)| Command::RecordFacts { node, facts }),
+    ]
+}
+
+fn app_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        text().prop_map(|name| Command::CreateApp { name }),
+        app_name().prop_map(|app| Command::DeleteApp { app }),
+        key().prop_map(|key| Command::SetDefaultEnvironment {
+            app: key.app,
+            environment: key.name
+        }),
+        (
+            app_name(),
+            reference(),
+            text(),
+            0..3_u8,
+            any::<u64>(),
+            manifest(),
+            node()
+        )
+            .prop_map(|(app, name, message, digit, size, manifest, holder)| {
+                Command::CreateBuild(NewBuild {
+                    app,
+                    name,
+                    message,
+                    digest: digest(digit),
+                    size,
+                    manifest: Arc::new(manifest),
+                    holder,
+                })
+            }),
+        (0..3_u8, node()).prop_map(|(digit, node)| Command::RecordCopy {
+            digest: digest(digit),
+            node
+        }),
+        (app_name(), reference())
+            .prop_map(|(app, reference)| Command::DestroyBuild { app, reference }),
+    ]
+}
+
+fn environment_command() -> impl Strategy<Value = Command> {
+    let switch = |make: fn(EnvironmentKey, bool) -> Command| {
+        (key(), any::<bool>()).prop_map(move |(environment, on)| make(environment, on))
+    };
+    prop_oneof![
+        (app_name(), text()).prop_map(|(app, name)| Command::CreateEnvironment { app, name }),
+        key().prop_map(|environment| Command::DestroyEnvironment { environment }),
+        (key(), 0..4_u32, 0..6_u32).prop_map(|(environment, min, max)| Command::SetLimits {
+            environment,
+            limits: Limits { min, max }
+        }),
+        (key(), option::of(reference()), 0..6_u32).prop_map(|(environment, reference, count)| {
+            Command::SetDesired {
+                environment,
+                reference,
+                count,
+            }
+        }),
+        switch(|environment, on| Command::SetProtected { environment, on }),
+        switch(|environment, on| Command::SetRecycling { environment, on }),
+        switch(|environment, on| Command::SetMaintenance { environment, on }),
+        (key(), vec((text(), text()), 0..4), vec(text(), 0..3)).prop_map(
+            |(environment, set, unset)| Command::SetVariables {
+                environment,
+                set: set.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+                unset: unset.into_iter().map(Arc::from).collect(),
+            }
+        ),
+        (key(), reference()).prop_map(|(environment, reference)| Command::Load {
+            environment,
+            reference
+        }),
+        (key(), reference(), any::<bool>()).prop_map(|(environment, reference, now)| {
+            Command::Activate {
+                environment,
+                reference,
+                now,
+            }
+        }),
+        key().prop_map(|environment| Command::Deactivate { environment }),
+        (key(), reference()).prop_map(|(environment, reference)| Command::Unload {
+            environment,
+            reference
+        }),
+    ]
+}
+
+fn planned_command() -> impl Strategy<Value = Command> {
+    let placement = (loaded(), service_name(), 0..4_u32, node(), 0..40_u64).prop_map(
+        |(loaded, service, slot, node, assumed)| Placement {
+            loaded,
+            service,
+            slot,
+            node,
+            assumed,
+        },
+    );
+    let action = prop_oneof![
+        text().prop_map(|why| Action::Withdraw { why }),
+        text().prop_map(|why| Action::Stop { why }),
+        Just(Action::Forget),
+    ];
+    let step = (frontend(), 0..40_u64, action).prop_map(|(frontend, assumed, action)| Step {
+        frontend,
+        assumed,
+        action,
+    });
+    let verdict = prop_oneof![
+        Just(Verdict::Running),
+        Just(Verdict::Gone),
+        text().prop_map(|reason| Verdict::Failed { reason }),
+    ];
+    let advance = prop_oneof![
+        Just(Advance::Switch),
+        Just(Advance::Confirmed),
+        Just(Advance::Drained),
+        text().prop_map(|reason| Advance::Fail { reason }),
+    ];
+    prop_oneof![
+        vec(placement, 0..4).prop_map(Command::Place),
+        vec(step, 0..4).prop_map(Command::Step),
+        (loaded(), 0..40_u64, verdict).prop_map(|(loaded, assumed, verdict)| {
+            Command::SettleLoaded {
+                loaded,
+                assumed,
+                verdict,
+            }
+        }),
+        (key(), 0..40_u64, 0..40_u64, advance).prop_map(|(environment, id, assumed, step)| {
+            Command::AdvanceRollout {
+                environment,
+                rollout: RolloutId(id),
+                assumed,
+                step,
+            }
+        }),
+        (key(), 0..40_u64).prop_map(|(environment, assumed)| Command::RemoveEnvironment {
+            environment,
+            assumed
+        }),
+    ]
+}
+
+pub(super) fn answer() -> impl Strategy<Value = Result<Outcome, Rejection>> {
+    let detail = prop_oneof![
+        Just(Detail::Done),
+        node().prop_map(Detail::Node),
+        (any::<u64>(), text()).prop_map(|(index, name)| Detail::Build {
+            id: BuildId::from_index(index),
+            name
+        }),
+        (release(), text()).prop_map(|(release, name)| Detail::Loaded { release, name }),
+        (any::<u64>(), option::of(release()), text()).prop_map(|(id, release, name)| {
+            Detail::Rollout {
+                id: RolloutId(id),
+                release,
+                name,
+            }
+        }),
+        (release(), text(), option::of(release())).prop_map(
+            |(release, description, forked_inactive)| Detail::Variables {
+                release,
+                description,
+                forked_inactive,
+            }
+        ),
+        vec(frontend(), 0..4).prop_map(Detail::Placed),
+        (any::<u32>(), any::<u32>()).prop_map(|(applied, stale)| Detail::Batch { applied, stale }),
+    ];
+    let outcome = (any::<u64>(), detail).prop_map(|(index, detail)| Outcome { index, detail });
+    let rejection = (
+        select(Code::ALL.to_vec()),
+        text(),
+        option::of(text()),
+        vec(text(), 0..3),
+    )
+        .prop_map(|(code, message, hint, candidates)| Rejection {
+            code,
+            message,
+            hint,
+            candidates,
+        });
+    prop_oneof![outcome.prop_map(Ok), rejection.prop_map(Err)]
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let phases = vec![
+        Phase::Assigned,
+        Phase::Fetching,
+        Phase::Starting,
+        Phase::Healthy,
+        Phase::Unhealthy,
+        Phase::Stopping,
+        Phase::Stopped,
+        Phase::Failed,
+        Phase::Lost,
+    ];
+    let exit = (
+        option::of(any::<i32>()),
+        option::of(any::<i32>()),
+        any::<bool>(),
+        vec(text(), 0..3),
+    )
+        .prop_map(|(code, signal, out_of_memory, output)| Exit {
+            code,
+            signal,
+            out_of_memory,
+            output,
+        });
+    (
+        frontend(),
+        select(phases),
+        option::of(text()),
+        option::of(any::<u32>()),
+        text(),
+        option::of(exit),
+    )
+        .prop_map(|(frontend, phase, address, pid, reason, exit)| Report {
+            frontend,
+            phase,
+            address,
+            pid,
+            reason,
+            exit,
+        })
+}
+
+fn registration() -> impl Strategy<Value = Registration> {
+    (
+        text(),
+        text(),
+        vec(select(Role::ALL.to_vec()), 0..3),
+        vec((text(), text()), 0..3),
+        text(),
+        option::of(node()),
+    )
+        .prop_map(
+            |(name, address, roles, labels, architecture, id)| Registration {
+                name,
+                address,
+                roles: roles.into_iter().collect(),
+                labels: labels.into_iter().collect(),
+                architecture,
+                id,
+            },
+        )
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let capability =
+        (text(), any::<bool>(), text()).prop_map(|(name, enforced, detail)| Capability {
+            name,
+            enforced,
+            detail,
+        });
+    (
+        text(),
+        text(),
+        any::<u64>(),
+        any::<u64>(),
+        vec(capability, 0..3),
+    )
+        .prop_map(
+            |(version, boot, cpu_millicores, memory_bytes, capabilities)| Facts {
+                version,
+                boot,
+                cpu_millicores,
+                memory_bytes,
+                capabilities,
+            },
+        )
+}
+
+fn manifest() -> impl Strategy<Value = Manifest> {
+    (text(), vec((service_name(), service_entry()), 0..3)).prop_map(|(text, services)| Manifest {
+        text,
+        services: services.into_iter().collect(),
+    })
+}
+
+fn service_entry() -> impl Strategy<Value = Service> {
+    let command = prop_oneof![
+        text().prop_map(Run::Shell),
+        vec(text(), 0..3).prop_map(Run::Argv)
+    ];
+    let scheme = select(vec![Scheme::Http, Scheme::Https, Scheme::Grpc]);
+    let port = (scheme, any::<u16>()).prop_map(|(scheme, number)| Port { scheme, number });
+    let health = (option::of(text()), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+        |(path, interval, timeout, deadline)| Health {
+            path,
+            interval: Millis(interval),
+            timeout: Millis(timeout),
+            start_deadline: Millis(deadline),
+        },
+    );
+    let scale =
+        (0..4_u32, 0..4_u32, 0..4_u32).prop_map(|(count, min, max)| Scale { count, min, max });
+    (
+        command,
+        option::of(port),
+        any::<bool>(),
+        health,
+        option::of(scale),
+        any::<u64>(),
+    )
+        .prop_map(|(command, port, internal, health, scale, grace)| Service {
+            command,
+            port,
+            internal,
+            health,
+            scale,
+            termination_grace: Millis(grace),
+        })
+}
+
+fn web() -> Service {
+    Service {
+        command: Run::Argv(vec!["./web".to_owned()]),
+        port: Some(Port {
+            scheme: Scheme::Http,
+            number: 8080,
+        }),
+        internal: false,
+        health: Health::default(),
+        scale: None,
+        termination_grace: Millis::seconds(30),
+    }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => select(vec!["shop", "blog", "staging", "web", "A", "DEBUG", ""]).prop_map(str::to_owned),
+        1 => ".{0,12}",
+    ]
+}
+
+fn reference() -> impl Strategy<Value = String> {
+    let words = vec!["037205f", "0372", "8ef9d2f", "active", "previous", "web"];
+    prop_oneof![
+        4 => select(words).prop_map(str::to_owned),
+        1 => release().prop_map(|release| release.to_string()),
+    ]
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    (1..5_u64).prop_map(NodeId)
+}
+
+fn frontend() -> impl Strategy<Value = FrontendId> {
+    (1..8_u64).prop_map(FrontendId)
+}
+
+fn release() -> impl Strategy<Value = ReleaseId> {
+    (0..40_u64).prop_map(ReleaseId::from_index)
+}
+
+fn lease() -> impl Strategy<Value = Lease> {
+    select(vec![Lease::New, Lease::Ready, Lease::Suspect, Lease::Lost])
+}
+
+fn app_name() -> impl Strategy<Value = AppName> {
+    select(vec![app("shop"), app("blog")])
+}
+
+fn service_name() -> impl Strategy<Value = ServiceName> {
+    select(vec![service("web"), service("job")])
+}
+
+fn key() -> impl Strategy<Value = EnvironmentKey> {
+    select(vec![
+        environment("shop", "prod"),
+        environment("shop", "staging"),
+        environment("blog", "prod"),
+    ])
+}
+
+fn loaded() -> impl Strategy<Value = LoadedKey> {
+    (key(), release()).prop_map(|(environment, release)| LoadedKey {
+        environment,
+        release,
+    })
+}
+
+fn app(name: &str) -> AppName {
+    AppName::parse(name).unwrap()
+}
+
+fn service(name: &str) -> ServiceName {
+    ServiceName::parse(name).unwrap()
+}
+
+fn environment(app_name: &str, name: &str) -> EnvironmentKey {
+    EnvironmentKey {
+        app: app(app_name),
+        name: EnvironmentName::parse(name).unwrap(),
+    }
+}
+
+fn digest(digit: u8) -> Digest {
+    Digest::parse(&format!("{digit:064x}")).unwrap()
+}

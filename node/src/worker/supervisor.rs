@@ -67,6 +67,15 @@ pub(crate) struct View {
     pub(crate) census: Census,
 }
 
+impl View {
+    fn of(book: &Book) -> Self {
+        Self {
+            obeyed: book.obeyed(),
+            census: book.census(),
+        }
+    }
+}
+
 /// Why an order had no effect.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ObeyError {
@@ -102,7 +111,8 @@ impl Supervisor {
         let book = Book::resume(&premises.host, remembered, found, same_boot, clock::now());
         let (orders, inbox) = mpsc::channel(16);
         let (outcomes_in, outcomes) = mpsc::channel(256);
-        let (publish, view) = watch::channel(View::default());
+        // From the first moment on: a session that opens at once must not tell of an empty worker.
+        let (publish, view) = watch::channel(View::of(&book));
         let shell = Shell {
             collected: book.artefacts_in_use(),
             book,
@@ -246,11 +256,7 @@ impl<H: Hands> Shell<H> {
                 return Some(Instant::now() + WRITE_RETRY);
             }
             self.book.written();
-            let view = View {
-                obeyed: self.book.obeyed(),
-                census: self.book.census(),
-            };
-            self.publish.send_replace(view);
+            self.publish.send_replace(View::of(&self.book));
         }
         for answer in self.unacknowledged.drain(..) {
             // As above: a session that has ended asks again.

@@ -26,6 +26,12 @@ async fn a_new_agent_takes_over_what_runs() {
         .insert(FrontendId(2), exit(3));
 
     let supervisor = place.start().await;
+    let told = supervisor.view().borrow().clone();
+    assert_eq!(
+        (told.census.len(), told.obeyed.index),
+        (2, 10),
+        "known before anybody could ask"
+    );
     // Without any order, for control may be away.
     let after = reach(&supervisor, 1, Phase::Healthy).await;
     assert_eq!((after.pid, &after.address), (before.pid, &before.address));

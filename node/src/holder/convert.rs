@@ -401,7 +401,8 @@ mod tests {
 
     #[test]
     fn a_spec_that_could_not_be_executed_is_refused() {
-        let spoil: [(&str, fn(&mut pb::HeldSpec)); 8] = [
+        type Spoil = fn(&mut pb::HeldSpec);
+        let spoil: [(&str, Spoil); 8] = [
             ("id", |s| s.id = "../x".into()),
             ("no program", |s| s.argv.clear()),
             ("empty program", |s| s.argv[0].clear()),

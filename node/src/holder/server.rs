@@ -6,7 +6,7 @@ mod dispatch;
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     os::{
         fd::OwnedFd,
         unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -62,7 +62,7 @@ pub(super) fn run(data_dir: &Path) -> Result<(), RunError> {
     ] {
         make_dir(&dir, 0o700)?;
     }
-    let Some(_lock) = lock(&run_dir.join("holder.lock"))? else {
+    let Some(lock) = lock(&run_dir.join("holder.lock"))? else {
         tracing::info!("another holder serves this data directory");
         return Ok(());
     };
@@ -73,6 +73,10 @@ pub(super) fn run(data_dir: &Path) -> Result<(), RunError> {
             source,
         })?;
     let mut holder = Holder::set_up(&data_dir).map_err(RunError::SetUp)?;
+    // For people who look for the holder; nothing of ours depends on it.
+    let _ = lock
+        .set_len(0)
+        .and_then(|()| writeln!(&lock, "{}", std::process::id()));
     // Only now: whoever can connect finds everything adopted.
     let run_dir = data_dir.join("run");
     let failed = |source| RunError::Socket {
@@ -208,7 +212,13 @@ fn lock(path: &Path) -> Result<Option<File>, RunError> {
         .open(path)
         .map_err(failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => {
+            // For people who look for the holder; nothing of ours depends on it.
+            let _ = file
+                .set_len(0)
+                .and_then(|()| writeln!(&file, "{}", std::process::id()));
+            Ok(Some(file))
+        }
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(failed(error.into())),
     }

@@ -66,7 +66,7 @@ impl Contacts {
         let round = self.known.len().max(1) + 1;
         let rounds = self.failures / round;
         self.leader = leader.filter(|_| rounds < 3);
-        if self.failures % round != 0 {
+        if !self.failures.is_multiple_of(round) {
             return Duration::ZERO;
         }
         let doubled = FIRST_WAIT.saturating_mul(1 << (rounds - 1).min(16));

@@ -288,7 +288,8 @@ mod tests {
             change(&mut wire);
             spec_from_wire(wire).expect_err("nonsense").to_string()
         };
-        let table: &[(fn(&mut wire::RouteTable), &str)] = &[
+        type Change = fn(&mut wire::RouteTable);
+        let table: &[(Change, &str)] = &[
             (
                 |t| t.environments.push(t.environments[0].clone()),
                 "environment shop/prod comes twice",

@@ -16,6 +16,8 @@ pub(super) enum Phase {
     Closing,
     /// Whoever still says nothing is closed.
     Leaving,
+    /// Nothing is left but to say goodbye to control.
+    Gone,
 }
 
 /// Shared by everything that has to know.

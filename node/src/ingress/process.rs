@@ -33,6 +33,9 @@ const FRESHER: Duration = Duration::from_secs(3);
 /// The same when there is no table at all, and nothing could be answered but 503.
 const FIRST_TABLE: Duration = Duration::from_secs(10);
 
+/// How long the last report may take on its way.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// What an ingress has to know.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -127,7 +130,12 @@ pub async fn serve(
         stop.await;
     }
     let outcome = ingress.drain(drain).await;
-    session.abort();
+    ingress.proxy.lifecycle.enter(Phase::Gone);
+    // Without a goodbye control would have to wait for the lease of this process to run out.
+    let ended = session.abort_handle();
+    if tokio::time::timeout(GOODBYE, session).await.is_err() {
+        ended.abort();
+    }
     sweeper.abort();
     Ok(outcome)
 }

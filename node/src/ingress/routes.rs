@@ -105,7 +105,7 @@ impl<C: Connections> Routes<C> {
         let mut behind = self.behind();
         let epoch = self.epoch.load(Ordering::SeqCst) + 1;
         let replaced = behind.replace(&spec);
-        let table = Table::index(epoch, spec.generation, behind.environments.values());
+        let table = Table::index(epoch, behind.environments.values());
         self.current.store(Arc::new(table));
         self.epoch.store(epoch, Ordering::SeqCst);
         // Only now may what was replaced be called idle: nobody enters it any more.

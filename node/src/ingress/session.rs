@@ -19,7 +19,7 @@ use tonic::transport::Endpoint;
 use super::contact::Contacts;
 use super::convert;
 use super::durable::Store;
-use super::lifecycle::Lifecycle;
+use super::lifecycle::{Lifecycle, Phase};
 use super::proxy::now_ms;
 use super::routes::Routes;
 use super::spec::Spec;
@@ -96,10 +96,12 @@ enum End {
     TimedOut(#[from] tokio::time::error::Elapsed),
     #[error("an order came from a leader that has been replaced")]
     Superseded,
+    #[error("this process has said goodbye")]
+    Left,
 }
 
 impl Session {
-    /// Holds a session with whoever leads, for ever.
+    /// Holds a session with whoever leads, until it has said goodbye.
     pub(super) async fn run(mut self) {
         loop {
             let Some(address) = self.contacts.next() else {
@@ -107,10 +109,10 @@ impl Session {
                 tokio::time::sleep(HEARTBEAT).await;
                 continue;
             };
-            let end = match self.hold(&address).await {
-                Err(end) => end,
-                Ok(never) => match never {},
-            };
+            let Err(end) = self.hold(&address).await;
+            if matches!(end, End::Left) {
+                return;
+            }
             let leader = end.leader();
             tracing::info!(%address, error = %chain(&end), ?leader, "no session with control");
             let wait = self.contacts.failed(leader);
@@ -121,6 +123,7 @@ impl Session {
         }
     }
 
+    /// One session, from hello to its end.
     async fn hold(&mut self, address: &str) -> Result<std::convert::Infallible, End> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?
             .connect_timeout(PATIENCE)
@@ -165,6 +168,13 @@ impl Session {
             tokio::time::timeout(PATIENCE, sent)
                 .await?
                 .map_err(|_| End::Closed)?;
+            if *phase.borrow() == Phase::Gone {
+                drop(up);
+                // Control ends its side once it has read ours to the end.
+                let rest = async { while let Ok(Some(_)) = orders.message().await {} };
+                tokio::time::timeout(PATIENCE, rest).await?;
+                return Err(End::Left);
+            }
         }
     }
 

@@ -17,7 +17,6 @@ use super::spec::{EnvironmentKey, EnvironmentSpec, Spec};
 pub(super) struct Table<C> {
     /// Tables this process has had before. Unlike the generation it grows by construction.
     pub(super) epoch: u64,
-    pub(super) generation: u64,
     exact: HashMap<Box<str>, Target<C>>,
     /// By what follows the "*.".
     wildcard: HashMap<Box<str>, Target<C>>,
@@ -49,7 +48,6 @@ impl<C> Table<C> {
     pub(super) fn empty() -> Self {
         Self {
             epoch: 0,
-            generation: 0,
             exact: HashMap::new(),
             wildcard: HashMap::new(),
         }
@@ -58,7 +56,6 @@ impl<C> Table<C> {
     /// Indexes the hosts of `environments`, given in order of precedence.
     pub(super) fn index<'a>(
         epoch: u64,
-        generation: u64,
         environments: impl Iterator<Item = &'a Arc<Environment<C>>>,
     ) -> Self
     where
@@ -79,7 +76,6 @@ impl<C> Table<C> {
         }
         Self {
             epoch,
-            generation,
             exact,
             wildcard,
         }

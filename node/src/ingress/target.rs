@@ -107,7 +107,15 @@ mod tests {
     #[test]
     fn whom_a_request_is_for() {
         use Refusal::{Form, NoHost, OtherHost, TwoHosts};
-        let table: &[(&str, &str, &[&str], Result<(&str, &str), Refusal>)] = &[
+        // Method, target, Host headers; host and path, or why not.
+        type Case = (
+            &'static str,
+            &'static str,
+            &'static [&'static str],
+            Expected,
+        );
+        type Expected = Result<(&'static str, &'static str), Refusal>;
+        let table: &[Case] = &[
             ("GET", "/a?b", &["WWW.test:80"], Ok(("www.test", "/a?b"))),
             (
                 "GET",

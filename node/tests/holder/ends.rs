@@ -227,11 +227,12 @@ async fn a_cpu_limit_is_kept() {
 
 #[tokio::test]
 async fn sigterm_to_the_holder_ends_everything() {
-    let holder = Holder::start().await;
+    let mut holder = Holder::start().await;
     let mut spec = sh("f-1", "trap '' TERM; echo up; while :; do sleep 0.1; done");
     spec.stop_grace = Duration::from_millis(200);
     let pid = holder.client.start(spec).await.unwrap().pid.unwrap();
     printed(&holder, "f-1", "up").await;
     kill(holder.pid, "TERM");
     eventually("all have ended", || !is_alive(pid) && !is_alive(holder.pid)).await;
+    holder.finished = true;
 }

@@ -20,7 +20,7 @@ pub(crate) struct Holder {
     pub(crate) client: Client,
     pub(crate) pid: u32,
     pub(crate) capabilities: Capabilities,
-    finished: bool,
+    pub(crate) finished: bool,
 }
 
 impl Holder {
@@ -64,10 +64,33 @@ impl Holder {
 }
 
 impl Drop for Holder {
-    /// A test that failed must not leave its processes behind either: SIGTERM ends all.
+    /// A test that failed must not leave its processes behind either: SIGTERM ends all. The holder
+    /// that runs now may be one this test has not met yet, so its lock file is asked; and if none
+    /// runs, one is started to do it.
     fn drop(&mut self) {
         if !self.finished {
-            kill(self.pid, "TERM");
+            if !is_alive(self.pid) {
+                drop(
+                    std::process::Command::new(exe())
+                        .args(["hold", "--data-dir"])
+                        .arg(self.dir.path())
+                        .spawn(),
+                );
+            }
+            let holder = || {
+                fs::read_to_string(self.dir.path().join("run/holder.lock"))
+                    .ok()?
+                    .trim()
+                    .parse()
+                    .ok()
+            };
+            let began = Instant::now();
+            while began.elapsed() < PATIENCE {
+                match holder().filter(|pid| is_alive(*pid)) {
+                    Some(pid) => return kill(pid, "TERM"),
+                    None => std::thread::yield_now(),
+                }
+            }
         }
     }
 }

@@ -26,11 +26,10 @@ pub(super) struct Launch {
 }
 
 impl Launch {
+    /// The paths are made absolute: the holder runs in `/`.
     pub(super) fn new(data_dir: &Path, exe: &Path) -> Self {
-        Self {
-            data_dir: data_dir.to_owned(),
-            exe: exe.to_owned(),
-        }
+        let absolute = |path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self { data_dir: absolute(data_dir), exe: absolute(exe) }
     }
 
     /// Starts a holder and connects to it. When two do this at once, one holder loses the lock and

@@ -83,6 +83,9 @@ impl<'a> Pointers<'a> {
     }
 }
 
+/// One step of a child on its way to the program.
+type Action<C> = unsafe fn(&C) -> Result<(), c_int>;
+
 /// Everything the child needs, ready.
 pub(super) struct Child<'a> {
     pub(super) programs: Vec<CString>,
@@ -125,7 +128,7 @@ impl Child<'_> {
     unsafe fn become_program(&self) -> (Step, c_int) {
         // SAFETY: as for `run`; each step makes system calls on memory that was ready.
         unsafe {
-            let steps: [(Step, unsafe fn(&Self) -> Result<(), c_int>); 7] = [
+            let steps: [(Step, Action<Self>); 7] = [
                 (Step::Cgroup, Self::join_cgroups),
                 (Step::Session, Self::leave_the_holder),
                 (Step::Descriptors, Self::place_descriptors),

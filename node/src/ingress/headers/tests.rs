@@ -1,6 +1,8 @@
 use super::*;
 
-fn map(lines: &[(&str, &str)]) -> HeaderMap {
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
+fn map(lines: Lines<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         let name = HeaderName::try_from(*name).expect("a name");
@@ -38,7 +40,7 @@ const OURS: [(&str, &str); 6] = [
 
 #[test]
 fn what_a_frontend_gets() {
-    let table: &[(&str, &[(&str, &str)], &[(&str, &str)])] = &[
+    let table: &[(&str, Lines<'_>, Lines<'_>)] = &[
         ("nothing", &[], &[]),
         (
             "forged",

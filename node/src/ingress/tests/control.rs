@@ -214,7 +214,7 @@ impl IngressSessions for Service {
             if let Some(table) = &state.table {
                 let _ = down.send(Ok(state.order(Some(Routes::Full(table.clone())))));
             }
-            state.sessions.push(down);
+            state.sessions.push(down.clone());
         }
         let (inner, mut reports) = (Arc::clone(&self.0), request.into_inner());
         tokio::spawn(async move {
@@ -227,6 +227,10 @@ impl IngressSessions for Service {
                 drop(state);
                 inner.news.send_modify(|news| *news += 1);
             }
+            let mut state = inner.state.lock().unwrap();
+            state
+                .sessions
+                .retain(|session| !session.same_channel(&down));
         });
         Ok(Response::new(UnboundedReceiverStream::new(orders)))
     }

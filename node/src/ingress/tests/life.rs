@@ -95,6 +95,11 @@ async fn a_stop_lets_everything_under_way_end() {
         (200, Some("close"))
     );
     assert_eq!(ingress.stopped().await.cut, 0);
+    // The goodbye: nothing that this process routes can reach a frontend any more.
+    let goodbye = control
+        .status(|status| status.stopping && status.connections == 0)
+        .await;
+    assert!(goodbye.busy.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,10 +66,7 @@ async fn a_post_that_was_sent_is_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_breaks_everything_is_not_sent_round_for_ever() {
-    let frontends = [1, 2, 3, 4, 5]
-        .map(Frontend::start)
-        .map(|starting| async { starting.await });
-    let frontends = futures::future::join_all(frontends).await;
+    let frontends = futures::future::join_all((1..=5).map(Frontend::start)).await;
     let all: Vec<&Frontend> = frontends.iter().collect();
     let (_control, ingress) = world(table(1, &all)).await;
     assert_eq!(ingress.get(HOST, "/break").await.0, 502);

@@ -45,7 +45,12 @@ pub async fn run_processes(node: &config::Node, holder: &holder::Client) -> anyh
     let data_dir = node.settings.data_dir.clone();
     let runtime = ProcessRuntime::new(holder.clone(), data_dir, uids).await?;
     let rungs = runtime.capabilities().rungs();
-    run(node, Arc::new(runtime), rungs.into_iter().map(capability).collect()).await
+    run(
+        node,
+        Arc::new(runtime),
+        rungs.into_iter().map(capability).collect(),
+    )
+    .await
 }
 
 /// Runs the worker until it is dropped; frontends outlive it.
@@ -58,7 +63,8 @@ pub async fn run<R: Runtime>(
     capabilities: Vec<wire::Capability>,
 ) -> anyhow::Result<()> {
     let root = node.paths().worker();
-    std::fs::create_dir_all(&root).with_context(|| format!("failed creating {}", root.display()))?;
+    std::fs::create_dir_all(&root)
+        .with_context(|| format!("failed creating {}", root.display()))?;
     let cache = root.join("artefacts");
     let holders = Holders::open(&node.secret, &root.join("archives"), &cache)
         .context("failed opening the artefacts of the worker")?;
@@ -95,7 +101,11 @@ pub async fn run<R: Runtime>(
         supervisor,
         secret: node.secret.clone(),
         paths: node.paths(),
-        own: node.settings.roles.has(Role::Control).then(|| node.settings.advertise.clone()),
+        own: node
+            .settings
+            .roles
+            .has(Role::Control)
+            .then(|| node.settings.advertise.clone()),
     };
     tokio::select! {
         () = session.run() => Ok(()),
@@ -110,5 +120,9 @@ fn capability(rung: holder::Rung) -> wire::Capability {
         holder::Verdict::Absent => wire::capability::Verdict::Absent,
     };
     let name = rung.name.to_owned();
-    wire::Capability { name, verdict: verdict.into(), sentence: rung.sentence }
+    wire::Capability {
+        name,
+        verdict: verdict.into(),
+        sentence: rung.sentence,
+    }
 }

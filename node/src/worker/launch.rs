@@ -32,11 +32,7 @@ impl Launch {
 
 /// The variables of the release; the system variables win, so that an application can rely on
 /// them whatever its release says.
-fn environment(
-    assignment: &Assignment,
-    port: Option<u16>,
-    rack: &str,
-) -> BTreeMap<String, String> {
+fn environment(assignment: &Assignment, port: Option<u16>, rack: &str) -> BTreeMap<String, String> {
     let mut environment = assignment.variables.clone();
     let system = [
         ("APP", assignment.app.as_str()),
@@ -64,7 +60,9 @@ mod tests {
         let mut assignment = assignment(1);
         assignment.variables.insert("PORT".into(), "80".into());
         assignment.variables.insert("RACK".into(), "mine".into());
-        assignment.variables.insert("PATH".into(), "/opt/bin".into());
+        assignment
+            .variables
+            .insert("PATH".into(), "/opt/bin".into());
         let launch = Launch::new(&assignment, Some(20_001), "main");
         let expected = [
             ("APP", "shop"),

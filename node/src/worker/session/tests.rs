@@ -51,11 +51,16 @@ impl WorkerSessions for Service {
     ) -> Result<Response<Self::SessionStream>, Status> {
         if let Some(leader) = self.leader.lock().unwrap().clone() {
             let mut status = Status::failed_precondition("another node leads");
-            status.metadata_mut().insert("fleet-leader", leader.parse().unwrap());
+            status
+                .metadata_mut()
+                .insert("fleet-leader", leader.parse().unwrap());
             return Err(status);
         }
         let (orders, stream) = mpsc::channel(16);
-        let opened = Opened { reports: request.into_inner(), orders };
+        let opened = Opened {
+            reports: request.into_inner(),
+            orders,
+        };
         self.sessions.send(opened).await.unwrap();
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -67,7 +72,10 @@ impl Control {
         let address = listener.local_addr().unwrap().to_string();
         let leader = Arc::<Mutex<Option<String>>>::default();
         let (sender, sessions) = mpsc::channel(4);
-        let service = Service { leader: leader.clone(), sessions: sender };
+        let service = Service {
+            leader: leader.clone(),
+            sessions: sender,
+        };
         let (count, knocks) = watch::channel(0);
         let mut guard = secret.server();
         let service = WorkerSessionsServer::with_interceptor(service, move |request| {
@@ -78,7 +86,13 @@ impl Control {
             .add_service(service)
             .serve_with_incoming(TcpListenerStream::new(listener));
         let server = tokio::spawn(async move { served.await.unwrap() });
-        Self { address, leader, sessions, knocks, server }
+        Self {
+            address,
+            leader,
+            sessions,
+            knocks,
+            server,
+        }
     }
 
     fn follows(&self, leader: &Control) {
@@ -103,7 +117,12 @@ impl Drop for Control {
 
 impl Opened {
     async fn next(&mut self) -> Report {
-        soon(self.reports.message()).await.unwrap().unwrap().report.unwrap()
+        soon(self.reports.message())
+            .await
+            .unwrap()
+            .unwrap()
+            .report
+            .unwrap()
     }
 
     async fn order(&self, term: u64, index: u64, control: &[&str], order: Option<Order>) {
@@ -120,9 +139,8 @@ impl Opened {
         loop {
             if let Report::Observed(observed) = self.next().await {
                 let mut frontends = observed.frontends.into_iter();
-                let wanted = |one: &wire::FrontendObserved| {
-                    one.frontend_id == id && one.phase() == phase
-                };
+                let wanted =
+                    |one: &wire::FrontendObserved| one.frontend_id == id && one.phase() == phase;
                 if let Some(found) = frontends.find(wanted) {
                     return found;
                 }
@@ -132,7 +150,10 @@ impl Opened {
 }
 
 fn full(ids: &[u64]) -> Option<Order> {
-    let assignments = ids.iter().map(|id| wire::Assignment::from(&run(*id))).collect();
+    let assignments = ids
+        .iter()
+        .map(|id| wire::Assignment::from(&run(*id)))
+        .collect();
     Some(Order::Full(wire::FullAssignments { assignments }))
 }
 
@@ -148,7 +169,10 @@ impl Worker {
     async fn start(secret: &Secret, known: &[&Control]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path());
-        let addresses: Vec<_> = known.iter().map(|control| control.address.clone()).collect();
+        let addresses: Vec<_> = known
+            .iter()
+            .map(|control| control.address.clone())
+            .collect();
         Peers::parse(&addresses).write(&paths).unwrap();
         let place = Place::new();
         let (_, usage) = watch::channel(wire::WorkerUsage::default());
@@ -169,7 +193,12 @@ impl Worker {
             paths: paths.clone(),
             own: None,
         };
-        Self { place, paths, session: tokio::spawn(session.run()), _dir: dir }
+        Self {
+            place,
+            paths,
+            session: tokio::spawn(session.run()),
+            _dir: dir,
+        }
     }
 }
 
@@ -180,7 +209,9 @@ impl Drop for Worker {
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), what).await.expect("never happened")
+    tokio::time::timeout(Duration::from_secs(60), what)
+        .await
+        .expect("never happened")
 }
 
 #[tokio::test]
@@ -191,7 +222,14 @@ async fn the_leader_is_found_through_a_follower() {
     follower.follows(&leader);
     let _worker = Worker::start(&secret, &[&follower]).await;
     let (_opened, hello) = leader.accept().await;
-    assert_eq!((hello.cluster_id.as_str(), hello.node_id, hello.session_nonce), ("c1", 4, 99));
+    assert_eq!(
+        (
+            hello.cluster_id.as_str(),
+            hello.node_id,
+            hello.session_nonce
+        ),
+        ("c1", 4, 99)
+    );
     assert_eq!(hello.known, []);
 }
 
@@ -211,7 +249,10 @@ async fn orders_are_carried_out_and_reported_between_heartbeats() {
         }
     }
     assert_eq!(beats[1], beats[0] + 1);
-    let delta = wire::AssignmentDelta { upserts: Vec::new(), removals: vec![7] };
+    let delta = wire::AssignmentDelta {
+        upserts: Vec::new(),
+        removals: vec![7],
+    };
     opened.order(2, 21, &[], Some(Order::Delta(delta))).await;
     opened.until(7, Phase::Stopped).await;
     assert!(worker.place.machine.running.lock().unwrap().is_empty());
@@ -225,22 +266,37 @@ async fn a_new_leader_is_told_everything_and_nothing_is_repeated() {
     let worker = Worker::start(&secret, &[&first]).await;
     let (mut opened, _) = first.accept().await;
     let addresses = [first.address.clone(), second.address.clone()];
-    opened.order(2, 20, &[&addresses[0], &addresses[1]], full(&[7])).await;
+    opened
+        .order(2, 20, &[&addresses[0], &addresses[1]], full(&[7]))
+        .await;
     opened.until(7, Phase::Healthy).await;
-    let peers: Vec<Endpoint> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    assert_eq!(Peers::read(&worker.paths).control, peers, "kept for the next start");
+    let peers: Vec<Endpoint> = addresses
+        .iter()
+        .map(|address| address.parse().unwrap())
+        .collect();
+    assert_eq!(
+        Peers::read(&worker.paths).control,
+        peers,
+        "kept for the next start"
+    );
 
     // The leader is gone, and only the order told of the other one.
     drop((opened, first));
     let (mut opened, hello) = second.accept().await;
     assert_eq!(hello.obeyed, Some(wire::Fence { term: 2, index: 20 }));
     let known = &hello.known[0];
-    assert_eq!((known.frontend_id, known.phase(), known.pid), (7, Phase::Healthy, 1007));
+    assert_eq!(
+        (known.frontend_id, known.phase(), known.pid),
+        (7, Phase::Healthy, 1007)
+    );
 
     opened.order(3, 25, &[], full(&[7, 8])).await;
     opened.until(8, Phase::Healthy).await;
     let starts = worker.place.machine.starts.lock().unwrap().clone();
-    assert_eq!(starts.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), [7, 8]);
+    assert_eq!(
+        starts.iter().map(|(id, _)| id.0).collect::<Vec<_>>(),
+        [7, 8]
+    );
 }
 
 #[tokio::test]
@@ -254,13 +310,19 @@ async fn a_leader_of_the_past_is_left() {
     opened.order(4, 60, &[], full(&[])).await;
     let (_opened, hello) = control.accept().await;
     assert_eq!(hello.obeyed, Some(wire::Fence { term: 5, index: 50 }));
-    assert_eq!(worker.place.machine.running.lock().unwrap().len(), 1, "it runs on");
+    assert_eq!(
+        worker.place.machine.running.lock().unwrap().len(),
+        1,
+        "it runs on"
+    );
 }
 
 #[tokio::test]
 async fn without_the_secret_there_is_no_session() {
     let mut control = Control::start(&Secret::generate()).await;
     let _worker = Worker::start(&Secret::generate(), &[&control]).await;
-    soon(control.knocks.wait_for(|knocks| *knocks >= 3)).await.unwrap();
+    soon(control.knocks.wait_for(|knocks| *knocks >= 3))
+        .await
+        .unwrap();
     assert!(control.sessions.try_recv().is_err(), "a session was opened");
 }

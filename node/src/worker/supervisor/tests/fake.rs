@@ -19,7 +19,11 @@ use crate::worker::supervisor::observed::{Observed, Phase};
 use crate::worker::supervisor::{Exit, Found, Premises, Supervisor};
 
 pub(crate) fn exit(code: i32) -> Exit {
-    Exit { code: Some(code), last_lines: vec!["bye".to_owned()], ..Exit::default() }
+    Exit {
+        code: Some(code),
+        last_lines: vec!["bye".to_owned()],
+        ..Exit::default()
+    }
 }
 
 /// The machine under a worker; outlives supervisors, as a holder does.
@@ -49,10 +53,18 @@ impl Machine {
     pub(crate) fn inventory(&self) -> BTreeMap<FrontendId, Found> {
         let running = self.running.lock().unwrap();
         let alive = running.iter().map(|(id, pid)| {
-            (*id, Found::Running { pid: *pid, started_unix_ms: 5 })
+            (
+                *id,
+                Found::Running {
+                    pid: *pid,
+                    started_unix_ms: 5,
+                },
+            )
         });
         let ended = self.ended.lock().unwrap();
-        let dead = ended.iter().map(|(id, exit)| (*id, Found::Exited(exit.clone())));
+        let dead = ended
+            .iter()
+            .map(|(id, exit)| (*id, Found::Exited(exit.clone())));
         alive.chain(dead).collect()
     }
 }
@@ -63,7 +75,11 @@ impl Hands for FakeHands {
     fn sightings(&self) -> mpsc::Receiver<Sighting> {
         let (tell, sightings) = mpsc::channel(16);
         let found = self.0.inventory();
-        tell.try_send(Sighting::Inventory { asked_at: Instant::now(), found }).unwrap();
+        tell.try_send(Sighting::Inventory {
+            asked_at: Instant::now(),
+            found,
+        })
+        .unwrap();
         self.0.tell.lock().unwrap().push(tell);
         sightings
     }
@@ -92,9 +108,9 @@ impl Hands for FakeHands {
     async fn probe(&self, _: &HealthCheck, address: &str) -> Result<(), String> {
         let starts = self.0.starts.lock().unwrap();
         let sick = self.0.sick.lock().unwrap();
-        let asked = starts.iter().find(|(_, port)| {
-            port.is_some_and(|port| address.ends_with(&format!(":{port}")))
-        });
+        let asked = starts
+            .iter()
+            .find(|(_, port)| port.is_some_and(|port| address.ends_with(&format!(":{port}"))));
         match asked {
             Some((id, _)) if sick.contains(id) => Err("answered with status 500".to_owned()),
             _ => Ok(()),
@@ -129,7 +145,11 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let place = Self { dir, machine: Arc::default(), boot_id: "boot-1".to_owned() };
+        let place = Self {
+            dir,
+            machine: Arc::default(),
+            boot_id: "boot-1".to_owned(),
+        };
         *place.machine.ledger.lock().unwrap() = Some(place.ledger());
         place
     }
@@ -149,17 +169,27 @@ impl Place {
             ports: Range::new(20_000, 20_003),
         };
         let hands = Arc::new(FakeHands(self.machine.clone()));
-        Supervisor::start(premises, self.ledger(), hands).await.unwrap().0
+        Supervisor::start(premises, self.ledger(), hands)
+            .await
+            .unwrap()
+            .0
     }
 }
 
 pub(crate) fn full(index: u64, assignments: Vec<Assignment>) -> Order {
-    let items = assignments.into_iter().map(|one| Item::Usable(Box::new(one))).collect();
+    let items = assignments
+        .into_iter()
+        .map(|one| Item::Usable(Box::new(one)))
+        .collect();
     order(3, index, Change::Full(items))
 }
 
 pub(crate) fn order(term: u64, index: u64, change: Change) -> Order {
-    Order { fence: Fence { term, index }, control: Vec::new(), change }
+    Order {
+        fence: Fence { term, index },
+        control: Vec::new(),
+        change,
+    }
 }
 
 /// To be run, and checked every few milliseconds.
@@ -169,7 +199,10 @@ pub(crate) fn run(id: u64) -> Assignment {
         start_deadline: Duration::from_millis(300),
         ..assignment(id).health
     };
-    Assignment { health: check, ..assignment(id) }
+    Assignment {
+        health: check,
+        ..assignment(id)
+    }
 }
 
 /// Waits until a frontend is reported in `phase`.
@@ -183,7 +216,10 @@ pub(crate) async fn reach(supervisor: &Supervisor, id: u64, phase: Phase) -> Arc
 
 /// Waits until a frontend is no longer reported.
 pub(crate) async fn vanish(supervisor: &Supervisor, id: u64) {
-    until(supervisor, |census| (!census.contains_key(&FrontendId(id))).then_some(())).await;
+    until(supervisor, |census| {
+        (!census.contains_key(&FrontendId(id))).then_some(())
+    })
+    .await;
 }
 
 async fn until<T>(
@@ -199,5 +235,7 @@ async fn until<T>(
             views.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("never reported")
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .expect("never reported")
 }

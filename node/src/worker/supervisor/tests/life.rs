@@ -14,29 +14,48 @@ async fn a_frontend_becomes_healthy_stops_and_is_forgotten() {
     let supervisor = place.start().await;
     supervisor.obey(full(10, vec![run(5)])).await.unwrap();
     let healthy = reach(&supervisor, 5, Phase::Healthy).await;
-    assert_eq!(healthy.address, "127.0.0.1:20001", "the range is entered at 5 modulo 4");
+    assert_eq!(
+        healthy.address, "127.0.0.1:20001",
+        "the range is entered at 5 modulo 4"
+    );
     assert_eq!((healthy.pid, healthy.based_on_index), (Some(1005), 10));
 
-    let stop = Assignment { desired: Desired::Stop, ..run(5) };
+    let stop = Assignment {
+        desired: Desired::Stop,
+        ..run(5)
+    };
     let upserts = vec![Item::Usable(Box::new(stop))];
-    let delta = Change::Delta { upserts, removals: Vec::new() };
+    let delta = Change::Delta {
+        upserts,
+        removals: Vec::new(),
+    };
     supervisor.obey(order(3, 11, delta)).await.unwrap();
     let stopped = reach(&supervisor, 5, Phase::Stopped).await;
     assert_eq!((stopped.pid, stopped.exit.clone()), (None, Some(exit(0))));
 
-    let removal = Change::Delta { upserts: Vec::new(), removals: vec![FrontendId(5)] };
+    let removal = Change::Delta {
+        upserts: Vec::new(),
+        removals: vec![FrontendId(5)],
+    };
     supervisor.obey(order(3, 12, removal)).await.unwrap();
     vanish(&supervisor, 5).await;
     assert!(place.machine.inventory().is_empty());
     assert_eq!(place.machine.starts.lock().unwrap().len(), 1);
-    assert_eq!(*place.machine.ledger_at_start.lock().unwrap(), [true], "ledger before start");
+    assert_eq!(
+        *place.machine.ledger_at_start.lock().unwrap(),
+        [true],
+        "ledger before start"
+    );
 }
 
 #[tokio::test]
 async fn a_full_order_ends_what_it_does_not_name() {
     let place = Place::new();
     let supervisor = place.start().await;
-    supervisor.obey(full(10, vec![run(1), run(2)])).await.unwrap();
+    supervisor
+        .obey(full(10, vec![run(1), run(2)]))
+        .await
+        .unwrap();
     reach(&supervisor, 1, Phase::Healthy).await;
     reach(&supervisor, 2, Phase::Healthy).await;
     supervisor.obey(full(11, vec![run(2)])).await.unwrap();
@@ -56,13 +75,19 @@ async fn a_lower_fence_is_refused_also_after_a_restart() {
     for (term, index) in [(3, 9), (2, 50)] {
         let stale = order(term, index, Change::Full(Vec::new()));
         let refused = supervisor.obey(stale.clone()).await;
-        let expected = Refused { order: Fence { term, index }, obeyed };
+        let expected = Refused {
+            order: Fence { term, index },
+            obeyed,
+        };
         assert!(matches!(refused, Err(ObeyError::Refused(found)) if found == expected));
     }
     drop(supervisor);
     let supervisor = place.start().await;
     let stale = order(2, 50, Change::Full(Vec::new()));
-    assert!(matches!(supervisor.obey(stale).await, Err(ObeyError::Refused(_))));
+    assert!(matches!(
+        supervisor.obey(stale).await,
+        Err(ObeyError::Refused(_))
+    ));
     assert_eq!(place.machine.inventory().len(), 1, "the frontend runs on");
     // The same again is no news, and a later term may have a lower index.
     supervisor.obey(full(10, vec![run(1)])).await.unwrap();
@@ -75,14 +100,22 @@ async fn an_exit_is_reported_with_status_and_last_lines_and_not_repeated() {
     let supervisor = place.start().await;
     supervisor.obey(full(10, vec![run(1)])).await.unwrap();
     reach(&supervisor, 1, Phase::Healthy).await;
-    let oom = Exit { signal: Some(9), code: None, out_of_memory: true, ..exit(0) };
+    let oom = Exit {
+        signal: Some(9),
+        code: None,
+        out_of_memory: true,
+        ..exit(0)
+    };
     place.machine.die(FrontendId(1), oom.clone()).await;
     let failed = reach(&supervisor, 1, Phase::Failed).await;
     assert_eq!(failed.exit, Some(oom));
     assert_eq!(failed.reason, "was killed because it ran out of memory");
     // Told again to run, it stays what it is: control asks for another frontend instead.
     supervisor.obey(full(11, vec![run(1)])).await.unwrap();
-    assert_eq!(reach(&supervisor, 1, Phase::Failed).await.based_on_index, 11);
+    assert_eq!(
+        reach(&supervisor, 1, Phase::Failed).await.based_on_index,
+        11
+    );
     assert_eq!(place.machine.starts.lock().unwrap().len(), 1);
 }
 
@@ -117,7 +150,10 @@ async fn ports_are_given_once_and_run_out_in_words() {
     let place = Place::new();
     let supervisor = place.start().await;
     place.machine.taken_ports.lock().unwrap().insert(20_002);
-    supervisor.obey(full(10, (1..=4).map(run).collect())).await.unwrap();
+    supervisor
+        .obey(full(10, (1..=4).map(run).collect()))
+        .await
+        .unwrap();
     let mut ports = std::collections::BTreeSet::new();
     for id in 1..=3 {
         ports.insert(reach(&supervisor, id, Phase::Healthy).await.address.clone());
@@ -131,9 +167,19 @@ async fn ports_are_given_once_and_run_out_in_words() {
 async fn an_assignment_that_cannot_be_read_is_answered() {
     let place = Place::new();
     let supervisor = place.start().await;
-    let bad = Item::Unusable { id: FrontendId(9), incarnation: 1, reason: "no command".into() };
-    supervisor.obey(order(3, 10, Change::Full(vec![bad]))).await.unwrap();
-    assert_eq!(reach(&supervisor, 9, Phase::Failed).await.reason, "no command");
+    let bad = Item::Unusable {
+        id: FrontendId(9),
+        incarnation: 1,
+        reason: "no command".into(),
+    };
+    supervisor
+        .obey(order(3, 10, Change::Full(vec![bad])))
+        .await
+        .unwrap();
+    assert_eq!(
+        reach(&supervisor, 9, Phase::Failed).await.reason,
+        "no command"
+    );
     supervisor.obey(full(11, Vec::new())).await.unwrap();
     vanish(&supervisor, 9).await;
 }

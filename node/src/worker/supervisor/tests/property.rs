@@ -57,7 +57,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let now = Now { instant: Instant::now(), unix_ms: 1_000 };
+        let now = Now {
+            instant: Instant::now(),
+            unix_ms: 1_000,
+        };
         Self {
             frontend: Frontend::accept(assignment(1), 1, now),
             now,
@@ -82,13 +85,19 @@ impl World {
                         self.check = true;
                     }
                     // Gives up on a fetch, whose answer will come late.
-                    Action::End(_) => assert!(self.starts == 0 && (self.call.is_none() || late_fetch)),
+                    Action::End(_) => {
+                        assert!(self.starts == 0 && (self.call.is_none() || late_fetch))
+                    }
                     Action::Start => {
                         assert_eq!((self.starts, self.call.as_ref()), (0, None), "started once");
                         self.call = Some(Action::Start);
                     }
                     other => {
-                        assert!(self.call.is_none() || late_fetch, "{other:?} during {:?}", self.call);
+                        assert!(
+                            self.call.is_none() || late_fetch,
+                            "{other:?} during {:?}",
+                            self.call
+                        );
                         self.call = Some(other.clone());
                     }
                 }
@@ -123,15 +132,25 @@ impl World {
 
     fn answer(&mut self, how: u8) {
         let outcome = match (self.call.take(), how % 4) {
-            (Some(Action::Fetch), 0) => Outcome::FetchFailed { reason: "away".into(), hopeless: false },
-            (Some(Action::Fetch), 1) if how == 1 => {
-                Outcome::FetchFailed { reason: "bad".into(), hopeless: true }
-            }
+            (Some(Action::Fetch), 0) => Outcome::FetchFailed {
+                reason: "away".into(),
+                hopeless: false,
+            },
+            (Some(Action::Fetch), 1) if how == 1 => Outcome::FetchFailed {
+                reason: "bad".into(),
+                hopeless: true,
+            },
             (Some(Action::Fetch), _) => Outcome::Fetched,
-            (Some(Action::Start), 0) => Outcome::NotStarted { reason: "no".into(), exit: None },
+            (Some(Action::Start), 0) => Outcome::NotStarted {
+                reason: "no".into(),
+                exit: None,
+            },
             (Some(Action::Start), 1) => {
                 self.starts += 1;
-                Outcome::NotStarted { reason: "died".into(), exit: Some(exit(1)) }
+                Outcome::NotStarted {
+                    reason: "died".into(),
+                    exit: Some(exit(1)),
+                }
             }
             (Some(Action::Start), 2) => {
                 self.starts += 1;
@@ -143,12 +162,16 @@ impl World {
                 self.alive = true;
                 Outcome::Started { pid: 7 }
             }
-            (Some(Action::Stop(_)), 0) => Outcome::NotStopped { reason: "away".into() },
+            (Some(Action::Stop(_)), 0) => Outcome::NotStopped {
+                reason: "away".into(),
+            },
             (Some(Action::Stop(_)), _) => {
                 self.alive = false;
                 Outcome::Stopped(exit(0))
             }
-            (Some(Action::Clean), 0) => Outcome::NotCleaned { reason: "busy".into() },
+            (Some(Action::Clean), 0) => Outcome::NotCleaned {
+                reason: "busy".into(),
+            },
             (Some(Action::Clean), _) => Outcome::Cleaned,
             (Some(Action::Probe | Action::End(_)) | None, _) => return,
         };
@@ -162,7 +185,13 @@ impl World {
     }
 
     fn reassign(&mut self, desired: Desired) {
-        self.frontend.reassign(Assignment { desired, ..assignment(1) }, 2);
+        self.frontend.reassign(
+            Assignment {
+                desired,
+                ..assignment(1)
+            },
+            2,
+        );
     }
 
     fn learn(&mut self, outcome: Outcome) {
@@ -191,7 +220,10 @@ impl World {
         let flap = matches!((before, after), (Phase::Unhealthy, Phase::Healthy));
         // Stopped orders before Failed; both are final.
         let terminal = |phase| matches!(phase, Phase::Stopped | Phase::Failed);
-        assert!(after == before || (after > before || flap) && !terminal(before), "{before:?} to {after:?}");
+        assert!(
+            after == before || (after > before || flap) && !terminal(before),
+            "{before:?} to {after:?}"
+        );
     }
 }
 

@@ -131,7 +131,7 @@ async fn a_learner_far_behind_gets_a_snapshot() {
             .collect();
         leader.propose(&format!("{n}-{noise}")).await;
     }
-    (leader.handle.snapshot_index()? >= 150).then_some(()) }).await;
+    until(|| async { (leader.handle.snapshot_index()? >= 150).then_some(()) }).await;
 
     let learner = homes[1].create().await;
     join(&leader, &learner).await;
@@ -147,7 +147,7 @@ async fn a_learner_far_behind_gets_a_snapshot() {
     let lines = learner.journal.lines();
     learner.kill().await;
     let learner = homes[1].open().await;
-    until(|| async { learner.barrier().await;
+    learner.barrier().await;
     assert_eq!(learner.journal.lines(), lines);
     set_voters(&leader, &[1, 2]).await;
     let members = learner.handle.members();

@@ -8,7 +8,6 @@ use crate::{
     environment::LoadedStatus,
     frontend::Desired,
     ids::{FrontendId, LoadedKey},
-    node::Lease,
     rollout::Phase,
 };
 
@@ -19,7 +18,7 @@ pub fn violations(state: &State) -> Vec<String> {
     active_release_is_loaded(state, &mut found);
     statuses_agree_with_pointers(state, &mut found);
     frontends_belong(state, &mut found);
-    slots_hold_one(state, &mut found);
+    incarnations_are_unique(state, &mut found);
     counts_are_in_bounds(state, &mut found);
     indexes_are_true(state, &mut found);
     memory_is_bounded(state, &mut found);
@@ -90,35 +89,21 @@ fn frontends_belong(state: &State, found: &mut Vec<String>) {
     }
 }
 
-/// I5: in a slot, only one frontend of each incarnation, and at most two wanted and alive (one that
-/// takes over from the other).
-fn slots_hold_one(state: &State, found: &mut Vec<String>) {
+/// I5: in a slot, only one frontend of each incarnation. That none is placed beside one that holds
+/// the slot is a rule of placing; several may hold it when lost ones come back.
+fn incarnations_are_unique(state: &State, found: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
-    let mut alive = std::collections::BTreeMap::new();
     for frontend in state.frontends.values() {
         let slot = (
-            frontend.loaded.clone(),
-            frontend.service.clone(),
+            &frontend.loaded,
+            &frontend.service,
             frontend.slot,
+            frontend.incarnation,
         );
-        if frontend.holds_slot() {
-            *alive.entry(slot.clone()).or_insert(0) += 1;
-        }
-        if !seen.insert((slot, frontend.incarnation)) {
+        if !seen.insert(slot) {
             found.push(format!("incarnation of {} is given twice", frontend.name()));
         }
     }
-    // A second one is placed when the first is lost or its node drained; the first may come back.
-    let ready = state
-        .nodes
-        .values()
-        .all(|node| node.lease != Lease::Lost && !node.draining);
-    found.extend(
-        alive
-            .into_iter()
-            .filter(|(_, count)| *count > if ready { 2 } else { 3 })
-            .map(|(slot, count)| format!("{count} frontends are wanted in {slot:?}")),
-    );
 }
 
 /// I4: counts stay within bounds.

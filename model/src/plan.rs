@@ -79,11 +79,18 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     };
     let ingresses = ingress::Ingresses::of(state, load, now);
     lease::plan(state, load, &mut draft);
+    let leases = draft.commands.len();
     slots::plan(state, &mut draft);
     withdrawal::plan(state, &ingresses, &mut draft);
     loading::plan(state, &mut draft);
     rollout::plan(state, &ingresses, &mut draft);
     copies::plan(state, &mut draft);
+    if leases > 0 {
+        // Who is lost changes what all others would decide: they wait for the next look.
+        draft.commands.truncate(leases);
+        draft.steps.clear();
+        draft.placements.clear();
+    }
     draft.finish()
 }
 

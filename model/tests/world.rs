@@ -1,1 +1,45 @@
+//! A small world with seeded weather: workers that start, fail and fall silent, ingresses that
+//! route by old tables and have requests in flight, leaders that forget everything, users who ask
+//! for anything. One seed is one life; a failure names the seed to live it again.
+//!
+//! First the weather and the users do what they like, and every promise is held at every command.
+//! Then both stop, and the cluster has to come to rest: what is wanted is what is seen, nothing
+//! waits, nothing changes any more.
 
+mod ingress;
+mod leader;
+mod life;
+mod mail;
+mod users;
+mod weather;
+mod worker;
+
+use self::life::{Climate, World};
+
+/// A life that must have been lived: else the promises were held over nothing.
+fn live(seeds: std::ops::Range<u64>, climate: Climate) {
+    let mut total = life::Tally::default();
+    for seed in seeds {
+        // Named before it can fail: the panic that follows belongs to it.
+        eprintln!("seed {seed} of {climate:?}");
+        let mut world = World::new(seed, climate);
+        world.restless(life::RESTLESS);
+        world.come_to_rest();
+        total += world.tally;
+    }
+    eprintln!("{climate:?}: {total:?}");
+    assert!(
+        total.switches > 0 && total.stops > 0 && total.requests > 0,
+        "{total:?}"
+    );
+}
+
+#[test]
+fn without_faults_no_request_is_lost() {
+    live(0..12, Climate::Mild);
+}
+
+#[test]
+fn with_faults_the_promises_hold_and_the_cluster_comes_to_rest() {
+    live(100..124, Climate::Rough);
+}

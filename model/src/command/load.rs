@@ -260,12 +260,17 @@ pub(super) fn settle(
         .ok_or_else(|| Rejection::stale(format_args!("release {}", key.release)))?;
     let (name, from) = (loaded.name.clone(), loaded.status.clone());
     let environment = &key.environment;
+    let due = match verdict {
+        Verdict::Running | Verdict::Failed { .. } => from == LoadedStatus::Loading,
+        Verdict::Gone => {
+            from == LoadedStatus::Unloading && state.frontends_of(key).next().is_none()
+        }
+    };
+    if !due {
+        return Err(Rejection::stale(format_args!("release {name}")));
+    }
     let sentence = match verdict {
         Verdict::Gone => {
-            let empty = state.frontends_of(key).next().is_none();
-            if from != LoadedStatus::Unloading || !empty {
-                return Err(Rejection::stale(format_args!("release {name}")));
-            }
             state.loaded.remove(key);
             state.reroute(environment);
             format!("release {name} is unloaded from {}", environment.name)

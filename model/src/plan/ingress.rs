@@ -69,7 +69,8 @@ impl<'a> Ingresses<'a> {
         )
     }
 
-    /// Whether a live ingress has requests in flight on a frontend.
+    /// Whether an ingress had requests in flight on a frontend when it was last heard. One that has
+    /// fallen silent since may still have them; the drain time bounds how long that counts.
     #[must_use]
     pub fn busy(&self, frontend: FrontendId) -> bool {
         let busy = |ingress: &Ingress| {
@@ -77,7 +78,7 @@ impl<'a> Ingresses<'a> {
                 .facts
                 .is_some_and(|facts| facts.busy.contains(&frontend))
         };
-        self.live.iter().any(busy)
+        self.live.iter().chain(&self.silent).any(busy)
     }
 
     /// Whether a live ingress has requests of `environment` in flight that were routed before

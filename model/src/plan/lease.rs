@@ -20,14 +20,20 @@ pub(super) fn plan(state: &State, load: &Load, draft: &mut Draft) {
                 to,
             });
         }
-        if node.lease != Lease::Lost {
-            let next = if silence < SUSPECT_AFTER {
-                SUSPECT_AFTER
-            } else {
-                LOST_AFTER
-            };
+        if let Some(next) = next_verdict(node.lease, silence) {
             draft.wake(draft.now.plus(Millis(next.0.saturating_sub(silence.0))));
         }
+    }
+}
+
+/// How long a silence has to last for the lease to be looked at again.
+fn next_verdict(lease: Lease, silence: Millis) -> Option<Millis> {
+    match lease {
+        // Silence takes nothing from those that have nothing to lose.
+        Lease::New | Lease::Lost => None,
+        Lease::Ready | Lease::Suspect => [SUSPECT_AFTER, LOST_AFTER]
+            .into_iter()
+            .find(|span| *span > silence),
     }
 }
 
@@ -55,6 +61,22 @@ fn verdict(lease: Lease, heard: bool, silence: Millis) -> Option<Lease> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lease_is_looked_at_again_only_when_silence_could_change_it() {
+        let cases = [
+            (Lease::Ready, 0, Some(SUSPECT_AFTER)),
+            (Lease::Ready, 3_000, Some(LOST_AFTER)),
+            (Lease::Suspect, 14_999, Some(LOST_AFTER)),
+            (Lease::Suspect, 15_000, None),
+            (Lease::New, 60_000, None),
+            (Lease::Lost, 60_000, None),
+        ];
+        for (lease, silence, expected) in cases {
+            let next = next_verdict(lease, Millis(silence));
+            assert_eq!(next, expected, "{lease:?} silent for {silence} ms");
+        }
+    }
 
     #[test]
     fn a_lease_follows_the_silence() {

@@ -35,19 +35,25 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
                 .push(frontend);
         }
         for (service, wanted) in &loaded.desired {
+            let mut spare = Spare::of(state, key, service, *wanted);
             let mut missing = Vec::new();
             for slot in 1..=*wanted {
                 let held = by_slot.remove(&(service.clone(), slot)).unwrap_or_default();
-                if fill(state, environment, &held, draft)
+                if fill(state, environment, &held, &mut spare, draft)
                     && rested(key, loaded, service, slot, draft)
                 {
                     missing.push(slot);
                 }
             }
             place(key, loaded, service, &missing, &mut tally, draft);
-        }
-        for surplus in by_slot.into_values().flatten() {
-            leave(surplus, "the count shrank", draft);
+            // What is left of the service lies beyond its count; the highest slots go first.
+            let surplus = by_slot.extract_if(.., |(of, _), _| of == service);
+            let surplus: Vec<&Frontend> = surplus.flat_map(|(_, held)| held).collect();
+            for frontend in surplus.into_iter().rev() {
+                if spare.allows(frontend) {
+                    leave(frontend, "the count shrank", draft);
+                }
+            }
         }
     }
 }
@@ -67,8 +73,36 @@ fn dismiss(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mut Draft) {
     }
 }
 
+/// How many healthy frontends a service has beyond its count. Only so many are sent away while
+/// they serve: whoever is one too many in its slot still carries the load of a slot that is empty.
+struct Spare(u32);
+
+impl Spare {
+    fn of(state: &State, key: &LoadedKey, service: &ServiceName, wanted: u32) -> Self {
+        let healthy = state
+            .frontends_of(key)
+            .filter(|f| f.service == *service && f.healthy())
+            .count() as u32;
+        Self(healthy.saturating_sub(wanted))
+    }
+
+    fn allows(&mut self, frontend: &Frontend) -> bool {
+        let spared = !frontend.healthy() || self.0 > 0;
+        if spared && frontend.healthy() {
+            self.0 -= 1;
+        }
+        spared
+    }
+}
+
 /// Looks after one slot; answers whether it needs a frontend.
-fn fill(state: &State, environment: &Environment, held: &[&Frontend], draft: &mut Draft) -> bool {
+fn fill(
+    state: &State,
+    environment: &Environment,
+    held: &[&Frontend],
+    spare: &mut Spare,
+    draft: &mut Draft,
+) -> bool {
     let draining = |f: &Frontend| state.nodes.get(&f.node).is_none_or(|node| node.draining);
     // Who stays, best first: healthy before starting, on a node that stays, the newest.
     let best = held
@@ -89,7 +123,9 @@ fn fill(state: &State, environment: &Environment, held: &[&Frontend], draft: &mu
             Phase::Unhealthy if environment.settings.recycling => {
                 leave(frontend, "it is unhealthy and recycling is ON", draft);
             }
-            _ if best.is_some_and(|b| b.id != frontend.id && b.healthy() && !draining(b)) => {
+            _ if best.is_some_and(|b| b.id != frontend.id && b.healthy() && !draining(b))
+                && spare.allows(frontend) =>
+            {
                 leave(frontend, "another has taken its slot", draft);
             }
             _ => {}

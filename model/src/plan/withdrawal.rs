@@ -10,7 +10,7 @@ use crate::{
     State, Time,
     command::{Action, Step},
     environment::DEFAULT_DRAIN,
-    frontend::{Desired, Frontend, Phase},
+    frontend::{Desired, Frontend},
     ids::EnvironmentKey,
     report::{NodeName, Reason, Waiting},
     time::Millis,
@@ -55,9 +55,9 @@ fn wait(
     }
     let unconfirmed = ingresses.unconfirmed(generation);
     let holding = ingresses.holding(generation);
-    // A lost frontend is not held up by anybody: whoever reaches it at all will be told to stop it.
-    let lost = frontend.observed.phase == Phase::Lost;
-    if !lost && !(unconfirmed.is_empty() && holding.is_empty()) {
+    // A lost frontend too: its worker may be back, and is told to stop it then, while an ingress
+    // that saw it answer all the time still sends to it.
+    if !(unconfirmed.is_empty() && holding.is_empty()) {
         ingresses
             .next_change()
             .into_iter()
@@ -76,7 +76,7 @@ fn wait(
     }
     let drained_at = frontend.desired_since.plus(drain_time(state, frontend));
     let busy = ingresses.busy(frontend.id);
-    if !lost && busy && draft.now < drained_at {
+    if busy && draft.now < drained_at {
         draft.wake(drained_at);
         let rest = drained_at.since(draft.now);
         return Some(Reason::InFlight { frontends: 1, rest });

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use fleet_model::{
     Command, Entry, Outcome, Rejection, State, Time, check,
     environment::LoadedStatus,
-    frontend::{Desired, Phase},
+    frontend::{Desired, Frontend, Phase},
     ids::{FrontendId, LoadedKey, RequestId, ServiceName},
+    node::Lease,
     plan::{Load, Plan, plan},
     route::{self, EnvironmentRoutes},
 };
@@ -131,9 +132,14 @@ impl Checked {
 
     /// Ids are never given twice, incarnations of a slot grow, and what is wanted moves forward.
     fn frontends_only_move_forward(&mut self, before: &State, said: &str) {
+        // A release that was unloaded left nothing behind; loaded again, it begins anew.
+        let loaded = &self.state.loaded;
+        self.incarnations
+            .retain(|(key, ..), _| loaded.contains_key(key));
         for (id, frontend) in &self.state.frontends {
             let Some(was) = before.frontends.get(id) else {
                 assert!(*id > self.newest_frontend, "{id} was given twice {said}");
+                placed_where_one_was_missing(before, frontend, said);
                 self.newest_frontend = *id;
                 let slot = (
                     frontend.loaded.clone(),
@@ -161,6 +167,26 @@ impl Checked {
             );
         }
     }
+}
+
+/// A slot gets another frontend only when nobody holds it who is to stay, and on a node that takes
+/// frontends.
+fn placed_where_one_was_missing(before: &State, placed: &Frontend, said: &str) {
+    let node = before.nodes.get(&placed.node);
+    let ready = node.is_some_and(|node| node.lease == Lease::Ready && !node.draining);
+    assert!(ready, "{} was placed on {node:?} {said}", placed.name());
+    let stays = |f: &&Frontend| {
+        let place = (&f.loaded, &f.service, f.slot);
+        place == (&placed.loaded, &placed.service, placed.slot)
+            && f.holds_slot()
+            && !before.nodes[&f.node].draining
+    };
+    let holder = before.frontends.values().find(stays);
+    assert!(
+        holder.is_none(),
+        "{holder:?} holds the slot of {} {said}",
+        placed.name()
+    );
 }
 
 /// A rejected command leaves nothing but the index, the time and the remembered answer.

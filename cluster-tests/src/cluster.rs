@@ -1,6 +1,8 @@
 //! A cluster of real daemons on loopback, with a user in front of it.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,7 +40,11 @@ impl Cluster {
     /// waits until all of them vote and are ready.
     pub async fn start(count: usize) -> Result<Cluster> {
         let binaries = binaries()?;
-        let root = tempfile::Builder::new().prefix("fleet-").tempdir()?;
+        // Frontends run as users of their own and must reach their code below it.
+        let root = tempfile::Builder::new()
+            .prefix("fleet-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
         let path = root.path().to_path_buf();
         let home = path.join("home");
         std::fs::create_dir_all(&home)?;

@@ -1,5 +1,7 @@
 //! One node: a data directory, ports, and the daemon that is started on them.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -131,51 +133,78 @@ impl Node {
         format!("last lines of {}:\n    {tail}", self.log.display())
     }
 
+    /// Stops the node as its operator would: frontends end their requests, everything ends.
+    pub async fn stop(&mut self) -> Result<()> {
+        let output = tokio::process::Command::new(&self.binaries.fleetd)
+            .args(["stop", "--data-dir"])
+            .arg(&self.dir)
+            .output()
+            .await?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "fleetd stop: {errors}");
+        self.reap()
+    }
+
     /// Kills what runs, removes its cgroups, and reports what would not go.
     pub fn end(&mut self) -> Result<()> {
-        let mut cgroups: Vec<PathBuf> = Vec::new();
-        // The holder and the agent start others; a second round finds what they started meanwhile.
-        for _ in 0..50 {
+        let mut groups = BTreeSet::new();
+        // The holder and the agent start others; the next look finds what they started meanwhile.
+        let ended = wait::blocking(wait::GENEROUS, || {
             let running = self.processes();
-            if running.is_empty() {
-                break;
-            }
-            for process in running {
-                cgroups.extend(process.cgroups());
+            for process in &running {
+                groups.extend(process.cgroups().iter().filter_map(|dir| own_group(dir)));
                 // It may have ended by itself since it was listed.
                 drop(process.kill());
             }
-            std::thread::yield_now();
+            running.is_empty()
+        });
+        self.reap()?;
+        ensure!(
+            ended,
+            "processes of {} cannot be ended: {:?}",
+            self.name,
+            self.processes()
+        );
+        for group in &groups {
+            // A process that is being reaped holds its group for a moment.
+            let removed = wait::blocking(wait::GENEROUS, || remove_tree(group));
+            ensure!(removed, "the cgroup {} cannot be removed", group.display());
         }
+        Ok(())
+    }
+
+    fn reap(&mut self) -> Result<()> {
         if let Some(mut agent) = self.agent.take() {
             agent.wait()?;
         }
-        remove_own_cgroups(&mut cgroups);
-        let left = self.processes();
-        ensure!(
-            left.is_empty(),
-            "processes of {} outlived it: {left:?}",
-            self.name
-        );
         Ok(())
     }
 }
 
-fn range<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> String {
-    format!("{}-{}", range.start(), range.end())
+/// The topmost directory of the cgroups that this node made: `fleet-` and a hash of its directory.
+fn own_group(dir: &Path) -> Option<PathBuf> {
+    let is_ours = |dir: &&Path| {
+        let name = dir.file_name().and_then(OsStr::to_str);
+        name.is_some_and(|name| name.starts_with("fleet-"))
+    };
+    dir.ancestors()
+        .filter(is_ours)
+        .last()
+        .map(Path::to_path_buf)
 }
 
-/// Removes, deepest first, the groups that fleet made; a group of the test itself is never empty
-/// and stays.
-fn remove_own_cgroups(groups: &mut Vec<PathBuf>) {
-    groups.retain(|group| {
-        group
-            .components()
-            .any(|part| part.as_os_str().to_string_lossy().starts_with("fleet"))
-    });
-    groups.sort_by_key(|group| std::cmp::Reverse(group.components().count()));
-    groups.dedup();
-    for group in groups.iter() {
-        drop(std::fs::remove_dir(group));
+/// Removes a tree of empty cgroups; true once it is gone.
+fn remove_tree(group: &Path) -> bool {
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path());
+        }
     }
+    // What is left is looked at below; a group that still holds a process is tried again.
+    drop(std::fs::remove_dir(group));
+    !group.exists()
+}
+
+fn range<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> String {
+    format!("{}-{}", range.start(), range.end())
 }

@@ -45,6 +45,19 @@ pub async fn until_true(what: &str, mut check: impl AsyncFnMut() -> bool) -> Res
     .await
 }
 
+/// Looks again and again until `check` is true or time is up, on this thread: for teardown, which
+/// also happens where nothing can be awaited.
+pub fn blocking(within: Duration, mut check: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while !check() {
+        if began.elapsed() >= within {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+    true
+}
+
 /// Watches for the whole of `span` that `check` stays `Ok`: for things that must *not* happen.
 pub async fn holds_for(
     what: &str,

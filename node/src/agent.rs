@@ -49,7 +49,8 @@ struct Agent {
 /// cannot be used.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let paths = settings.paths();
-    make_directories(&paths).with_context(|| format!("failed preparing {}", paths.root().display()))?;
+    make_directories(&paths)
+        .with_context(|| format!("failed preparing {}", paths.root().display()))?;
     let _lock = Lock::take(&paths.agent_lock())?;
     if settings.api_is_exposed() {
         tracing::warn!(
@@ -59,7 +60,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         );
     }
     let exe = executable()?;
-    let holder = holder::Client::ensure(&settings.data_dir, &exe).await.context("no holder")?;
+    let holder = holder::Client::ensure(&settings.data_dir, &exe)
+        .await
+        .context("no holder")?;
     let node = match Identity::read(&paths)? {
         Some(_) => Some(Arc::new(Node::load(settings.clone())?)),
         None => None,
@@ -74,7 +77,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     });
     let local = local::serve(agent.clone())?;
     if agent.settings.dev && agent.node.borrow().is_none() {
-        found::found(&agent, "", "").await.context("failed initialising the node")?;
+        found::found(&agent, "", "")
+            .await
+            .context("failed initialising the node")?;
     }
     tokio::select! {
         () = telemetry::terminated() => {
@@ -112,14 +117,19 @@ async fn work(agent: &Agent, node: &Node) -> anyhow::Result<()> {
     if !node.settings.roles.has(Role::Worker) {
         return std::future::pending().await;
     }
-    worker::run_processes(node, &agent.holder).await.context("the worker failed")
+    worker::run_processes(node, &agent.holder)
+        .await
+        .context("the worker failed")
 }
 
 /// The directories that several processes use. The root can be crossed by frontends, whose code
 /// lies below it; what is secret is closed by itself.
 fn make_directories(paths: &Paths) -> std::io::Result<()> {
     let make = |path: PathBuf, mode| {
-        std::fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
     };
     make(paths.root().to_owned(), 0o755)?;
     make(paths.worker(), 0o755)?;
@@ -131,5 +141,7 @@ fn make_directories(paths: &Paths) -> std::io::Result<()> {
 fn executable() -> anyhow::Result<PathBuf> {
     let exe = std::env::current_exe().context("failed finding the path of this binary")?;
     let text = exe.to_string_lossy();
-    Ok(text.strip_suffix(" (deleted)").map_or(exe.clone(), PathBuf::from))
+    Ok(text
+        .strip_suffix(" (deleted)")
+        .map_or(exe.clone(), PathBuf::from))
 }

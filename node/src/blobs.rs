@@ -10,11 +10,10 @@
 //! - [`receive`]: a stream of chunks becomes an artefact. Uploads and fetches both end there.
 //! - [`server`], [`client`]: `fleet.internal.Blobs`, by which nodes copy from each other.
 //! - [`archive`]: what is inside an artefact, and how it is unpacked without trusting it.
-//! - [`trees`]: unpacked artefacts on a worker.
 //! - [`manifest`]: `fleet.yml` becomes the model's manifest, or an error with line and column.
 //!
-//! What is absent: who should hold which copy and when an artefact may go. The model and its
-//! planner decide that; this room is told.
+//! What is absent: who should hold which copy and when an artefact may go, which the model and its
+//! planner decide, and the unpacked trees of a worker, which `worker::artefacts` keeps.
 
 pub mod archive;
 pub mod client;
@@ -23,7 +22,6 @@ pub mod manifest;
 pub mod receive;
 pub mod server;
 pub mod store;
-pub mod trees;
 mod turns;
 
 pub use client::Client;
@@ -31,4 +29,3 @@ pub use digest::Digest;
 pub use receive::receive;
 pub use server::Service;
 pub use store::{LARGEST, Object, Store};
-pub use trees::Trees;

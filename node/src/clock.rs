@@ -13,18 +13,23 @@ pub struct Now {
 }
 
 pub fn now() -> Now {
-    Now { instant: Instant::now(), unix_ms: unix_ms() }
+    Now {
+        instant: Instant::now(),
+        unix_ms: unix_ms(),
+    }
 }
 
 /// Milliseconds since 1970 by the wall clock; 0 before that.
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The wall clock as it was when this was made, moved on by the monotonic one: it never jumps, so
 /// leases may be reckoned by it. Clones agree.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Steady {
     began: Now,
 }

@@ -61,7 +61,11 @@ impl Node {
         let secret = Secret::read(&paths.secret())?;
         settings.name.clone_from(&identity.name);
         settings.roles = identity.roles.join(",").parse()?;
-        Ok(Self { settings, identity, secret })
+        Ok(Self {
+            settings,
+            identity,
+            secret,
+        })
     }
 
     pub fn paths(&self) -> Paths {

@@ -19,10 +19,26 @@
 //! `unsafe` lives in the few files below that say so: `sys` (system calls without a safe wrapper),
 //! `spawn/child` (between clone and exec) and `spawn` (the clone itself).
 
+mod backoff;
 mod capabilities;
+mod cgroup;
 mod client;
+mod clock;
 mod convert;
+mod fifos;
+mod identity;
+mod listeners;
+mod logs;
+mod poll;
+mod process;
+mod record;
+mod sandbox;
+mod server;
+mod spawn;
 mod spec;
+mod sys;
+mod table;
+mod tree;
 mod wire;
 
 use std::path::PathBuf;
@@ -30,6 +46,7 @@ use std::path::PathBuf;
 pub use self::{
     capabilities::{Capabilities, Cgroups, Rung, Verdict},
     client::{Client, Error, Refusal, Version},
+    server::RunError,
     spec::{
         EventKind, Exit, ExitStatus, InvalidProcessId, Landlock, Limits, Phase, ProcessEvent,
         ProcessId, ProcessInfo, ProcessSpec, Restart, Sandbox, Usage, User,
@@ -46,6 +63,6 @@ pub struct HoldArgs {
 
 /// Runs the holder until it is told to shut down. Returns at once, without an error, when another
 /// holder already serves this data directory.
-pub fn run(args: HoldArgs) -> std::io::Result<()> {
-    Err(std::io::Error::other(format!("no holder for {} yet", args.data_dir.display())))
+pub fn run(args: HoldArgs) -> Result<(), RunError> {
+    server::run(&args.data_dir)
 }

@@ -23,7 +23,9 @@ fn dispatch(run: Run) -> anyhow::Result<()> {
     let settings = Settings::load(&run.flags).context("the settings are not usable")?;
     match run.process {
         // Without a runtime: nothing may run between its clone and its exec but its own thread.
-        Some(Process::Hold) => Ok(holder::run(holder::HoldArgs { data_dir: settings.data_dir })?),
+        Some(Process::Hold) => Ok(holder::run(holder::HoldArgs {
+            data_dir: settings.data_dir,
+        })?),
         Some(Process::Control) => with_runtime(control::run(&Node::load(settings)?)),
         Some(Process::Ingress) => with_runtime(ingress::run(&Node::load(settings)?)),
         Some(Process::Stop) => with_runtime(agent::stop(&settings)),
@@ -32,7 +34,9 @@ fn dispatch(run: Run) -> anyhow::Result<()> {
 }
 
 fn with_runtime(process: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.context("failed starting the runtime")?;
     let outcome = runtime.block_on(process);
     // What is still running was told to end and is not waited for.

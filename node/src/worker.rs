@@ -30,6 +30,7 @@ use self::artefacts::{Artefacts, Holders};
 use self::ledger::Ledger;
 use self::machine::Machine;
 use self::runtime::Runtime;
+use self::runtime::process::ProcessRuntime;
 use self::session::{Introduction, Session};
 use self::supervisor::{Premises, Supervisor};
 use crate::{config, holder};
@@ -39,8 +40,17 @@ use crate::{config, holder};
 /// # Errors
 /// As [`run`], and when the holder cannot be asked what this machine can enforce.
 pub async fn run_processes(node: &config::Node, holder: &holder::Client) -> anyhow::Result<()> {
-    let _ = (node, holder);
-    std::future::pending().await
+    let uids = node.settings.frontend_uids;
+    let uids = uids.first()..uids.last() + 1;
+    let data_dir = node.settings.data_dir.clone();
+    let runtime = ProcessRuntime::new(holder.clone(), data_dir, uids).await?;
+    let rungs = runtime.capabilities().rungs();
+    run(
+        node,
+        Arc::new(runtime),
+        rungs.into_iter().map(capability).collect(),
+    )
+    .await
 }
 
 /// Runs the worker until it is dropped; frontends outlive it.
@@ -53,7 +63,8 @@ pub async fn run<R: Runtime>(
     capabilities: Vec<wire::Capability>,
 ) -> anyhow::Result<()> {
     let root = node.paths().worker();
-    std::fs::create_dir_all(&root).with_context(|| format!("failed creating {}", root.display()))?;
+    std::fs::create_dir_all(&root)
+        .with_context(|| format!("failed creating {}", root.display()))?;
     let cache = root.join("artefacts");
     let holders = Holders::open(&node.secret, &root.join("archives"), &cache)
         .context("failed opening the artefacts of the worker")?;
@@ -90,10 +101,28 @@ pub async fn run<R: Runtime>(
         supervisor,
         secret: node.secret.clone(),
         paths: node.paths(),
-        own: node.settings.roles.has(Role::Control).then(|| node.settings.advertise.clone()),
+        own: node
+            .settings
+            .roles
+            .has(Role::Control)
+            .then(|| node.settings.advertise.clone()),
     };
     tokio::select! {
         () = session.run() => Ok(()),
         ended = ended => ended.context("the supervisor of frontends panicked"),
+    }
+}
+
+fn capability(rung: holder::Rung) -> wire::Capability {
+    let verdict = match rung.verdict {
+        holder::Verdict::Enforced => wire::capability::Verdict::Enforced,
+        holder::Verdict::Advisory => wire::capability::Verdict::Advisory,
+        holder::Verdict::Absent => wire::capability::Verdict::Absent,
+    };
+    let name = rung.name.to_owned();
+    wire::Capability {
+        name,
+        verdict: verdict.into(),
+        sentence: rung.sentence,
     }
 }

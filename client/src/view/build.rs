@@ -2,7 +2,7 @@ use fleet_proto::v1::{Build, BuildStatus};
 use serde::Serialize;
 
 use super::{left, word};
-use crate::output::{Columns, escape_lines, rfc3339, stamp};
+use crate::output::{Columns, escape, escape_lines, rfc3339, stamp};
 
 /// Messages are cut to this many characters, as the predecessor cut them.
 const MESSAGE: usize = 32;
@@ -72,7 +72,7 @@ impl BuildList {
             ]);
             for (i, line) in escape_lines(&build.reason).iter().enumerate() {
                 if i == 0 {
-                    reasons.push_str(&format!("\n{} FAILED: {line}\n", build.name));
+                    reasons.push_str(&format!("\n{} FAILED: {line}\n", escape(&build.name)));
                 } else {
                     reasons.push_str(&format!("  {line}\n"));
                 }

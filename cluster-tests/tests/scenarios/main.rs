@@ -19,6 +19,7 @@ mod release_sources;
 mod repeated_request;
 mod rollback;
 mod routing;
+mod stopped;
 mod told_to_frontends;
 mod transcripts;
 mod whole_cluster_killed;

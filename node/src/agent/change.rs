@@ -39,7 +39,10 @@ pub(super) enum ChangeError {
     #[error("the holder could not be asked")]
     Holder(#[from] crate::holder::Error),
     #[error("failed removing {path}")]
-    Remove { path: std::path::PathBuf, source: io::Error },
+    Remove {
+        path: std::path::PathBuf,
+        source: io::Error,
+    },
 }
 
 /// Writes everything down, the identity last: before it is there, the node is still free, and
@@ -54,7 +57,9 @@ pub(super) fn become_member(
     let paths = &agent.paths;
     secret.write(&paths.secret())?;
     Peers { control }.write(paths).map_err(ChangeError::Peers)?;
-    first_start.announce(paths).map_err(ChangeError::FirstStart)?;
+    first_start
+        .announce(paths)
+        .map_err(ChangeError::FirstStart)?;
     identity.write(paths)?;
     let node = Arc::new(Node::load(agent.settings.clone())?);
     agent.node.send_replace(Some(node.clone()));

@@ -41,10 +41,20 @@ pub(super) async fn found(
         node_id: FIRST_NODE,
         name,
         domain,
-        roles: settings.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        roles: settings
+            .roles
+            .iter()
+            .map(|role| role.as_str().to_owned())
+            .collect(),
     };
     let control = vec![settings.advertise.clone()];
-    become_member(agent, identity, &Secret::generate(), control, FirstStart::Bootstrap)
+    become_member(
+        agent,
+        identity,
+        &Secret::generate(),
+        control,
+        FirstStart::Bootstrap,
+    )
 }
 
 pub(super) fn taken(node: &Node) -> ChangeError {

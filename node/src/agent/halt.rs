@@ -29,7 +29,10 @@ pub async fn stop(settings: &Settings) -> anyhow::Result<()> {
     end_agent(settings).await?;
     match holder::Client::connect(&paths.run()).await {
         Ok(holder) => {
-            holder.shutdown_all(GRACE).await.context("the holder could not end everything")?;
+            holder
+                .shutdown_all(GRACE)
+                .await
+                .context("the holder could not end everything")?;
             tracing::info!("everything on this node has ended");
         }
         Err(holder::Error::Unreachable { .. }) => tracing::info!("nothing was running"),
@@ -43,7 +46,10 @@ async fn end_agent(settings: &Settings) -> anyhow::Result<()> {
     let deadline = Instant::now() + AGENT_WITHIN;
     let mut told = None;
     while let Some(pid) = Lock::holder(&lock)? {
-        anyhow::ensure!(Instant::now() < deadline, "the agent (pid {pid}) does not end");
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the agent (pid {pid}) does not end"
+        );
         if told != Some(pid) {
             let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
             let process = raw.context("the lock of the agent names no process")?;

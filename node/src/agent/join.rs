@@ -15,7 +15,9 @@ use tonic::{Code, Request, Status};
 use super::Agent;
 use super::change::{ChangeError, become_member};
 use super::found::taken;
-use crate::config::{BearerClient, Endpoint, FirstStart, Identity, Node, Roles, Secret, write_atomic};
+use crate::config::{
+    BearerClient, Endpoint, FirstStart, Identity, Node, Roles, Secret, write_atomic,
+};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -40,8 +42,11 @@ pub(super) async fn join(agent: &Agent, invitation: Invitation) -> Result<Arc<No
     }
     let settings = &agent.settings;
     let secret: Secret = invitation.secret.parse()?;
-    let addresses: Vec<Endpoint> =
-        invitation.addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    let addresses: Vec<Endpoint> = invitation
+        .addresses
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect();
     let roles = match invitation.roles.is_empty() {
         true => settings.roles.clone(),
         false => Roles::new(invitation.roles)?,
@@ -56,10 +61,16 @@ pub(super) async fn join(agent: &Agent, invitation: Invitation) -> Result<Arc<No
         request_id: attempt(agent, &invitation.request_id).map_err(ChangeError::FirstStart)?,
         name: name.clone(),
         advertise: settings.advertise.to_string(),
-        roles: roles.iter().map(|role| i32::from(wire_role(role))).collect(),
+        roles: roles
+            .iter()
+            .map(|role| i32::from(wire_role(role)))
+            .collect(),
         labels,
         architecture: std::env::consts::ARCH.to_owned(),
-        http_advertise: settings.advertise.with_port(settings.http_listen.port()).to_string(),
+        http_advertise: settings
+            .advertise
+            .with_port(settings.http_listen.port())
+            .to_string(),
     };
     let given = register(&addresses, &secret, request).await?;
     let identity = Identity {
@@ -71,8 +82,11 @@ pub(super) async fn join(agent: &Agent, invitation: Invitation) -> Result<Arc<No
         domain: given.domain,
         roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
     };
-    let mut control: Vec<Endpoint> =
-        given.control_addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    let mut control: Vec<Endpoint> = given
+        .control_addresses
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect();
     if control.is_empty() {
         control = addresses;
     }
@@ -140,7 +154,11 @@ pub(super) async fn membership(
 ) -> Result<MembershipClient<InterceptedService<Channel, BearerClient>>, Status> {
     let failed = |error: tonic::transport::Error| Status::unavailable(error.to_string());
     let transport = Transport::from_shared(address.uri()).map_err(failed)?;
-    let channel = transport.connect_timeout(CONNECT_WITHIN).connect().await.map_err(failed)?;
+    let channel = transport
+        .connect_timeout(CONNECT_WITHIN)
+        .connect()
+        .await
+        .map_err(failed)?;
     Ok(MembershipClient::with_interceptor(channel, secret.client()))
 }
 

@@ -27,12 +27,16 @@ pub(super) async fn leave(
 ) -> Result<(), ChangeError> {
     let _changing = agent.changing.lock().await;
     let node = agent.node.borrow().clone().ok_or(ChangeError::NoMember)?;
-    progress.say("waiting until the frontends of this node run elsewhere").await;
+    progress
+        .say("waiting until the frontends of this node run elsewhere")
+        .await;
     match let_go(&node, request_id).await {
         Ok(()) => {}
         Err(error) if force => {
             tracing::warn!(%error, "leaving without the consent of the cluster");
-            progress.say(&format!("{error}; leaving all the same")).await;
+            progress
+                .say(&format!("{error}; leaving all the same"))
+                .await;
         }
         Err(error) => return Err(error),
     }
@@ -42,12 +46,17 @@ pub(super) async fn leave(
     agent.tenants.end().await?;
     end_frontends(agent).await?;
     forget(&agent.paths)?;
-    progress.say("this node belongs to no cluster any more").await;
+    progress
+        .say("this node belongs to no cluster any more")
+        .await;
     Ok(())
 }
 
 async fn let_go(node: &Node, request_id: String) -> Result<(), ChangeError> {
-    let request = wire::LeaveRequest { request_id, node_id: node.identity.node_id };
+    let request = wire::LeaveRequest {
+        request_id,
+        node_id: node.identity.node_id,
+    };
     let mut silent = Vec::new();
     for address in Peers::read(&node.paths()).control {
         let mut request = Request::new(request.clone());
@@ -77,11 +86,21 @@ async fn end_frontends(agent: &Agent) -> Result<(), ChangeError> {
 
 /// The identity goes last: until then, leaving can be repeated.
 fn forget(paths: &Paths) -> Result<(), ChangeError> {
-    for directory in [paths.raft(), paths.snapshots(), paths.blobs(), paths.worker()] {
+    for directory in [
+        paths.raft(),
+        paths.snapshots(),
+        paths.blobs(),
+        paths.worker(),
+    ] {
         remove(&directory, |path| std::fs::remove_dir_all(path))?;
     }
-    let files =
-        [paths.route_table(), paths.first_start(), paths.peers(), paths.secret(), paths.identity()];
+    let files = [
+        paths.route_table(),
+        paths.first_start(),
+        paths.peers(),
+        paths.secret(),
+        paths.identity(),
+    ];
     for file in files {
         remove(&file, |path| std::fs::remove_file(path))?;
     }
@@ -90,9 +109,10 @@ fn forget(paths: &Paths) -> Result<(), ChangeError> {
 
 fn remove(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<(), ChangeError> {
     match remove(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(ChangeError::Remove { path: path.to_owned(), source })
-        }
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ChangeError::Remove {
+            path: path.to_owned(),
+            source,
+        }),
         _ => Ok(()),
     }
 }

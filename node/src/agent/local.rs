@@ -40,7 +40,9 @@ pub(super) fn serve(agent: Arc<Agent>) -> anyhow::Result<JoinHandle<anyhow::Resu
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).with_context(failed)?;
     let server = Server::builder().add_service(LocalServer::new(Service(agent)));
     let served = server.serve_with_incoming(UnixListenerStream::new(listener));
-    Ok(tokio::spawn(async move { served.await.context("the local socket is gone") }))
+    Ok(tokio::spawn(async move {
+        served.await.context("the local socket is gone")
+    }))
 }
 
 struct Service(Arc<Agent>);
@@ -55,7 +57,9 @@ impl Local for Service {
     ) -> Result<Response<v1::InitResponse>, Status> {
         let asked = request.into_inner();
         check_name(&asked.name)?;
-        let node = found::found(&self.0, &asked.name, &asked.domain).await.map_err(status)?;
+        let node = found::found(&self.0, &asked.name, &asked.domain)
+            .await
+            .map_err(status)?;
         wait_ready(&node).await;
         Ok(Response::new(v1::InitResponse {
             cluster_id: node.identity.cluster_id.clone(),
@@ -104,7 +108,9 @@ impl Local for Service {
         let asked = request.into_inner();
         let agent = self.0.clone();
         Ok(told(async move |progress| {
-            leave(&agent, asked.request_id, asked.force, &progress).await.map_err(status)
+            leave(&agent, asked.request_id, asked.force, &progress)
+                .await
+                .map_err(status)
         }))
     }
 
@@ -145,11 +151,17 @@ impl Local for Service {
         }
         let agent = self.0.clone();
         Ok(told(async move |progress| {
-            progress.say("starting a new ingress on the same sockets").await;
+            progress
+                .say("starting a new ingress on the same sockets")
+                .await;
             let replaced = agent.tenants.replace_ingress(&node).await;
             let started = replaced.map_err(|error| Status::aborted(format!("{error:#}")))?;
             let pid = started.pid.unwrap_or_default();
-            progress.say(&format!("the new ingress serves (pid {pid}); the old one ends its requests")).await;
+            progress
+                .say(&format!(
+                    "the new ingress serves (pid {pid}); the old one ends its requests"
+                ))
+                .await;
             Ok(())
         }))
     }
@@ -212,7 +224,10 @@ fn tenant(process: &ProcessInfo) -> v1::LocalProcess {
         Phase::Stopping | Phase::Clearing | Phase::Exited => "stopped",
     };
     v1::LocalProcess {
-        name: name.split_once('-').map_or(name, |(name, _)| name).to_owned(),
+        name: name
+            .split_once('-')
+            .map_or(name, |(name, _)| name)
+            .to_owned(),
         pid: process.pid.unwrap_or_default(),
         state: state.to_owned(),
         restarts: process.starts.saturating_sub(1),
@@ -239,22 +254,30 @@ fn role(role: v1::NodeRole) -> Option<Role> {
 /// A refusal as the command line expects it: a code, a sentence, a reason and a hint.
 fn status(error: ChangeError) -> Status {
     let (code, reason, hint) = match &error {
-        ChangeError::Identity(IdentityError::Taken { .. }) => {
-            (Code::FailedPrecondition, "ALREADY_MEMBER", "leave first: fleet node leave")
-        }
-        ChangeError::NoMember => {
-            (Code::FailedPrecondition, "NOT_A_MEMBER", "fleet node init, or fleet node join")
-        }
-        ChangeError::NeedsControl => {
-            (Code::FailedPrecondition, "NEEDS_CONTROL", "add control to the roles of this node")
-        }
+        ChangeError::Identity(IdentityError::Taken { .. }) => (
+            Code::FailedPrecondition,
+            "ALREADY_MEMBER",
+            "leave first: fleet node leave",
+        ),
+        ChangeError::NoMember => (
+            Code::FailedPrecondition,
+            "NOT_A_MEMBER",
+            "fleet node init, or fleet node join",
+        ),
+        ChangeError::NeedsControl => (
+            Code::FailedPrecondition,
+            "NEEDS_CONTROL",
+            "add control to the roles of this node",
+        ),
         ChangeError::Identity(_) => (Code::FailedPrecondition, "IDENTITY", ""),
         ChangeError::Name(_) | ChangeError::Roles(_) | ChangeError::Secret(_) => {
             (Code::InvalidArgument, "INVALID", "")
         }
-        ChangeError::NoAddress => {
-            (Code::InvalidArgument, "NO_ADDRESS", "fleet node join host:port --secret …")
-        }
+        ChangeError::NoAddress => (
+            Code::InvalidArgument,
+            "NO_ADDRESS",
+            "fleet node join host:port --secret …",
+        ),
         ChangeError::Unreachable(_) => (
             Code::Unavailable,
             "UNREACHABLE",

@@ -23,10 +23,15 @@ pub(super) enum LockError {
 
 impl Lock {
     pub(super) fn take(path: &Path) -> Result<Self, LockError> {
-        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let failed = |source| LockError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let mut file = open(path).map_err(failed)?;
         if !lock(&file).map_err(failed)? {
-            return Err(LockError::Taken { pid: pid_in(&mut file) });
+            return Err(LockError::Taken {
+                pid: pid_in(&mut file),
+            });
         }
         // For people and for `fleetd stop`; the lock itself is what counts.
         let write = |file: &mut File| {
@@ -39,17 +44,30 @@ impl Lock {
 
     /// The agent that holds the lock now, if one does.
     pub(super) fn holder(path: &Path) -> Result<Option<u32>, LockError> {
-        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let failed = |source| LockError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let mut file = match open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed)?,
         };
-        if lock(&file).map_err(failed)? { Ok(None) } else { Ok(pid_in(&mut file)) }
+        if lock(&file).map_err(failed)? {
+            Ok(None)
+        } else {
+            Ok(pid_in(&mut file))
+        }
     }
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 fn lock(file: &File) -> io::Result<bool> {

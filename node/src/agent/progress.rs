@@ -14,7 +14,12 @@ impl Progress {
 
     /// Says one line; nobody listening is no reason to stop.
     pub(super) async fn say(&self, text: &str) {
-        let _ = self.0.send(Ok(LocalProgress { text: text.to_owned() })).await;
+        let _ = self
+            .0
+            .send(Ok(LocalProgress {
+                text: text.to_owned(),
+            }))
+            .await;
     }
 
     pub(super) async fn fail(&self, status: Status) {

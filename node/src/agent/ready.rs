@@ -30,9 +30,15 @@ pub(super) async fn control(address: &Endpoint) -> bool {
 
 /// The health service needs no secret.
 async fn serves(address: &Endpoint) -> bool {
-    let Ok(transport) = Transport::from_shared(address.uri()) else { return false };
-    let Ok(channel) = transport.connect().await else { return false };
-    let request = HealthCheckRequest { service: String::new() };
+    let Ok(transport) = Transport::from_shared(address.uri()) else {
+        return false;
+    };
+    let Ok(channel) = transport.connect().await else {
+        return false;
+    };
+    let request = HealthCheckRequest {
+        service: String::new(),
+    };
     let answer = HealthClient::new(channel).check(request).await;
     answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
 }

@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use crate::config::{Node, write_atomic};
-use crate::holder::{self, EventKind, ProcessEvent, ProcessId, ProcessInfo, ProcessSpec, Refusal, Restart};
+use crate::holder::{
+    self, EventKind, ProcessEvent, ProcessId, ProcessInfo, ProcessSpec, Refusal, Restart,
+};
 
 /// For control to hand leadership over and close its log.
 const CONTROL_GRACE: Duration = Duration::from_secs(10);
@@ -40,7 +42,11 @@ pub(super) struct Tenants {
 
 impl Tenants {
     pub(super) fn new(holder: holder::Client, exe: PathBuf) -> Self {
-        Self { holder, exe, changing: Mutex::default() }
+        Self {
+            holder,
+            exe,
+            changing: Mutex::default(),
+        }
     }
 
     /// Keeps the tenants of `node` running until dropped; dropped, they go on.
@@ -51,7 +57,9 @@ impl Tenants {
             match self.holder.events().await {
                 Ok(mut events) => {
                     if let Err(error) = self.ensure(node).await {
-                        tracing::error!("the processes of this node could not be started: {error:#}");
+                        tracing::error!(
+                            "the processes of this node could not be started: {error:#}"
+                        );
                         tokio::time::sleep(RETRY).await;
                         continue;
                     }
@@ -73,14 +81,22 @@ impl Tenants {
     pub(super) async fn ensure(&self, node: &Node) -> anyhow::Result<()> {
         let _changing = self.changing.lock().await;
         let settings = node.settings.to_toml();
-        write_atomic(&node.paths().effective_settings(), settings.as_bytes(), 0o600)
-            .context("failed writing the settings for the tenants")?;
+        write_atomic(
+            &node.paths().effective_settings(),
+            settings.as_bytes(),
+            0o600,
+        )
+        .context("failed writing the settings for the tenants")?;
         if node.settings.roles.has(Role::Control) {
-            self.ensure_control(node).await.context("failed starting control")?;
+            self.ensure_control(node)
+                .await
+                .context("failed starting control")?;
         }
         if node.settings.roles.has(Role::Ingress) {
             self.listen(node).await?;
-            self.ensure_ingress(node).await.context("failed starting the ingress")?;
+            self.ensure_ingress(node)
+                .await
+                .context("failed starting the ingress")?;
         }
         Ok(())
     }
@@ -96,7 +112,8 @@ impl Tenants {
             Some(old) => self.holder.replace(&old.id, next).await,
             None => self.holder.start(next).await,
         };
-        let started = started.context("the new ingress did not become ready; the old one serves on")?;
+        let started =
+            started.context("the new ingress did not become ready; the old one serves on")?;
         self.forget_ended().await;
         Ok(started)
     }
@@ -129,7 +146,9 @@ impl Tenants {
         let spec = self.spec(node, CONTROL, "control", CONTROL_GRACE)?;
         match self.holder.start(spec.clone()).await {
             Err(error) if error.refusal() == Some(Refusal::Conflict) => {
-                tracing::info!("control runs with other settings or by another version: starting it anew");
+                tracing::info!(
+                    "control runs with other settings or by another version: starting it anew"
+                );
                 self.holder.stop(&spec.id, CONTROL_GRACE).await?;
                 self.holder.forget(&spec.id).await?;
                 self.holder.start(spec).await?;
@@ -142,14 +161,18 @@ impl Tenants {
     async fn ensure_ingress(&self, node: &Node) -> anyhow::Result<()> {
         let held = self.holder.list().await?;
         let Some(old) = serving(&held) else {
-            self.holder.start(self.ingress_spec(node, next_number(&held))?).await?;
+            self.holder
+                .start(self.ingress_spec(node, next_number(&held))?)
+                .await?;
             self.forget_ended().await;
             return Ok(());
         };
         let same = self.ingress_spec(node, number(old).unwrap_or_default())?;
         match self.holder.start(same).await {
             Err(error) if error.refusal() == Some(Refusal::Conflict) => {
-                tracing::info!("the ingress runs with other settings or by another version: replacing it");
+                tracing::info!(
+                    "the ingress runs with other settings or by another version: replacing it"
+                );
                 let next = self.ingress_spec(node, next_number(&held))?;
                 self.holder.replace(&old.id, next).await?;
             }
@@ -169,23 +192,42 @@ impl Tenants {
     /// dropped the next time.
     async fn forget_ended(&self) {
         let held = self.holder.list().await.unwrap_or_default();
-        for ended in held.iter().filter(|process| is_ingress(process) && !process.is_alive()) {
+        for ended in held
+            .iter()
+            .filter(|process| is_ingress(process) && !process.is_alive())
+        {
             let _ = self.holder.forget(&ended.id).await;
         }
     }
 
     fn ingress_spec(&self, node: &Node, number: u64) -> anyhow::Result<ProcessSpec> {
-        let mut spec = self.spec(node, &format!("{INGRESS}{number}"), "ingress", INGRESS_GRACE)?;
+        let mut spec = self.spec(
+            node,
+            &format!("{INGRESS}{number}"),
+            "ingress",
+            INGRESS_GRACE,
+        )?;
         spec.listeners = vec![HTTP.to_owned()];
         spec.notify = true;
         spec.ready_within = INGRESS_READY;
         Ok(spec)
     }
 
-    fn spec(&self, node: &Node, id: &str, process: &str, grace: Duration) -> anyhow::Result<ProcessSpec> {
+    fn spec(
+        &self,
+        node: &Node,
+        id: &str,
+        process: &str,
+        grace: Duration,
+    ) -> anyhow::Result<ProcessSpec> {
         let paths = node.paths();
         let settings = paths.effective_settings();
-        let argv = [self.exe.as_os_str(), process.as_ref(), "--config".as_ref(), settings.as_os_str()];
+        let argv = [
+            self.exe.as_os_str(),
+            process.as_ref(),
+            "--config".as_ref(),
+            settings.as_os_str(),
+        ];
         let argv = argv.map(|word| word.to_string_lossy().into_owned());
         let mut spec = ProcessSpec::new(ProcessId::parse(id)?, argv.to_vec());
         spec.env = environment(&node.settings.to_toml());
@@ -200,10 +242,17 @@ impl Tenants {
 /// equal spec once.
 fn environment(settings: &str) -> BTreeMap<String, String> {
     let digest = Sha256::digest(settings.as_bytes());
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let mut environment = BTreeMap::from([
         ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ("FLEETD_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        (
+            "FLEETD_VERSION".to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ),
         ("FLEETD_SETTINGS".to_owned(), digest),
     ]);
     for name in ["FLEETD_LOG", "RUST_BACKTRACE"] {
@@ -225,9 +274,16 @@ fn number(process: &ProcessInfo) -> Option<u64> {
 /// The ingress to keep: the newest that lives and was not told to end.
 fn serving(held: &[ProcessInfo]) -> Option<&ProcessInfo> {
     let lives = |process: &&ProcessInfo| {
-        process.is_alive() && !matches!(process.phase, holder::Phase::Stopping | holder::Phase::Clearing)
+        process.is_alive()
+            && !matches!(
+                process.phase,
+                holder::Phase::Stopping | holder::Phase::Clearing
+            )
     };
-    held.iter().filter(|process| is_ingress(process)).filter(lives).max_by_key(|process| number(process))
+    held.iter()
+        .filter(|process| is_ingress(process))
+        .filter(lives)
+        .max_by_key(|process| number(process))
 }
 
 fn next_number(held: &[ProcessInfo]) -> u64 {
@@ -245,8 +301,17 @@ fn tell(event: &ProcessEvent) {
         EventKind::Ready => tracing::debug!(process, pid, "ready"),
         EventKind::Exited => tracing::info!(process, "ended"),
         EventKind::Restarting { pause } => {
-            let exit = event.process.exit.as_ref().map(|exit| exit.status.to_string());
-            tracing::warn!(process, exit, ?pause, "ended by itself and is started again");
+            let exit = event
+                .process
+                .exit
+                .as_ref()
+                .map(|exit| exit.status.to_string());
+            tracing::warn!(
+                process,
+                exit,
+                ?pause,
+                "ended by itself and is started again"
+            );
         }
     }
 }

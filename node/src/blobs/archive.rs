@@ -31,7 +31,7 @@ pub use self::{
     format::Format,
     inspect::{Inspection, MANIFESTS, inspect},
     limits::Limits,
-    unpack::{remove, remove_leftovers, unpack},
+    unpack::{remove_leftovers, unpack},
     walk::Totals,
 };
 

@@ -97,7 +97,7 @@ impl<I: Interceptor + Clone> Client<I> {
         }
     }
 
-    /// Sees to it that `store` has the object, asking `holders` (`host:port`) in their order.
+    /// Sees to it that `store` has the object undamaged, asking `holders` (`host:port`) in their order.
     /// Safe to drop at any point: nothing half fetched stays.
     pub async fn fetch(
         &self,
@@ -116,7 +116,8 @@ impl<I: Interceptor + Clone> Client<I> {
         store: &Store,
     ) -> Result<(), Error> {
         let (asked, digest) = (store.clone(), object.digest.clone());
-        if blocking(move || asked.confirm(&digest)).await? {
+        let intact = move || Ok(asked.open_verified(&digest)?.is_some() && asked.confirm(&digest)?);
+        if blocking(intact).await? {
             return Ok(());
         }
         if object.size > store.largest() {

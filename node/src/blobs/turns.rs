@@ -1,4 +1,4 @@
-//! One at a time for each artefact, so that what many want is fetched and unpacked once.
+//! One at a time for each artefact, so that what many want is fetched once.
 
 use std::{
     collections::BTreeMap,

@@ -33,7 +33,10 @@ impl Endpoint {
 
     /// The same host with another port.
     pub fn with_port(&self, port: u16) -> Self {
-        Self { host: self.host.clone(), port }
+        Self {
+            host: self.host.clone(),
+            port,
+        }
     }
 
     /// As a URI of the plain-text gRPC transport.
@@ -58,7 +61,10 @@ impl FromStr for Endpoint {
         if matches!(host, "0.0.0.0" | "[::]" | "0") {
             return Err(EndpointError::Wildcard(text.to_owned()));
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 

@@ -7,7 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 /// One process of a node; without a subcommand, the agent that starts the others.
 #[derive(Debug, Parser)]
-#[command(name = "fleetd", version, about = "The daemon that runs on every machine of a fleet")]
+#[command(
+    name = "fleetd",
+    version,
+    about = "The daemon that runs on every machine of a fleet"
+)]
 pub struct Run {
     #[command(subcommand)]
     pub process: Option<Process>,
@@ -42,13 +46,28 @@ pub struct Flags {
     #[arg(long, global = true, env = "FLEETD_NAME")]
     pub name: Option<String>,
     /// Where the API listens [default: 127.0.0.1:7400]
-    #[arg(long, global = true, env = "FLEETD_API_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_API_LISTEN",
+        value_name = "ADDRESS:PORT"
+    )]
     pub api_listen: Option<String>,
     /// How other nodes reach the API [default: what it listens on]
-    #[arg(long, global = true, env = "FLEETD_ADVERTISE", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_ADVERTISE",
+        value_name = "HOST:PORT"
+    )]
     pub advertise: Option<String>,
     /// Where the ingress listens [default: 0.0.0.0:80, with --dev 127.0.0.1:8080]
-    #[arg(long, global = true, env = "FLEETD_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_HTTP_LISTEN",
+        value_name = "ADDRESS:PORT"
+    )]
     pub http_listen: Option<String>,
     /// Domain of a cluster founded on this node [default: localhost]
     #[arg(long, global = true, env = "FLEETD_DOMAIN")]
@@ -63,10 +82,20 @@ pub struct Flags {
     #[arg(long = "label", global = true, value_name = "KEY=VALUE")]
     pub labels: Vec<String>,
     /// Ports that frontends are given [default: 20000-29999]
-    #[arg(long, global = true, env = "FLEETD_FRONTEND_PORTS", value_name = "FIRST-LAST")]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_FRONTEND_PORTS",
+        value_name = "FIRST-LAST"
+    )]
     pub frontend_ports: Option<String>,
-    /// User ids that frontends are given [default: 1900000000-1900065535]
-    #[arg(long, global = true, env = "FLEETD_FRONTEND_UIDS", value_name = "FIRST-LAST")]
+    /// User ids that frontends are given [default: 700000-799999]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_FRONTEND_UIDS",
+        value_name = "FIRST-LAST"
+    )]
     pub frontend_uids: Option<String>,
     /// A cluster of this one node, initialised at once
     #[arg(long, global = true)]

@@ -30,8 +30,14 @@ pub enum IdentityError {
     #[error("could not read {path}")]
     Read { path: PathBuf, source: io::Error },
     #[error("{path} is not an identity")]
-    Parse { path: PathBuf, source: Box<toml::de::Error> },
-    #[error("{path} has layout version {found}; this fleetd knows {}", Identity::VERSION)]
+    Parse {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
+    #[error(
+        "{path} has layout version {found}; this fleetd knows {}",
+        Identity::VERSION
+    )]
     Version { path: PathBuf, found: u32 },
     #[error("could not write {path}")]
     Write { path: PathBuf, source: io::Error },
@@ -61,10 +67,15 @@ impl Identity {
             }
             Err(source) => return Err(IdentityError::Read { path, source }),
         };
-        let identity: Self = toml::from_str(&text)
-            .map_err(|source| IdentityError::Parse { path: path.clone(), source: Box::new(source) })?;
+        let identity: Self = toml::from_str(&text).map_err(|source| IdentityError::Parse {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
         if identity.version != Self::VERSION {
-            return Err(IdentityError::Version { path, found: identity.version });
+            return Err(IdentityError::Version {
+                path,
+                found: identity.version,
+            });
         }
         Ok(Some(identity))
     }
@@ -72,8 +83,15 @@ impl Identity {
     /// Gives the data directory this identity, unless it has one.
     pub fn write(&self, paths: &Paths) -> Result<(), IdentityError> {
         if let Some(taken) = Self::read(paths)? {
-            let Self { cluster_id, node_id, .. } = taken;
-            return Err(IdentityError::Taken { cluster_id, node_id });
+            let Self {
+                cluster_id,
+                node_id,
+                ..
+            } = taken;
+            return Err(IdentityError::Taken {
+                cluster_id,
+                node_id,
+            });
         }
         let path = paths.identity();
         // Strings and numbers: nothing that TOML cannot say.
@@ -88,8 +106,15 @@ fn refuse_foreign(paths: &Paths) -> Result<(), IdentityError> {
     for trace in traces {
         let occupied = std::fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some());
         if occupied {
-            let found = trace.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Err(IdentityError::Foreign { root: paths.root().to_owned(), found });
+            let found = trace
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            return Err(IdentityError::Foreign {
+                root: paths.root().to_owned(),
+                found,
+            });
         }
     }
     Ok(())

@@ -26,13 +26,20 @@ impl Peers {
     }
 
     pub fn write(&self, paths: &Paths) -> io::Result<()> {
-        let stored = Stored { control: self.control.iter().map(ToString::to_string).collect() };
+        let stored = Stored {
+            control: self.control.iter().map(ToString::to_string).collect(),
+        };
         let text = toml::to_string(&stored).map_err(io::Error::other)?;
         write_atomic(&paths.peers(), text.as_bytes(), 0o600)
     }
 
     /// Keeps what can be dialled of addresses that came over the wire.
     pub fn parse(addresses: &[String]) -> Self {
-        Self { control: addresses.iter().filter_map(|address| address.parse().ok()).collect() }
+        Self {
+            control: addresses
+                .iter()
+                .filter_map(|address| address.parse().ok())
+                .collect(),
+        }
     }
 }

@@ -33,14 +33,14 @@ impl Range {
     }
 
     /// Numbers in the range, from 1 up.
-    pub fn len(self) -> u64 {
+    pub fn count(self) -> u64 {
         u64::from(self.last - self.first) + 1
     }
 
     /// Every number once, beginning at a place that `key` decides, so that successive keys do
     /// not reuse a number at once.
     pub fn from_key(self, key: u64) -> impl Iterator<Item = u32> {
-        let len = self.len();
+        let len = self.count();
         (0..len).map(move |step| {
             let offset = (key % len + step) % len;
             // Below `len`, which is at most 2^32.

@@ -46,10 +46,12 @@ impl FromStr for Roles {
     type Err = RolesError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let roles = words.map(|word| {
-            Role::parse(word).ok_or_else(|| RolesError::Unknown(word.to_owned()))
-        });
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        let roles =
+            words.map(|word| Role::parse(word).ok_or_else(|| RolesError::Unknown(word.to_owned())));
         Self::new(roles.collect::<Result<Vec<_>, _>>()?)
     }
 }

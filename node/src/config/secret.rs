@@ -44,15 +44,21 @@ impl Secret {
     }
 
     pub fn read(path: &Path) -> Result<Self, SecretError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| SecretError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| SecretError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         text.parse()
     }
 
     /// Mode 0600, replaced atomically.
     pub fn write(&self, path: &Path) -> Result<(), SecretError> {
-        write_atomic(path, format!("{}\n", self.0).as_bytes(), 0o600)
-            .map_err(|source| SecretError::Write { path: path.to_owned(), source })
+        write_atomic(path, format!("{}\n", self.0).as_bytes(), 0o600).map_err(|source| {
+            SecretError::Write {
+                path: path.to_owned(),
+                source,
+            }
+        })
     }
 
     /// The digits, to be written to a file or told to the operator who asked for them.
@@ -100,7 +106,10 @@ pub struct BearerClient(Option<MetadataValue<Ascii>>);
 impl Interceptor for BearerClient {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         // Hexadecimal digits always make a header value.
-        let value = self.0.clone().ok_or_else(|| Status::internal("secret is not a header"))?;
+        let value = self
+            .0
+            .clone()
+            .ok_or_else(|| Status::internal("secret is not a header"))?;
         request.metadata_mut().insert("authorization", value);
         Ok(request)
     }
@@ -116,7 +125,9 @@ impl BearerServer {
     /// Digests are compared, all 32 bytes of them, so that the time taken tells nothing about
     /// how much of a guess was right.
     pub fn admits(&self, header: Option<&[u8]>) -> bool {
-        let offered = header.and_then(|header| header.strip_prefix(b"Bearer ")).unwrap_or_default();
+        let offered = header
+            .and_then(|header| header.strip_prefix(b"Bearer "))
+            .unwrap_or_default();
         let pairs = self.0.iter().zip(digest(offered));
         let difference = pairs.fold(0u8, |seen, (ours, theirs)| seen | (ours ^ theirs));
         std::hint::black_box(difference) == 0
@@ -131,7 +142,10 @@ impl fmt::Debug for BearerServer {
 
 impl Interceptor for BearerServer {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let header = request.metadata().get("authorization").map(MetadataValue::as_bytes);
+        let header = request
+            .metadata()
+            .get("authorization")
+            .map(MetadataValue::as_bytes);
         if self.admits(header) {
             return Ok(request);
         }

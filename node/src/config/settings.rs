@@ -42,19 +42,38 @@ pub struct RaftTimers {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("could not read the settings file {path}")]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the settings file {path} is not valid")]
-    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    Parse {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
+    #[error("{path:?} cannot be a data directory")]
+    DataDir {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{setting} is not an address and a port: {value:?}")]
-    Address { setting: &'static str, value: String },
+    Address {
+        setting: &'static str,
+        value: String,
+    },
     #[error("{setting} needs a fixed port, for other nodes remember it")]
     PortZero { setting: &'static str },
-    #[error("the advertised address is not usable (set `advertise` when the API listens on every address)")]
+    #[error(
+        "the advertised address is not usable (set `advertise` when the API listens on every address)"
+    )]
     Advertise(#[source] EndpointError),
     #[error(transparent)]
     Roles(#[from] RolesError),
     #[error("{setting} is not usable")]
-    Range { setting: &'static str, source: RangeError },
+    Range {
+        setting: &'static str,
+        source: RangeError,
+    },
     #[error("frontend_ports must lie within 1024-65535")]
     PortRange,
     #[error("frontend_uids must not hold 0, which is root, nor numbers above 4294967293")]
@@ -71,9 +90,9 @@ pub enum SettingsError {
 /// outgoing connections do not take them.
 const FRONTEND_PORTS: Range = Range::new(20_000, 29_999);
 
-/// Default range of frontend uids: in the block systemd's table of uids leaves unused, clear of
-/// its DynamicUser and container ranges and of everything handed out by /etc/subuid.
-const FRONTEND_UIDS: Range = Range::new(1_900_000_000, 1_900_065_535);
+/// Default range of frontend uids, as the process runtime argues it: outside those of users, of
+/// systemd's dynamic users and of `/etc/subuid` (docs/runtime.md).
+const FRONTEND_UIDS: Range = Range::new(700_000, 799_999);
 
 impl Default for RaftTimers {
     fn default() -> Self {
@@ -105,7 +124,12 @@ impl Settings {
             http_listen: Some(self.http_listen.to_string()),
             domain: Some(self.domain.clone()),
             cluster_name: Some(self.cluster_name.clone()),
-            roles: Some(self.roles.iter().map(|role| role.as_str().to_owned()).collect()),
+            roles: Some(
+                self.roles
+                    .iter()
+                    .map(|role| role.as_str().to_owned())
+                    .collect(),
+            ),
             frontend_ports: Some(self.frontend_ports.to_string()),
             frontend_uids: Some(self.frontend_uids.to_string()),
             dev: Some(self.dev),
@@ -139,15 +163,21 @@ impl Settings {
         let http = text(&flags.http_listen, file.http_listen, http_default);
         let api_listen = address("api_listen", &api)?;
         if api_listen.port() == 0 {
-            return Err(SettingsError::PortZero { setting: "api_listen" });
+            return Err(SettingsError::PortZero {
+                setting: "api_listen",
+            });
         }
         let advertise = text(&flags.advertise, file.advertise, &api_listen.to_string());
-        let roles = match flags.roles.clone().or(file.roles.map(|roles| roles.join(","))) {
+        let roles = match flags
+            .roles
+            .clone()
+            .or(file.roles.map(|roles| roles.join(",")))
+        {
             Some(roles) => roles.parse()?,
             None => Roles::default(),
         };
         Ok(Self {
-            data_dir: flags.data_dir.clone().or(file.data_dir).unwrap_or_else(|| data_dir(dev)),
+            data_dir: absolute(flags.data_dir.clone().or(file.data_dir), dev)?,
             name: name(text(&flags.name, file.name, &host_name()))?,
             api_listen,
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
@@ -165,8 +195,10 @@ impl Settings {
 }
 
 fn read(path: &Path) -> Result<File, SettingsError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     toml::from_str(&text).map_err(|source| SettingsError::Parse {
         path: path.to_owned(),
         source: Box::new(source),
@@ -174,14 +206,21 @@ fn read(path: &Path) -> Result<File, SettingsError> {
 }
 
 fn address(setting: &'static str, value: &str) -> Result<SocketAddr, SettingsError> {
-    value.parse().map_err(|_| SettingsError::Address { setting, value: value.to_owned() })
+    value.parse().map_err(|_| SettingsError::Address {
+        setting,
+        value: value.to_owned(),
+    })
 }
 
 /// Lowercase letters, digits and dashes: it becomes part of tables and file names.
 fn name(text: String) -> Result<String, SettingsError> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let good = (1..=63).contains(&text.len()) && !text.starts_with('-') && text.chars().all(legal);
-    if good { Ok(text) } else { Err(SettingsError::Name(text)) }
+    if good {
+        Ok(text)
+    } else {
+        Err(SettingsError::Name(text))
+    }
 }
 
 fn labels(
@@ -219,7 +258,9 @@ fn range(
     default: Range,
 ) -> Result<Range, SettingsError> {
     match text {
-        Some(text) => text.parse().map_err(|source| SettingsError::Range { setting, source }),
+        Some(text) => text
+            .parse()
+            .map_err(|source| SettingsError::Range { setting, source }),
         None => Ok(default),
     }
 }
@@ -235,10 +276,20 @@ fn timers(file: &RaftFile) -> Result<RaftTimers, SettingsError> {
     let ordered = !timers.heartbeat.is_zero()
         && timers.heartbeat.saturating_mul(2) <= timers.election_min
         && timers.election_min < timers.election_max;
-    if ordered { Ok(timers) } else { Err(SettingsError::Timers) }
+    if ordered {
+        Ok(timers)
+    } else {
+        Err(SettingsError::Timers)
+    }
 }
 
-fn data_dir(dev: bool) -> PathBuf {
+/// Frontends and tenants have working directories of their own, so no path may be relative.
+fn absolute(data_dir: Option<PathBuf>, dev: bool) -> Result<PathBuf, SettingsError> {
+    let path = data_dir.unwrap_or_else(|| default_data_dir(dev));
+    std::path::absolute(&path).map_err(|source| SettingsError::DataDir { path, source })
+}
+
+fn default_data_dir(dev: bool) -> PathBuf {
     let home = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));

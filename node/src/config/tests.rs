@@ -11,7 +11,10 @@ fn settings(toml: &str, flags: Flags) -> Result<Settings, SettingsError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fleetd.toml");
     std::fs::write(&path, toml).unwrap();
-    Settings::load(&Flags { config: Some(path), ..flags })
+    Settings::load(&Flags {
+        config: Some(path),
+        ..flags
+    })
 }
 
 #[test]
@@ -26,7 +29,10 @@ fn defaults_bind_the_api_to_loopback() {
 
 #[test]
 fn a_flag_wins_over_the_file() {
-    let flags = Flags { name: Some("from-flag".into()), ..Flags::default() };
+    let flags = Flags {
+        name: Some("from-flag".into()),
+        ..Flags::default()
+    };
     let text = "name = 'from-file'\nhttp_listen = '127.0.0.1:81'\n[labels]\nzone = 'a'\n";
     let settings = settings(text, flags).unwrap();
     assert_eq!(settings.name, "from-flag");
@@ -53,14 +59,23 @@ fn what_the_agent_hands_on_means_the_same() {
 #[test]
 fn every_bad_setting_is_named() {
     let cases = [
-        ("api_listen = 'localhost'", "api_listen is not an address and a port"),
-        ("api_listen = '127.0.0.1:0'", "api_listen needs a fixed port"),
+        (
+            "api_listen = 'localhost'",
+            "api_listen is not an address and a port",
+        ),
+        (
+            "api_listen = '127.0.0.1:0'",
+            "api_listen needs a fixed port",
+        ),
         ("api_listen = '0.0.0.0:7400'", "advertised address"),
         ("roles = ['boss']", "unknown role \"boss\""),
         ("roles = []", "at least one role"),
         ("frontend_ports = '10'", "frontend_ports is not usable"),
         ("frontend_ports = '80-90'", "frontend_ports must lie within"),
-        ("frontend_ports = '3000-2000'", "frontend_ports is not usable"),
+        (
+            "frontend_ports = '3000-2000'",
+            "frontend_ports is not usable",
+        ),
         ("frontend_uids = '0-10'", "frontend_uids must not hold 0"),
         ("name = 'Node_1'", "is not a node name"),
         ("nmae = 'x'", "is not valid"),
@@ -77,7 +92,19 @@ fn endpoints_are_dialable_or_refused() {
     for good in ["n1:7400", "10.0.0.1:1", "[fe80::1]:65535", "a_b.c-d:80"] {
         assert_eq!(good.parse::<Endpoint>().unwrap().to_string(), good);
     }
-    for bad in ["", "n1", ":1", "n1:", "n1:0", "n1:65536", "0.0.0.0:80", "[::]:80", "::1:80", "a b:1", "n/1:1"] {
+    for bad in [
+        "",
+        "n1",
+        ":1",
+        "n1:",
+        "n1:0",
+        "n1:65536",
+        "0.0.0.0:80",
+        "[::]:80",
+        "::1:80",
+        "a b:1",
+        "n/1:1",
+    ] {
         assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
     }
     assert_eq!("[::1]:80".parse::<Endpoint>().unwrap().host(), "::1");
@@ -98,9 +125,15 @@ fn an_identity_is_given_once_and_kept_private() {
     let identity = identity(3);
     identity.write(&paths).unwrap();
     assert_eq!(Identity::read(&paths).unwrap(), Some(identity.clone()));
-    let mode = std::fs::metadata(paths.identity()).unwrap().permissions().mode();
+    let mode = std::fs::metadata(paths.identity())
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert!(matches!(identity.write(&paths), Err(IdentityError::Taken { node_id: 3, .. })));
+    assert!(matches!(
+        identity.write(&paths),
+        Err(IdentityError::Taken { node_id: 3, .. })
+    ));
 }
 
 #[test]
@@ -108,21 +141,41 @@ fn a_directory_with_another_nodes_state_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let paths = Paths::new(dir.path());
     std::fs::create_dir_all(paths.raft()).unwrap();
-    assert_eq!(Identity::read(&paths).unwrap(), None, "an empty directory is no trace");
+    assert_eq!(
+        Identity::read(&paths).unwrap(),
+        None,
+        "an empty directory is no trace"
+    );
     std::fs::write(paths.raft().join("CURRENT"), "x").unwrap();
-    assert!(matches!(Identity::read(&paths), Err(IdentityError::Foreign { .. })));
-    assert!(matches!(identity(1).write(&paths), Err(IdentityError::Foreign { .. })));
+    assert!(matches!(
+        Identity::read(&paths),
+        Err(IdentityError::Foreign { .. })
+    ));
+    assert!(matches!(
+        identity(1).write(&paths),
+        Err(IdentityError::Foreign { .. })
+    ));
 }
 
 #[test]
 fn an_identity_of_another_layout_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let paths = Paths::new(dir.path());
-    let text = toml::to_string(&Identity { version: 2, ..identity(1) }).unwrap();
+    let text = toml::to_string(&Identity {
+        version: 2,
+        ..identity(1)
+    })
+    .unwrap();
     std::fs::write(paths.identity(), text).unwrap();
-    assert!(matches!(Identity::read(&paths), Err(IdentityError::Version { found: 2, .. })));
+    assert!(matches!(
+        Identity::read(&paths),
+        Err(IdentityError::Version { found: 2, .. })
+    ));
     std::fs::write(paths.identity(), "version = 1\n").unwrap();
-    assert!(matches!(Identity::read(&paths), Err(IdentityError::Parse { .. })));
+    assert!(matches!(
+        Identity::read(&paths),
+        Err(IdentityError::Parse { .. })
+    ));
 }
 
 #[test]
@@ -131,7 +184,10 @@ fn the_first_start_is_announced_and_finished_once() {
     let paths = Paths::new(dir.path());
     assert_eq!(FirstStart::pending(&paths).unwrap(), None);
     FirstStart::Bootstrap.announce(&paths).unwrap();
-    assert_eq!(FirstStart::pending(&paths).unwrap(), Some(FirstStart::Bootstrap));
+    assert_eq!(
+        FirstStart::pending(&paths).unwrap(),
+        Some(FirstStart::Bootstrap)
+    );
     FirstStart::finish(&paths).unwrap();
     FirstStart::finish(&paths).unwrap();
     assert_eq!(FirstStart::pending(&paths).unwrap(), None);
@@ -140,14 +196,31 @@ fn the_first_start_is_announced_and_finished_once() {
 #[test]
 fn a_node_is_what_it_was_registered_as() {
     let dir = tempfile::tempdir().unwrap();
-    let flags = Flags { data_dir: Some(dir.path().to_owned()), ..Flags::default() };
+    let flags = Flags {
+        data_dir: Some(dir.path().to_owned()),
+        ..Flags::default()
+    };
     let settings = Settings::load(&flags).unwrap();
-    assert!(matches!(Node::load(settings.clone()), Err(NodeError::Uninitialised)));
+    assert!(matches!(
+        Node::load(settings.clone()),
+        Err(NodeError::Uninitialised)
+    ));
     identity(7).write(&settings.paths()).unwrap();
-    assert!(matches!(Node::load(settings.clone()), Err(NodeError::Secret(_))));
-    Secret::generate().write(&settings.paths().secret()).unwrap();
+    assert!(matches!(
+        Node::load(settings.clone()),
+        Err(NodeError::Secret(_))
+    ));
+    Secret::generate()
+        .write(&settings.paths().secret())
+        .unwrap();
     let node = Node::load(settings).unwrap();
-    assert_eq!((node.settings.name.as_str(), node.settings.roles.to_string().as_str()), ("n1", "control,worker"));
+    assert_eq!(
+        (
+            node.settings.name.as_str(),
+            node.settings.roles.to_string().as_str()
+        ),
+        ("n1", "control,worker")
+    );
 }
 
 #[test]
@@ -173,7 +246,11 @@ fn only_the_secret_itself_is_admitted() {
     let refusals = [Request::new(()), wrong].map(|call| server.call(call).unwrap_err());
     assert_eq!(refusals[0].message(), refusals[1].message());
     let digits = secret.reveal();
-    let almost = [digits.to_owned(), format!("bearer {digits}"), format!("Bearer {}", &digits[1..])];
+    let almost = [
+        digits.to_owned(),
+        format!("bearer {digits}"),
+        format!("Bearer {}", &digits[1..]),
+    ];
     for header in almost {
         assert!(!server.admits(Some(header.as_bytes())), "{header}");
     }

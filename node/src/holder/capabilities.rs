@@ -3,6 +3,10 @@
 //! Probed by the holder when it starts, because what counts is what *it* may do. Nothing is
 //! assumed from a kernel version where the kernel can be asked.
 
+mod probe;
+
+pub(super) use probe::probe;
+
 /// Which cgroup hierarchies are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cgroups {
@@ -80,10 +84,22 @@ impl Capabilities {
             rung(name, has, Verdict::Advisory, controller, &missing)
         };
         vec![
-            limit("memory limit", self.memory_limit, "RLIMIT_DATA for each process"),
+            limit(
+                "memory limit",
+                self.memory_limit,
+                "RLIMIT_DATA for each process",
+            ),
             limit("cpu limit", self.cpu_limit, "not limited"),
-            limit("process limit", self.pids_limit, "RLIMIT_NPROC for each user"),
-            limit("whole tree stops", self.tree_kill, "descendants are searched in /proc"),
+            limit(
+                "process limit",
+                self.pids_limit,
+                "RLIMIT_NPROC for each user",
+            ),
+            limit(
+                "whole tree stops",
+                self.tree_kill,
+                "descendants are searched in /proc",
+            ),
             rung(
                 "own uid",
                 self.own_uids,
@@ -138,8 +154,16 @@ impl Capabilities {
 }
 
 fn rung(name: &'static str, has: bool, otherwise: Verdict, with: &str, without: &str) -> Rung {
-    let (verdict, sentence) = if has { (Verdict::Enforced, with) } else { (otherwise, without) };
-    Rung { name, verdict, sentence: sentence.to_owned() }
+    let (verdict, sentence) = if has {
+        (Verdict::Enforced, with)
+    } else {
+        (otherwise, without)
+    };
+    Rung {
+        name,
+        verdict,
+        sentence: sentence.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -148,9 +172,16 @@ mod tests {
 
     #[test]
     fn a_machine_that_offers_nothing_promises_nothing() {
-        let none = Capabilities { cgroup_problem: "not root".into(), ..Capabilities::default() };
+        let none = Capabilities {
+            cgroup_problem: "not root".into(),
+            ..Capabilities::default()
+        };
         assert_eq!(none.limits(), Verdict::Advisory);
-        assert!(none.rungs().iter().all(|rung| rung.verdict != Verdict::Enforced));
+        assert!(
+            none.rungs()
+                .iter()
+                .all(|rung| rung.verdict != Verdict::Enforced)
+        );
         assert!(none.rungs()[0].sentence.ends_with("not root"));
     }
 
@@ -169,7 +200,14 @@ mod tests {
 
     #[test]
     fn gaps_of_old_landlock_are_named() {
-        let sentence = |abi| Capabilities { landlock_abi: abi, ..Capabilities::default() }.landlock().sentence;
+        let sentence = |abi| {
+            Capabilities {
+                landlock_abi: abi,
+                ..Capabilities::default()
+            }
+            .landlock()
+            .sentence
+        };
         assert!(sentence(2).contains("ports"));
         assert!(!sentence(4).contains("ports") && sentence(4).contains("signals"));
         assert_eq!(sentence(6), "ABI 6");

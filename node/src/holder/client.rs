@@ -1,9 +1,9 @@
 //! The agent's side of the holder's socket.
 //!
 //! A client survives its holder: a call that finds the connection gone opens a new one, and a
-//! client made by [`Client::ensure`] starts a new holder if none answers. A call whose answer was
-//! lost fails with [`Error::Disconnected`]; every call may simply be repeated, because starting,
-//! stopping and listening are idempotent.
+//! client made by [`Client::ensure`] starts a new holder if none answers. A call whose answer is
+//! lost is repeated once, which does no harm: starting, stopping, listening and forgetting are
+//! idempotent.
 
 mod connection;
 mod launch;
@@ -36,10 +36,18 @@ const MARGIN: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no holder answers in {}", run_dir.display())]
-    Unreachable { run_dir: PathBuf, source: std::io::Error },
+    Unreachable {
+        run_dir: PathBuf,
+        source: std::io::Error,
+    },
     #[error("holder could not be started from {}", exe.display())]
-    Launch { exe: PathBuf, source: std::io::Error },
-    #[error("holder did not answer within {0:?} of its start; see logs/holder.log in the data directory")]
+    Launch {
+        exe: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "holder did not answer within {0:?} of its start; see logs/holder.log in the data directory"
+    )]
     LaunchTimedOut(Duration),
     #[error("connection to the holder was lost before it answered")]
     Disconnected,
@@ -62,7 +70,9 @@ pub enum Refusal {
     /// The name is taken by something different, or the process still runs.
     Conflict,
     /// The process could not be started, with the errno where there is one.
-    Spawn { errno: Option<i32> },
+    Spawn {
+        errno: Option<i32>,
+    },
     /// A replacement ended, or its time ended, before it was ready.
     NotReady,
     /// The address could not be bound.
@@ -126,7 +136,13 @@ impl Client {
     }
 
     fn new(run_dir: PathBuf, launch: Option<Launch>) -> Self {
-        Self { shared: Arc::new(Shared { run_dir, launch, current: Mutex::new(None) }) }
+        Self {
+            shared: Arc::new(Shared {
+                run_dir,
+                launch,
+                current: Mutex::new(None),
+            }),
+        }
     }
 
     pub async fn ping(&self) -> Result<Version, Error> {
@@ -134,7 +150,9 @@ impl Client {
             answer::Result::Pong(pong) => Ok(Version {
                 version: pong.version,
                 pid: pong.pid,
-                capabilities: convert::capabilities_from_wire(pong.capabilities.unwrap_or_default()),
+                capabilities: convert::capabilities_from_wire(
+                    pong.capabilities.unwrap_or_default(),
+                ),
             }),
             other => Err(unexpected(&other)),
         }
@@ -142,7 +160,10 @@ impl Client {
 
     /// Binds `addr` under a name, once; the same name and address again returns what is bound.
     pub async fn listen(&self, name: &str, addr: SocketAddr) -> Result<SocketAddr, Error> {
-        let request = ask::Listen { name: name.to_owned(), address: addr.to_string() };
+        let request = ask::Listen {
+            name: name.to_owned(),
+            address: addr.to_string(),
+        };
         match self.call(ask::Request::Listen(request), PROMPT).await? {
             answer::Result::Listening(listening) => listening
                 .address
@@ -156,7 +177,9 @@ impl Client {
     /// returned as it is; one that has exited is returned as it ended, except that a process with
     /// [`Restart::Always`](super::Restart::Always) is started anew.
     pub async fn start(&self, spec: ProcessSpec) -> Result<ProcessInfo, Error> {
-        let request = ask::Start { spec: Some(convert::spec_to_wire(&spec)) };
+        let request = ask::Start {
+            spec: Some(convert::spec_to_wire(&spec)),
+        };
         self.process(ask::Request::Start(request), MARGIN).await
     }
 
@@ -174,9 +197,11 @@ impl Client {
     /// Everything the holder knows, also what has exited and was not forgotten.
     pub async fn list(&self) -> Result<Vec<ProcessInfo>, Error> {
         match self.call(ask::Request::List(ask::List {}), PROMPT).await? {
-            answer::Result::Processes(list) => {
-                Ok(list.processes.into_iter().map(convert::process_from_wire).collect::<Result<_, _>>()?)
-            }
+            answer::Result::Processes(list) => Ok(list
+                .processes
+                .into_iter()
+                .map(convert::process_from_wire)
+                .collect::<Result<_, _>>()?),
             other => Err(unexpected(&other)),
         }
     }
@@ -184,8 +209,12 @@ impl Client {
     /// SIGTERM to the main process, SIGKILL to the whole tree after `grace`; returns once nothing
     /// of it runs. A second call with a shorter grace shortens it.
     pub async fn stop(&self, id: &ProcessId, grace: Duration) -> Result<ProcessInfo, Error> {
-        let request = ask::Stop { id: id.as_str().to_owned(), grace_ms: convert::millis(grace) };
-        self.process(ask::Request::Stop(request), grace + MARGIN).await
+        let request = ask::Stop {
+            id: id.as_str().to_owned(),
+            grace_ms: convert::millis(grace),
+        };
+        self.process(ask::Request::Stop(request), grace + MARGIN)
+            .await
     }
 
     /// SIGKILL to the whole tree at once.
@@ -193,9 +222,12 @@ impl Client {
         self.stop(id, Duration::ZERO).await
     }
 
-    /// Drops the record, the exit report and the logs of a process that has exited.
+    /// Drops the record, the exit report and the logs of a process that has exited. One that is
+    /// not known is forgotten already.
     pub async fn forget(&self, id: &ProcessId) -> Result<(), Error> {
-        let request = ask::Forget { id: id.as_str().to_owned() };
+        let request = ask::Forget {
+            id: id.as_str().to_owned(),
+        };
         self.done(ask::Request::Forget(request), PROMPT).await
     }
 
@@ -204,7 +236,10 @@ impl Client {
     pub async fn events(&self) -> Result<mpsc::Receiver<ProcessEvent>, Error> {
         let mut connection = self.open().await?;
         let events = connection.take_events();
-        match connection.call(ask::Request::Watch(ask::Watch {}), PROMPT).await? {
+        match connection
+            .call(ask::Request::Watch(ask::Watch {}), PROMPT)
+            .await?
+        {
             answer::Result::Done(_) => Ok(events),
             other => Err(unexpected(&other)),
         }
@@ -213,7 +248,10 @@ impl Client {
     /// The last `lines` lines of the log of a process, oldest first, as written to the log file:
     /// time, `out` or `err`, text.
     pub async fn tail(&self, id: &ProcessId, lines: u32) -> Result<Vec<String>, Error> {
-        let request = ask::Tail { id: id.as_str().to_owned(), lines };
+        let request = ask::Tail {
+            id: id.as_str().to_owned(),
+            lines,
+        };
         match self.call(ask::Request::Tail(request), PROMPT).await? {
             answer::Result::Lines(lines) => {
                 Ok(lines.lines.iter().map(|line| convert::text(line)).collect())
@@ -225,18 +263,33 @@ impl Client {
     /// What the trees of these processes use; those that do not run are left out.
     pub async fn usage(&self, ids: &[ProcessId]) -> Result<Vec<Usage>, Error> {
         let ids = ids.iter().map(|id| id.as_str().to_owned()).collect();
-        match self.call(ask::Request::Usage(ask::Usage { ids }), PROMPT).await? {
-            answer::Result::Usages(usages) => {
-                Ok(usages.usages.into_iter().map(convert::usage_from_wire).collect::<Result<_, _>>()?)
-            }
+        match self
+            .call(ask::Request::Usage(ask::Usage { ids }), PROMPT)
+            .await?
+        {
+            answer::Result::Usages(usages) => Ok(usages
+                .usages
+                .into_iter()
+                .map(convert::usage_from_wire)
+                .collect::<Result<_, _>>()?),
             other => Err(unexpected(&other)),
         }
     }
 
     /// Stops every process with `grace`, then ends the holder. Returns when nothing is left.
     pub async fn shutdown_all(&self, grace: Duration) -> Result<(), Error> {
-        let request = ask::ShutDown { grace_ms: convert::millis(grace) };
-        self.done(ask::Request::ShutDown(request), grace + MARGIN).await
+        let request = ask::ShutDown {
+            grace_ms: convert::millis(grace),
+        };
+        // Not repeated, lest a new holder be started to be shut down.
+        let connection = self.connection().await?;
+        match connection
+            .call(ask::Request::ShutDown(request), grace + MARGIN)
+            .await?
+        {
+            answer::Result::Done(_) => Ok(()),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn process(&self, request: ask::Request, within: Duration) -> Result<ProcessInfo, Error> {
@@ -254,13 +307,19 @@ impl Client {
     }
 
     async fn call(&self, request: ask::Request, within: Duration) -> Result<answer::Result, Error> {
-        self.connection().await?.call(request, within).await
+        match self.connection().await?.call(request.clone(), within).await {
+            Err(Error::Disconnected) => self.connection().await?.call(request, within).await,
+            answered => answered,
+        }
     }
 
     /// The connection shared by all calls, opened again if it was lost.
     async fn connection(&self) -> Result<Connection, Error> {
         let mut current = self.shared.current.lock().await;
-        if let Some(connection) = current.as_ref().filter(|connection| !connection.is_closed()) {
+        if let Some(connection) = current
+            .as_ref()
+            .filter(|connection| !connection.is_closed())
+        {
             return Ok(connection.clone());
         }
         let connection = self.open().await?;
@@ -272,9 +331,10 @@ impl Client {
         match (Connection::open(&self.shared.run_dir), &self.shared.launch) {
             (Ok(connection), _) => Ok(connection),
             (Err(_), Some(launch)) => launch.holder(&self.shared.run_dir).await,
-            (Err(source), None) => {
-                Err(Error::Unreachable { run_dir: self.shared.run_dir.clone(), source })
-            }
+            (Err(source), None) => Err(Error::Unreachable {
+                run_dir: self.shared.run_dir.clone(),
+                source,
+            }),
         }
     }
 }
@@ -299,16 +359,24 @@ fn refused_error(refused: &answer::Refused) -> Error {
         Kind::Invalid => Refusal::Invalid,
         Kind::Unknown => Refusal::Unknown,
         Kind::Conflict => Refusal::Conflict,
-        Kind::Spawn => Refusal::Spawn { errno: (refused.errno != 0).then_some(refused.errno) },
+        Kind::Spawn => Refusal::Spawn {
+            errno: (refused.errno != 0).then_some(refused.errno),
+        },
         Kind::NotReady => Refusal::NotReady,
         Kind::Address => Refusal::Address,
         Kind::Internal | Kind::Unspecified => Refusal::Internal,
         Kind::ShuttingDown => Refusal::ShuttingDown,
     };
-    Error::Refused { refusal, message: refused.message.clone() }
+    Error::Refused {
+        refusal,
+        message: refused.message.clone(),
+    }
 }
 
 /// The wire form of a request, shared with the connection.
 fn envelope(call: u64, request: ask::Request) -> pb::HolderCall {
-    pb::HolderCall { call, request: Some(request) }
+    pb::HolderCall {
+        call,
+        request: Some(request),
+    }
 }

@@ -26,7 +26,10 @@ impl From<super::spec::InvalidProcessId> for Malformed {
 
 pub(super) fn spec_to_wire(spec: &ProcessSpec) -> pb::HeldSpec {
     let paths = |paths: &[std::path::PathBuf]| -> Vec<String> {
-        paths.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+        paths
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect()
     };
     pb::HeldSpec {
         id: spec.id.as_str().to_owned(),
@@ -48,12 +51,16 @@ pub(super) fn spec_to_wire(spec: &ProcessSpec) -> pb::HeldSpec {
         sandbox: Some(pb::HeldSandbox {
             no_new_privs: spec.sandbox.no_new_privs,
             seccomp: spec.sandbox.seccomp,
-            landlock: spec.sandbox.landlock.as_ref().map(|rules| pb::held_sandbox::Paths {
-                read: paths(&rules.read),
-                execute: paths(&rules.execute),
-                write: paths(&rules.write),
-                bind_tcp: rules.bind_tcp.iter().map(|port| u32::from(*port)).collect(),
-            }),
+            landlock: spec
+                .sandbox
+                .landlock
+                .as_ref()
+                .map(|rules| pb::held_sandbox::Paths {
+                    read: paths(&rules.read),
+                    execute: paths(&rules.execute),
+                    write: paths(&rules.write),
+                    bind_tcp: rules.bind_tcp.iter().map(|port| u32::from(*port)).collect(),
+                }),
         }),
         notify: spec.notify,
         stop_grace_ms: millis(spec.stop_grace),
@@ -69,13 +76,24 @@ pub(super) fn spec_from_wire(wire: pb::HeldSpec) -> Result<ProcessSpec, Malforme
     }
     let has_nul = |text: &String| text.contains('\0');
     if wire.argv.iter().any(has_nul) || wire.env.values().any(has_nul) || has_nul(&wire.cwd) {
-        return Err(Malformed(format!("an argument or variable of process {id} holds a NUL byte")));
+        return Err(Malformed(format!(
+            "an argument or variable of process {id} holds a NUL byte"
+        )));
     }
-    if let Some(name) = wire.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        return Err(Malformed(format!("process {id} has a variable named {name:?}")));
+    if let Some(name) = wire
+        .env
+        .keys()
+        .find(|name| name.is_empty() || name.contains(['=', '\0']))
+    {
+        return Err(Malformed(format!(
+            "process {id} has a variable named {name:?}"
+        )));
     }
     if !wire.cwd.starts_with('/') {
-        return Err(Malformed(format!("working directory {:?} of process {id} is not absolute", wire.cwd)));
+        return Err(Malformed(format!(
+            "working directory {:?} of process {id} is not absolute",
+            wire.cwd
+        )));
     }
     let restart = match wire.restart() {
         pb::held_spec::Restart::Never => Restart::Never,
@@ -110,21 +128,32 @@ pub(super) fn spec_from_wire(wire: pb::HeldSpec) -> Result<ProcessSpec, Malforme
 
 fn landlock_from_wire(wire: pb::held_sandbox::Paths) -> Result<Landlock, Malformed> {
     let paths = |paths: Vec<String>| paths.into_iter().map(Into::into).collect();
-    let port = |port: u32| u16::try_from(port).map_err(|_| Malformed(format!("there is no port {port}")));
+    let port =
+        |port: u32| u16::try_from(port).map_err(|_| Malformed(format!("there is no port {port}")));
     Ok(Landlock {
         read: paths(wire.read),
         execute: paths(wire.execute),
         write: paths(wire.write),
-        bind_tcp: wire.bind_tcp.into_iter().map(port).collect::<Result<_, _>>()?,
+        bind_tcp: wire
+            .bind_tcp
+            .into_iter()
+            .map(port)
+            .collect::<Result<_, _>>()?,
     })
 }
 
 fn user_to_wire(user: User) -> pb::HeldUser {
-    pb::HeldUser { uid: user.uid, gid: user.gid }
+    pb::HeldUser {
+        uid: user.uid,
+        gid: user.gid,
+    }
 }
 
 fn user_from_wire(wire: pb::HeldUser) -> User {
-    User { uid: wire.uid, gid: wire.gid }
+    User {
+        uid: wire.uid,
+        gid: wire.gid,
+    }
 }
 
 pub(super) fn phase_to_wire(phase: Phase) -> pb::held_process::Phase {
@@ -140,7 +169,9 @@ pub(super) fn phase_to_wire(phase: Phase) -> pb::held_process::Phase {
 
 pub(super) fn phase_from_wire(wire: pb::held_process::Phase) -> Result<Phase, Malformed> {
     Ok(match wire {
-        pb::held_process::Phase::Unspecified => return Err(Malformed("a process has no phase".into())),
+        pb::held_process::Phase::Unspecified => {
+            return Err(Malformed("a process has no phase".into()));
+        }
         pb::held_process::Phase::Starting => Phase::Starting,
         pb::held_process::Phase::Running => Phase::Running,
         pb::held_process::Phase::Stopping => Phase::Stopping,
@@ -191,7 +222,11 @@ pub(super) fn exit_to_wire(exit: &Exit) -> pb::HeldExit {
         signal,
         oom_killed: exit.oom_killed,
         at_unix_ms: unix_ms(exit.at),
-        last_lines: exit.last_lines.iter().map(|line| line.clone().into_bytes().into()).collect(),
+        last_lines: exit
+            .last_lines
+            .iter()
+            .map(|line| line.clone().into_bytes().into())
+            .collect(),
     }
 }
 
@@ -216,7 +251,11 @@ pub(super) fn event_to_wire(kind: EventKind, process: &ProcessInfo) -> pb::HeldE
         EventKind::Exited => (pb::held_event::Kind::Exited, 0),
         EventKind::Restarting { pause } => (pb::held_event::Kind::Restarting, millis(pause)),
     };
-    pb::HeldEvent { kind: kind as i32, process: Some(process_to_wire(process)), restart_in_ms }
+    pb::HeldEvent {
+        kind: kind as i32,
+        process: Some(process_to_wire(process)),
+        restart_in_ms,
+    }
 }
 
 pub(super) fn event_from_wire(wire: pb::HeldEvent) -> Result<ProcessEvent, Malformed> {
@@ -225,12 +264,17 @@ pub(super) fn event_from_wire(wire: pb::HeldEvent) -> Result<ProcessEvent, Malfo
         pb::held_event::Kind::Started => EventKind::Started,
         pb::held_event::Kind::Ready => EventKind::Ready,
         pb::held_event::Kind::Exited => EventKind::Exited,
-        pb::held_event::Kind::Restarting => {
-            EventKind::Restarting { pause: Duration::from_millis(wire.restart_in_ms) }
-        }
+        pb::held_event::Kind::Restarting => EventKind::Restarting {
+            pause: Duration::from_millis(wire.restart_in_ms),
+        },
     };
-    let process = wire.process.ok_or_else(|| Malformed("an event has no process".into()))?;
-    Ok(ProcessEvent { kind, process: process_from_wire(process)? })
+    let process = wire
+        .process
+        .ok_or_else(|| Malformed("an event has no process".into()))?;
+    Ok(ProcessEvent {
+        kind,
+        process: process_from_wire(process)?,
+    })
 }
 
 pub(super) fn usage_to_wire(usage: &Usage) -> pb::HeldUsage {
@@ -318,9 +362,15 @@ mod tests {
     use super::*;
 
     fn full_spec() -> ProcessSpec {
-        let mut spec = ProcessSpec::new(ProcessId::parse("f-1").unwrap(), vec!["sleep".into(), "1".into()]);
+        let mut spec = ProcessSpec::new(
+            ProcessId::parse("f-1").unwrap(),
+            vec!["sleep".into(), "1".into()],
+        );
         spec.env.insert("PORT".into(), "8000".into());
-        spec.user = Some(User { uid: 700_001, gid: 700_001 });
+        spec.user = Some(User {
+            uid: 700_001,
+            gid: 700_001,
+        });
         spec.limits = Limits {
             memory_bytes: Some(1 << 20),
             cpu_millicores: Some(500),
@@ -351,15 +401,29 @@ mod tests {
 
     #[test]
     fn a_spec_that_could_not_be_executed_is_refused() {
-        let spoil: [(&str, fn(&mut pb::HeldSpec)); 8] = [
+        type Spoil = fn(&mut pb::HeldSpec);
+        let spoil: [(&str, Spoil); 8] = [
             ("id", |s| s.id = "../x".into()),
             ("no program", |s| s.argv.clear()),
             ("empty program", |s| s.argv[0].clear()),
             ("NUL in argument", |s| s.argv[1] = "a\0b".into()),
-            ("empty name", |s| drop(s.env.insert(String::new(), "x".into()))),
-            ("name with =", |s| drop(s.env.insert("A=B".into(), "x".into()))),
+            ("empty name", |s| {
+                drop(s.env.insert(String::new(), "x".into()))
+            }),
+            ("name with =", |s| {
+                drop(s.env.insert("A=B".into(), "x".into()))
+            }),
             ("relative cwd", |s| s.cwd = "x".into()),
-            ("port", |s| s.sandbox.as_mut().unwrap().landlock.as_mut().unwrap().bind_tcp.push(70_000)),
+            ("port", |s| {
+                s.sandbox
+                    .as_mut()
+                    .unwrap()
+                    .landlock
+                    .as_mut()
+                    .unwrap()
+                    .bind_tcp
+                    .push(70_000)
+            }),
         ];
         for (what, spoil) in spoil {
             let mut wire = spec_to_wire(&full_spec());

@@ -14,13 +14,18 @@ pub struct ProcessId(String);
 
 /// An id that cannot name files and cgroups.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("process id {0:?} must be 1 to 64 of a-z, 0-9, '.' and '-', and begin with a letter or digit")]
+#[error(
+    "process id {0:?} must be 1 to 64 of a-z, 0-9, '.' and '-', and begin with a letter or digit"
+)]
 pub struct InvalidProcessId(String);
 
 impl ProcessId {
     /// Checks and takes a name.
     pub fn parse(id: &str) -> Result<Self, InvalidProcessId> {
-        let first = id.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let first = id
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let rest = id
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'));

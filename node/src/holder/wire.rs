@@ -34,7 +34,11 @@ pub(super) enum Broken {
 
 /// The packets of one message, in order.
 pub(super) fn packets(message: &impl Message) -> VecDeque<Vec<u8>> {
-    message.encode_length_delimited_to_vec().chunks(PACKET).map(<[u8]>::to_vec).collect()
+    message
+        .encode_length_delimited_to_vec()
+        .chunks(PACKET)
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 /// Joins packets to messages.
@@ -87,12 +91,19 @@ mod tests {
     use super::*;
 
     fn lines(sizes: &[usize]) -> pb::holder_reply::Lines {
-        pb::holder_reply::Lines { lines: sizes.iter().map(|n| vec![b'x'; *n].into()).collect() }
+        pb::holder_reply::Lines {
+            lines: sizes.iter().map(|n| vec![b'x'; *n].into()).collect(),
+        }
     }
 
     #[test]
     fn messages_are_joined_whatever_their_size() {
-        let sent = [lines(&[]), lines(&[1]), lines(&[PACKET * 3, 5]), lines(&[130])];
+        let sent = [
+            lines(&[]),
+            lines(&[1]),
+            lines(&[PACKET * 3, 5]),
+            lines(&[130]),
+        ];
         let mut joiner = Joiner::default();
         let mut got = Vec::new();
         for message in &sent {
@@ -113,9 +124,15 @@ mod tests {
         let mut header = Vec::new();
         prost::encoding::encode_varint(MESSAGE as u64 + 1, &mut header);
         joiner.push(&header);
-        assert!(matches!(joiner.next::<pb::holder_reply::Lines>(), Err(Broken::TooLong(_))));
+        assert!(matches!(
+            joiner.next::<pb::holder_reply::Lines>(),
+            Err(Broken::TooLong(_))
+        ));
         let mut joiner = Joiner::default();
         joiner.push(&[0xff; 12]);
-        assert!(matches!(joiner.next::<pb::holder_reply::Lines>(), Err(Broken::Undecodable(_))));
+        assert!(matches!(
+            joiner.next::<pb::holder_reply::Lines>(),
+            Err(Broken::Undecodable(_))
+        ));
     }
 }

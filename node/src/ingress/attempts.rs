@@ -99,7 +99,8 @@ impl Attempts<'_> {
         let idempotent = outgoing.method.is_idempotent();
         let mut memory = Memory::default();
         // Only what may have to be built twice is kept.
-        let copy = (idempotent && progress.is_none()).then(|| outgoing.request(RequestBody::Absent));
+        let copy =
+            (idempotent && progress.is_none()).then(|| outgoing.request(RequestBody::Absent));
         let mut request = Box::new(outgoing.into_request(body));
         loop {
             let pin = self.choose(&mut memory).await?;
@@ -115,11 +116,20 @@ impl Attempts<'_> {
                 }
                 Attempt::Failed(lost) => lost,
             };
-            let body = progress.as_ref().map_or(retry::Body::Absent, |progress| progress.body());
+            let body = progress
+                .as_ref()
+                .map_or(retry::Body::Absent, |progress| progress.body());
             let (failure, repeats) = (lost.failure, memory.repeats);
-            let may = retry::repeatable(Facts { failure, idempotent, body, repeats });
+            let may = retry::repeatable(Facts {
+                failure,
+                idempotent,
+                body,
+                repeats,
+            });
             memory.lost(id, &lost);
-            let again = lost.request.or_else(|| copy.as_ref().map(|copy| Box::new(rebuilt(copy))));
+            let again = lost
+                .request
+                .or_else(|| copy.as_ref().map(|copy| Box::new(rebuilt(copy))));
             request = match again {
                 Some(request) if may && budget.withdraw() => request,
                 _ => return Err(NoAnswer::Failed(failure)),
@@ -131,7 +141,10 @@ impl Attempts<'_> {
     async fn choose(&self, memory: &mut Memory) -> Result<Pin, NoAnswer> {
         loop {
             let now = now_ms(self.started);
-            match self.routes.acquire(self.host, &memory.tried, rand::random(), now) {
+            match self
+                .routes
+                .acquire(self.host, &memory.tried, rand::random(), now)
+            {
                 Choice::Pinned(pin) => return Ok(pin),
                 Choice::Maintenance => return Err(NoAnswer::Maintenance),
                 Choice::Unknown if self.routes.known() => return Err(NoAnswer::UnknownHost),
@@ -153,7 +166,11 @@ impl Attempts<'_> {
         fresh_only: bool,
     ) -> Attempt {
         let begun = Instant::now();
-        let rested = if fresh_only { None } else { pin.slot.connections.take() };
+        let rested = if fresh_only {
+            None
+        } else {
+            pin.slot.connections.take()
+        };
         let mut connection = match rested {
             Some(connection) => connection,
             None => match Connection::open(&pin.slot.address).await {
@@ -189,11 +206,19 @@ impl Attempts<'_> {
                 if !rested && !error.is_user() {
                     pin.slot.ended(Outcome::Lost, now);
                 }
-                Attempt::Failed(Lost { failure, request: None, rested })
+                Attempt::Failed(Lost {
+                    failure,
+                    request: None,
+                    rested,
+                })
             }
             Err(SendError::TimedOut) => {
                 pin.slot.ended(Outcome::Lost, now);
-                Attempt::Failed(Lost { failure: Failure::TimedOut, request: None, rested: false })
+                Attempt::Failed(Lost {
+                    failure: Failure::TimedOut,
+                    request: None,
+                    rested: false,
+                })
             }
         }
     }
@@ -221,12 +246,21 @@ async fn send(
 
 /// What an error of the engine means for the question of repeating.
 fn failure(error: &hyper::Error) -> Failure {
-    if error.is_user() || error.is_parse() { Failure::Malformed } else { Failure::ClosedEarly }
+    if error.is_user() || error.is_parse() {
+        Failure::Malformed
+    } else {
+        Failure::ClosedEarly
+    }
 }
 
 impl Outgoing {
     fn request(&self, body: RequestBody) -> Request<RequestBody> {
-        build(self.method.clone(), self.path.clone(), self.headers.clone(), body)
+        build(
+            self.method.clone(),
+            self.path.clone(),
+            self.headers.clone(),
+            body,
+        )
     }
 
     fn into_request(self, body: RequestBody) -> Request<RequestBody> {
@@ -234,12 +268,7 @@ impl Outgoing {
     }
 }
 
-fn build(
-    method: Method,
-    path: Uri,
-    headers: HeaderMap,
-    body: RequestBody,
-) -> Request<RequestBody> {
+fn build(method: Method, path: Uri, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = path;
@@ -250,12 +279,21 @@ fn build(
 /// A request without a body, once more.
 fn rebuilt(copy: &Request<RequestBody>) -> Request<RequestBody> {
     let (method, path, headers) = (copy.method(), copy.uri(), copy.headers());
-    build(method.clone(), path.clone(), headers.clone(), RequestBody::Absent)
+    build(
+        method.clone(),
+        path.clone(),
+        headers.clone(),
+        RequestBody::Absent,
+    )
 }
 
 impl Lost {
     fn unsent(request: Box<Request<RequestBody>>) -> Self {
-        Self { failure: Failure::NotConnected, request: Some(request), rested: false }
+        Self {
+            failure: Failure::NotConnected,
+            request: Some(request),
+            rested: false,
+        }
     }
 }
 
@@ -276,7 +314,10 @@ impl Memory {
         let Some(wait) = &mut self.wait else {
             // A table that came before this subscription is seen by looking once more.
             let until = tokio::time::Instant::now() + hold;
-            self.wait = Some(Wait { changes: routes.changes(), until });
+            self.wait = Some(Wait {
+                changes: routes.changes(),
+                until,
+            });
             return true;
         };
         let changed = tokio::time::timeout_at(wait.until, wait.changes.changed()).await;

@@ -61,7 +61,9 @@ fn choose_from_class(
     if best == Fitness::Tried {
         return None;
     }
-    let class: Vec<usize> = (0..count).filter(|i| candidate(*i).fitness == best).collect();
+    let class: Vec<usize> = (0..count)
+        .filter(|i| candidate(*i).fitness == best)
+        .collect();
     match class.as_slice() {
         // Somebody else's success may have changed a class between the two looks.
         [] => None,
@@ -75,7 +77,11 @@ fn choose_from_class(
 
 /// Of equals the first drawn, which is as random as the second.
 fn lighter(first: usize, second: usize, candidate: &impl Fn(usize) -> Candidate) -> usize {
-    if candidate(second).in_flight < candidate(first).in_flight { second } else { first }
+    if candidate(second).in_flight < candidate(first).in_flight {
+        second
+    } else {
+        first
+    }
 }
 
 /// Two different numbers below `count`, which is at least 2.
@@ -110,9 +116,13 @@ mod tests {
     use super::*;
 
     fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
-        let fitness = prop_oneof![Just(Fitness::Fit), Just(Fitness::Ejected), Just(Fitness::Tried)];
-        let one = (0u64..50, fitness)
-            .prop_map(|(in_flight, fitness)| Candidate { in_flight, fitness });
+        let fitness = prop_oneof![
+            Just(Fitness::Fit),
+            Just(Fitness::Ejected),
+            Just(Fitness::Tried)
+        ];
+        let one =
+            (0u64..50, fitness).prop_map(|(in_flight, fitness)| Candidate { in_flight, fitness });
         proptest::collection::vec(one, 0..40)
     }
 
@@ -139,12 +149,18 @@ mod tests {
     fn load_spreads_evenly() {
         let mut in_flight = [0u64; 10];
         for request in 0..10_000 {
-            let fit = |i: usize| Candidate { in_flight: in_flight[i], fitness: Fitness::Fit };
+            let fit = |i: usize| Candidate {
+                in_flight: in_flight[i],
+                fitness: Fitness::Fit,
+            };
             let chosen = choose(in_flight.len(), fit, request).expect("all are fit");
             in_flight[chosen] += 1;
         }
         let (least, most) = (in_flight.iter().min(), in_flight.iter().max());
         // Two choices keep the gap at about log log n; a single one would leave it near 100.
-        assert!(most.expect("ten") - least.expect("ten") <= 12, "{in_flight:?}");
+        assert!(
+            most.expect("ten") - least.expect("ten") <= 12,
+            "{in_flight:?}"
+        );
     }
 }

@@ -16,7 +16,10 @@ use super::upstream::Exchange;
 #[derive(Debug)]
 pub(super) enum RequestBody {
     Absent,
-    Streamed { incoming: Incoming, progress: Arc<Progress> },
+    Streamed {
+        incoming: Incoming,
+        progress: Arc<Progress>,
+    },
 }
 
 /// How far a request body has come, seen by who does not hold it.
@@ -65,7 +68,13 @@ impl RequestBody {
             return (Self::Absent, None);
         }
         let progress = Arc::new(Progress::default());
-        (Self::Streamed { incoming, progress: Arc::clone(&progress) }, Some(progress))
+        (
+            Self::Streamed {
+                incoming,
+                progress: Arc::clone(&progress),
+            },
+            Some(progress),
+        )
     }
 
     /// The eye on it.
@@ -94,7 +103,11 @@ impl Body for RequestBody {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 progress.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                 // With a known length the engine does not ask again after the last byte.
-                progress.set(if incoming.is_end_stream() { DONE } else { BEGUN });
+                progress.set(if incoming.is_end_stream() {
+                    DONE
+                } else {
+                    BEGUN
+                });
             }
             Some(Err(_)) => progress.set(FAILED),
             None => progress.set(DONE),
@@ -123,7 +136,11 @@ pub(super) enum ResponseBody {
     /// Ours, and whole.
     Page(Option<Bytes>),
     /// A frontend's. Holds the exchange: as long as bytes may come, the frontend is busy.
-    Streamed { incoming: Incoming, exchange: Option<Exchange>, ended: bool },
+    Streamed {
+        incoming: Incoming,
+        exchange: Option<Exchange>,
+        ended: bool,
+    },
 }
 
 impl ResponseBody {
@@ -132,7 +149,11 @@ impl ResponseBody {
     }
 
     pub(super) fn streamed(incoming: Incoming, exchange: Exchange) -> Self {
-        Self::Streamed { incoming, exchange: Some(exchange), ended: false }
+        Self::Streamed {
+            incoming,
+            exchange: Some(exchange),
+            ended: false,
+        }
     }
 }
 
@@ -146,7 +167,9 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
             Self::Page(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Streamed { incoming, ended, .. } => {
+            Self::Streamed {
+                incoming, ended, ..
+            } => {
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 *ended = frame.is_none();
                 Poll::Ready(frame)
@@ -171,7 +194,12 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        let Self::Streamed { incoming, exchange, ended } = self else {
+        let Self::Streamed {
+            incoming,
+            exchange,
+            ended,
+        } = self
+        else {
             return;
         };
         if (*ended || incoming.is_end_stream())

@@ -19,7 +19,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 impl Contacts {
     pub(super) fn new(known: Vec<String>) -> Self {
-        Self { known, ..Self::default() }
+        Self {
+            known,
+            ..Self::default()
+        }
     }
 
     pub(super) fn known(&self) -> &[String] {
@@ -63,7 +66,7 @@ impl Contacts {
         let round = self.known.len().max(1) + 1;
         let rounds = self.failures / round;
         self.leader = leader.filter(|_| rounds < 3);
-        if self.failures % round != 0 {
+        if !self.failures.is_multiple_of(round) {
             return Duration::ZERO;
         }
         let doubled = FIRST_WAIT.saturating_mul(1 << (rounds - 1).min(16));
@@ -114,8 +117,13 @@ mod tests {
     #[test]
     fn nodes_that_point_at_each_other_do_not_make_it_spin() {
         let mut contacts = contacts(&["a", "b"]);
-        let total: Duration =
-            (0..100).map(|_| contacts.next().map_or(Duration::ZERO, |_| contacts.failed(Some("a".to_owned())))).sum();
+        let total: Duration = (0..100)
+            .map(|_| {
+                contacts
+                    .next()
+                    .map_or(Duration::ZERO, |_| contacts.failed(Some("a".to_owned())))
+            })
+            .sum();
         assert!(total > Duration::from_secs(10), "{total:?}");
     }
 

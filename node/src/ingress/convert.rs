@@ -18,11 +18,21 @@ pub(super) enum Nonsense {
     #[error("environment {0} comes twice")]
     Environment(EnvironmentKey),
     #[error("host {host:?} of {environment} is no host name")]
-    Host { environment: EnvironmentKey, host: String },
+    Host {
+        environment: EnvironmentKey,
+        host: String,
+    },
     #[error("host {host:?} of {environment} points at no pool")]
-    NoPool { environment: EnvironmentKey, host: String },
+    NoPool {
+        environment: EnvironmentKey,
+        host: String,
+    },
     #[error("frontend {id} of {environment} has the address {address:?}, which is none")]
-    Address { environment: EnvironmentKey, id: u64, address: String },
+    Address {
+        environment: EnvironmentKey,
+        id: u64,
+        address: String,
+    },
     #[error("frontend {0} comes twice")]
     Frontend(u64),
 }
@@ -30,13 +40,18 @@ pub(super) enum Nonsense {
 pub(super) fn spec_from_wire(table: wire::RouteTable) -> Result<Spec, Nonsense> {
     let environments = environments(table.environments)?;
     let mut seen = BTreeSet::new();
-    let pools = environments.values().flat_map(|environment| &environment.pools);
+    let pools = environments
+        .values()
+        .flat_map(|environment| &environment.pools);
     for (id, _) in pools.flat_map(|pool| &pool.backends) {
         if !seen.insert(*id) {
             return Err(Nonsense::Frontend(*id));
         }
     }
-    Ok(Spec { generation: table.generation, environments })
+    Ok(Spec {
+        generation: table.generation,
+        environments,
+    })
 }
 
 pub(super) fn delta_from_wire(delta: wire::RouteDelta) -> Result<Delta, Nonsense> {
@@ -46,7 +61,10 @@ pub(super) fn delta_from_wire(delta: wire::RouteDelta) -> Result<Delta, Nonsense
         generation: delta.generation,
         upsert: environments(delta.upsert)?,
         remove: removed
-            .map(|name| EnvironmentKey { app: name.app, environment: name.environment })
+            .map(|name| EnvironmentKey {
+                app: name.app,
+                environment: name.environment,
+            })
             .collect(),
     })
 }
@@ -67,7 +85,10 @@ fn environments(
 fn environment(
     routes: wire::EnvironmentRoutes,
 ) -> Result<(EnvironmentKey, EnvironmentSpec), Nonsense> {
-    let key = EnvironmentKey { app: routes.app, environment: routes.environment };
+    let key = EnvironmentKey {
+        app: routes.app,
+        environment: routes.environment,
+    };
     let mut pools = Vec::with_capacity(routes.pools.len());
     let mut index = HashMap::new();
     for wire in routes.pools {
@@ -76,25 +97,50 @@ fn environment(
         for backend in wire.backends {
             let Ok(address) = backend.address.parse::<Address>() else {
                 let (id, address) = (backend.frontend_id, backend.address);
-                return Err(Nonsense::Address { environment: key, id, address });
+                return Err(Nonsense::Address {
+                    environment: key,
+                    id,
+                    address,
+                });
             };
             backends.push((backend.frontend_id, address));
         }
-        pools.push(PoolSpec { release: wire.release, service: wire.service, backends });
+        pools.push(PoolSpec {
+            release: wire.release,
+            service: wire.service,
+            backends,
+        });
     }
     let mut hosts = Vec::with_capacity(routes.hosts.len());
     for route in routes.hosts {
         let Some(pattern) = host::pattern(&route.host) else {
-            return Err(Nonsense::Host { environment: key, host: route.host });
+            return Err(Nonsense::Host {
+                environment: key,
+                host: route.host,
+            });
         };
         match index.get(&(route.release, route.service)) {
             Some(&pool) => hosts.push(HostSpec { pattern, pool }),
-            None => return Err(Nonsense::NoPool { environment: key, host: route.host }),
+            None => {
+                return Err(Nonsense::NoPool {
+                    environment: key,
+                    host: route.host,
+                });
+            }
         }
     }
     let (active_release, maintenance) = (routes.active_release, routes.maintenance);
     let settings = settings(routes.settings);
-    Ok((key, EnvironmentSpec { active_release, maintenance, hosts, pools, settings }))
+    Ok((
+        key,
+        EnvironmentSpec {
+            active_release,
+            maintenance,
+            hosts,
+            pools,
+            settings,
+        },
+    ))
 }
 
 fn settings(wire: Option<wire::RouteSettings>) -> Settings {
@@ -115,7 +161,9 @@ pub(super) fn spec_to_wire(spec: &Spec) -> wire::RouteTable {
     let environments = spec.environments.iter();
     wire::RouteTable {
         generation: spec.generation,
-        environments: environments.map(|(key, spec)| environment_to_wire(key, spec)).collect(),
+        environments: environments
+            .map(|(key, spec)| environment_to_wire(key, spec))
+            .collect(),
     }
 }
 
@@ -131,7 +179,10 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         backends: pool
             .backends
             .iter()
-            .map(|(id, address)| wire::Backend { frontend_id: *id, address: address.to_string() })
+            .map(|(id, address)| wire::Backend {
+                frontend_id: *id,
+                address: address.to_string(),
+            })
             .collect(),
     };
     let default = Settings::default();
@@ -201,7 +252,10 @@ mod tests {
         let pool = wire::ReleasePool {
             release: "R1".to_owned(),
             service: "www".to_owned(),
-            backends: vec![backend(7, "127.0.0.1:20000"), backend(8, "node-2.test:20001")],
+            backends: vec![
+                backend(7, "127.0.0.1:20000"),
+                backend(8, "node-2.test:20001"),
+            ],
         };
         let routes = wire::EnvironmentRoutes {
             app: "shop".to_owned(),
@@ -210,9 +264,15 @@ mod tests {
             maintenance: false,
             hosts: vec![host("www.prod.shop.test"), host("*.www.prod.shop.test")],
             pools: vec![pool],
-            settings: Some(wire::RouteSettings { response_timeout_ms: 5_000, hold_ms: 0 }),
+            settings: Some(wire::RouteSettings {
+                response_timeout_ms: 5_000,
+                hold_ms: 0,
+            }),
         };
-        wire::RouteTable { generation: 4, environments: vec![routes] }
+        wire::RouteTable {
+            generation: 4,
+            environments: vec![routes],
+        }
     }
 
     #[test]
@@ -228,7 +288,8 @@ mod tests {
             change(&mut wire);
             spec_from_wire(wire).expect_err("nonsense").to_string()
         };
-        let table: &[(fn(&mut wire::RouteTable), &str)] = &[
+        type Change = fn(&mut wire::RouteTable);
+        let table: &[(Change, &str)] = &[
             (
                 |t| t.environments.push(t.environments[0].clone()),
                 "environment shop/prod comes twice",

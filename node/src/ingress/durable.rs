@@ -27,7 +27,10 @@ pub(super) enum Error {
     #[error("{path} fails its checksum")]
     Checksum { path: PathBuf },
     #[error("decoding {path}")]
-    Decode { path: PathBuf, source: prost::DecodeError },
+    Decode {
+        path: PathBuf,
+        source: prost::DecodeError,
+    },
     #[error("writing {path}")]
     Write { path: PathBuf, source: io::Error },
 }
@@ -43,7 +46,12 @@ impl Store {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Read { path: path(), source }),
+            Err(source) => {
+                return Err(Error::Read {
+                    path: path(),
+                    source,
+                });
+            }
         };
         if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
             return Err(Error::Format { path: path() });
@@ -53,7 +61,10 @@ impl Store {
             return Err(Error::Checksum { path: path() });
         }
         let table = DurableTable::decode(body);
-        table.map(Some).map_err(|source| Error::Decode { path: path(), source })
+        table.map(Some).map_err(|source| Error::Decode {
+            path: path(),
+            source,
+        })
     }
 
     /// Replaces it: a crash at any moment leaves the old one or the new one.
@@ -66,7 +77,10 @@ impl Store {
         let directory = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
         directory
             .and_then(|()| write_atomic(&self.path, &bytes, 0o600))
-            .map_err(|source| Error::Write { path: self.path.clone(), source })
+            .map_err(|source| Error::Write {
+                path: self.path.clone(),
+                source,
+            })
     }
 }
 
@@ -80,7 +94,11 @@ mod tests {
         let store = Store::at(directory.path().join("ingress/table.pb"));
         assert!(store.load().expect("nothing there").is_none());
 
-        let table = DurableTable { cluster_id: "c1".to_owned(), node_id: 3, ..Default::default() };
+        let table = DurableTable {
+            cluster_id: "c1".to_owned(),
+            node_id: 3,
+            ..Default::default()
+        };
         store.save(&table).expect("save");
         assert_eq!(store.load().expect("load"), Some(table));
 
@@ -89,7 +107,10 @@ mod tests {
             let mut damaged = sound.clone();
             damaged[at] ^= 0x10;
             std::fs::write(&store.path, &damaged).expect("write");
-            assert!(store.load().is_err(), "byte {at} changed and nobody noticed");
+            assert!(
+                store.load().is_err(),
+                "byte {at} changed and nobody noticed"
+            );
             std::fs::write(&store.path, &sound[..at]).expect("write");
             assert!(store.load().is_err(), "cut at {at} and nobody noticed");
         }

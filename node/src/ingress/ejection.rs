@@ -113,7 +113,11 @@ mod tests {
         assert_eq!(record.failed(11), None);
         assert_eq!(record.failed(12), Some(1_012));
         assert_eq!(record.failed(500), None, "sent before the ejection");
-        assert_eq!(record.failed(1_012), Some(3_012), "on probation one failure is enough");
+        assert_eq!(
+            record.failed(1_012),
+            Some(3_012),
+            "on probation one failure is enough"
+        );
         record.answered(3_012);
         assert_eq!(record.failed(3_013), None, "an answer wipes the slate");
     }

@@ -53,7 +53,13 @@ impl Guarded {
             }
         };
         let scanner = (protocol == Protocol::Http1).then(Scanner::default);
-        let guarded = Self { stream, first, scanner, objected: false, head_until: None };
+        let guarded = Self {
+            stream,
+            first,
+            scanner,
+            objected: false,
+            head_until: None,
+        };
         Ok(Some((guarded, protocol)))
     }
 

@@ -47,8 +47,14 @@ const FORGEABLE: [HeaderName; 9] = [
 ];
 
 /// `Connection` may not name these: each decides who is asked, by whom, or where a body ends.
-const NOT_NOMINABLE: [HeaderName; 6] =
-    [HOST, CONTENT_LENGTH, AUTHORIZATION, COOKIE, X_REQUEST_ID, TRACEPARENT];
+const NOT_NOMINABLE: [HeaderName; 6] = [
+    HOST,
+    CONTENT_LENGTH,
+    AUTHORIZATION,
+    COOKIE,
+    X_REQUEST_ID,
+    TRACEPARENT,
+];
 
 /// An id from outside longer than this is replaced: it goes into logs.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -90,11 +96,13 @@ pub(super) fn to_frontend(
     headers.insert(X_FORWARDED_PORT, HeaderValue::from(client.port));
     headers.insert(HOST, host);
     let sound = |id: &HeaderValue| {
-        id.len() <= LONGEST_REQUEST_ID && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        (1..=LONGEST_REQUEST_ID).contains(&id.len())
+            && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     if !headers.get(&X_REQUEST_ID).is_some_and(sound) {
         let id = HeaderValue::try_from(format!("{:032x}", request_id()));
-        id.into_iter().for_each(|id| drop(headers.insert(X_REQUEST_ID, id)));
+        id.into_iter()
+            .for_each(|id| drop(headers.insert(X_REQUEST_ID, id)));
     }
 }
 
@@ -124,14 +132,20 @@ pub(super) fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     };
     let http = |token: &str| {
         let name = token.split('/').next().unwrap_or(token);
-        ["h2c", "h2", "http"].iter().any(|http| name.eq_ignore_ascii_case(http))
+        ["h2c", "h2", "http"]
+            .iter()
+            .any(|http| name.eq_ignore_ascii_case(http))
     };
     let passes = only.to_str().is_ok() && !tokens(only).any(http);
     passes.then(|| only.clone())
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {
-    headers.get_all(TE).iter().flat_map(tokens).any(|t| t.eq_ignore_ascii_case("trailers"))
+    headers
+        .get_all(TE)
+        .iter()
+        .flat_map(tokens)
+        .any(|t| t.eq_ignore_ascii_case("trailers"))
 }
 
 fn strip_nominated(headers: &mut HeaderMap) {
@@ -157,8 +171,11 @@ fn strip_underscored(headers: &mut HeaderMap) {
     if !headers.keys().any(|name| name.as_str().contains('_')) {
         return;
     }
-    let underscored: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
+    let underscored: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().contains('_'))
+        .cloned()
+        .collect();
     for name in underscored {
         headers.remove(name);
     }
@@ -169,7 +186,11 @@ fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
     }
-    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(COOKIE, joined);
     }
@@ -177,7 +198,9 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
     let text = value.to_str().unwrap_or_default();
-    text.split(',').map(str::trim).filter(|token| !token.is_empty())
+    text.split(',')
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ mod tests {
             ("www:", Ok("www")),
             ("127.0.0.1:8080", Ok("127.0.0.1")),
             ("[::1]:80", Ok("[::1]")),
-            ("[::1", Err(BadHost::Character)),
+            ("[::1", Err(BadHost::Port)),
             ("[www]", Err(BadHost::Character)),
             ("", Err(BadHost::Empty)),
             (".", Err(BadHost::Empty)),
@@ -106,7 +106,11 @@ mod tests {
             ("a:+1", Err(BadHost::Port)),
         ];
         for (given, expected) in table {
-            assert_eq!(normalise(given).as_deref(), expected.as_ref().copied(), "{given:?}");
+            assert_eq!(
+                normalise(given).as_deref(),
+                expected.as_ref().copied(),
+                "{given:?}"
+            );
         }
         assert_eq!(normalise(&"a".repeat(254)), Err(BadHost::TooLong));
     }
@@ -117,7 +121,15 @@ mod tests {
             assert_eq!(pattern(good).as_deref(), Some(good));
         }
         assert_eq!(pattern("*.WWW.test.").as_deref(), Some("*.www.test"));
-        for bad in ["", "*", "*.", "www.*.test", "www:80", "*.10.0.0.1", "*.*.test"] {
+        for bad in [
+            "",
+            "*",
+            "*.",
+            "www.*.test",
+            "www:80",
+            "*.10.0.0.1",
+            "*.*.test",
+        ] {
             assert_eq!(pattern(bad), None, "{bad}");
         }
     }

@@ -25,9 +25,16 @@ pub(super) struct Inherited {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("{variable} is {value:?}, which is no number")]
-    Number { variable: &'static str, value: String },
+    Number {
+        variable: &'static str,
+        value: String,
+    },
     #[error("taking over descriptor {number} ({name})")]
-    Take { number: i32, name: String, source: io::Error },
+    Take {
+        number: i32,
+        name: String,
+        source: io::Error,
+    },
 }
 
 impl Inherited {
@@ -74,5 +81,31 @@ fn number(variable: &'static str) -> Result<Option<i32>, Error> {
 fn take(number: i32, name: &str) -> Result<OwnedFd, Error> {
     let own = pidfd_open(getpid(), PidfdFlags::empty());
     let taken = own.and_then(|own| pidfd_getfd(own, number, PidfdGetfdFlags::empty()));
-    taken.map_err(|source| Error::Take { number, name: name.to_owned(), source: source.into() })
+    taken.map_err(|source| Error::Take {
+        number,
+        name: name.to_owned(),
+        source: source.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_taken_listener_is_the_same_socket() {
+        let original = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let taken = TcpListener::from(take(original.as_raw_fd(), "http").expect("taken"));
+        let address = original.local_addr().expect("an address");
+        assert_eq!(taken.local_addr().expect("an address"), address);
+        let _client = std::net::TcpStream::connect(address).expect("connects");
+        taken.accept().expect("accepts what came to the original");
+        let refused = take(i32::MAX, "http").expect_err("no such descriptor");
+        assert_eq!(
+            refused.to_string(),
+            "taking over descriptor 2147483647 (http)"
+        );
+    }
 }

@@ -16,6 +16,8 @@ pub(super) enum Phase {
     Closing,
     /// Whoever still says nothing is closed.
     Leaving,
+    /// Nothing is left but to say goodbye to control.
+    Gone,
 }
 
 /// Shared by everything that has to know.
@@ -29,7 +31,9 @@ const SILENT: Duration = Duration::from_secs(5);
 
 impl Lifecycle {
     pub(super) fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::Serving) }
+        Self {
+            phase: watch::Sender::new(Phase::Serving),
+        }
     }
 
     pub(super) fn is_closing(&self) -> bool {

@@ -35,7 +35,11 @@ const AFTER_FAILURE: Duration = Duration::from_millis(50);
 impl Server {
     pub(super) fn new(proxy: Arc<Proxy>) -> Self {
         let places = Arc::new(Semaphore::new(limits::CLIENT_CONNECTIONS));
-        Self { proxy, places, connections: TaskTracker::new() }
+        Self {
+            proxy,
+            places,
+            connections: TaskTracker::new(),
+        }
     }
 
     /// Accepts until the process begins to close. Nothing accepted is dropped; what is in the
@@ -72,7 +76,11 @@ impl Server {
     ) {
         let server = Arc::clone(self);
         self.connections.spawn(async move {
-            let client = Client { address, port, scheme: "http" };
+            let client = Client {
+                address,
+                port,
+                scheme: "http",
+            };
             if let Err(error) = server.serve(stream, client).await {
                 tracing::debug!(%address, %error, "a client connection ended badly");
             }
@@ -103,13 +111,23 @@ impl Server {
         match protocol {
             Protocol::Http1 => {
                 let connection = http1().serve_connection(io, service).with_upgrades();
-                let connection = Driven { connection, close: |c| c.graceful_shutdown() };
-                connection.drive(Phase::Leaving, &activity, phase, started).await
+                let connection = Driven {
+                    connection,
+                    close: |c| c.graceful_shutdown(),
+                };
+                connection
+                    .drive(Phase::Leaving, &activity, phase, started)
+                    .await
             }
             Protocol::Http2 => {
                 let connection = http2().serve_connection(io, service);
-                let connection = Driven { connection, close: |c| c.graceful_shutdown() };
-                connection.drive(Phase::Closing, &activity, phase, started).await
+                let connection = Driven {
+                    connection,
+                    close: |c| c.graceful_shutdown(),
+                };
+                connection
+                    .drive(Phase::Closing, &activity, phase, started)
+                    .await
             }
         }
     }
@@ -118,7 +136,9 @@ impl Server {
 fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Idle and slow clients are timed by us: a slow head is not the same as a silent connection.
-    builder.header_read_timeout(None).max_buf_size(limits::HEAD_BYTES);
+    builder
+        .header_read_timeout(None)
+        .max_buf_size(limits::HEAD_BYTES);
     builder
 }
 
@@ -166,7 +186,9 @@ impl Activity {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.idle_since_ms.store(now_ms(self.1), Ordering::Relaxed);
+        self.0
+            .idle_since_ms
+            .store(now_ms(self.1), Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -188,7 +210,9 @@ impl<C: Future<Output = hyper::Result<()>>> Driven<C> {
         started: Instant,
     ) -> std::io::Result<()> {
         let mut connection = std::pin::pin!(self.connection);
-        activity.idle_since_ms.store(now_ms(started), Ordering::Relaxed);
+        activity
+            .idle_since_ms
+            .store(now_ms(started), Ordering::Relaxed);
         let mut idle = std::pin::pin!(tokio::time::sleep(limits::CLIENT_IDLE));
         let mut closing = false;
         loop {

@@ -83,7 +83,9 @@ impl Load {
             }
         }
         let buckets = latency.iter().enumerate().filter(|(_, count)| **count != 0);
-        delta.latency = buckets.map(|(bucket, count)| (bucket as u32, *count)).collect();
+        delta.latency = buckets
+            .map(|(bucket, count)| (bucket as u32, *count))
+            .collect();
         delta
     }
 }
@@ -106,7 +108,11 @@ impl Delta {
 }
 
 fn take(counter: &AtomicU64) -> u64 {
-    if counter.load(Ordering::Relaxed) == 0 { 0 } else { counter.swap(0, Ordering::Relaxed) }
+    if counter.load(Ordering::Relaxed) == 0 {
+        0
+    } else {
+        counter.swap(0, Ordering::Relaxed)
+    }
 }
 
 /// Four buckets to each power of two: a bucket is at most a quarter wider than its lower bound.
@@ -129,7 +135,10 @@ mod tests {
         let mut last = 0;
         for micros in 0..100_000 {
             let now = bucket(Duration::from_micros(micros));
-            assert!(now == last || now == last + 1, "{micros} us jumps from {last} to {now}");
+            assert!(
+                now == last || now == last + 1,
+                "{micros} us jumps from {last} to {now}"
+            );
             last = now;
         }
         assert_eq!(bucket(Duration::from_secs(1 << 30)), BUCKETS - 1);
@@ -138,11 +147,21 @@ mod tests {
     #[test]
     fn what_is_taken_is_gone() {
         let load = Load::new();
-        load.count(Outcome::Answered { status: 200, after: Duration::from_micros(4) });
-        load.count(Outcome::Answered { status: 503, after: Duration::from_micros(4) });
+        load.count(Outcome::Answered {
+            status: 200,
+            after: Duration::from_micros(4),
+        });
+        load.count(Outcome::Answered {
+            status: 503,
+            after: Duration::from_micros(4),
+        });
         load.count(Outcome::Lost);
-        let expected =
-            Delta { requests: 2, server_errors: 1, connection_errors: 1, latency: vec![(4, 2)] };
+        let expected = Delta {
+            requests: 2,
+            server_errors: 1,
+            connection_errors: 1,
+            latency: vec![(4, 2)],
+        };
         assert_eq!(load.take(), expected);
         assert!(load.take().is_empty());
     }

@@ -61,12 +61,17 @@ impl Reason<'_> {
 
 /// The page: HTML for whoever asks for it, else plain text.
 pub(super) fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
-    let html = asked
-        .get_all(ACCEPT)
-        .iter()
-        .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
+    let html = asked.get_all(ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("text/html"))
+    });
     let status = reason.status();
-    let title = format!("{} {}", status.as_str(), status.canonical_reason().unwrap_or_default());
+    let title = format!(
+        "{} {}",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default()
+    );
     let sentence = reason.sentence();
     let (kind, body) = if html {
         let (title, sentence) = (escape(&title), escape(&sentence));
@@ -76,7 +81,10 @@ pub(super) fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
         );
         ("text/html; charset=utf-8", body)
     } else {
-        ("text/plain; charset=utf-8", format!("{title}\n{sentence}\n"))
+        (
+            "text/plain; charset=utf-8",
+            format!("{title}\n{sentence}\n"),
+        )
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -115,7 +123,11 @@ mod tests {
         asked.insert(ACCEPT, HeaderValue::from_static("text/html,*/*"));
         let response = page(Reason::UnknownHost("<script>'&"), &asked);
         assert_eq!(response.status(), 404);
-        assert!(response.body().contains("&lt;script&gt;&#39;&amp;"), "{}", response.body());
+        assert!(
+            response.body().contains("&lt;script&gt;&#39;&amp;"),
+            "{}",
+            response.body()
+        );
         assert!(!response.body().contains("<script>"));
 
         let plain = page(Reason::NobodyHealthy("www.test"), &HeaderMap::new());

@@ -25,13 +25,16 @@ use super::slot::Connections as _;
 use super::upstream::Pool;
 use crate::config::{Node, Peers, Secret};
 
-/// Requests in flight have this long to end after SIGTERM (PLAN: the drain time of frontends).
+/// Requests in flight have this long to end after SIGTERM: the drain time of frontends.
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a start waits for control to say whether the table on disk is still right. The
 /// sockets' backlog keeps clients meanwhile.
 const FRESHER: Duration = Duration::from_secs(3);
 /// The same when there is no table at all, and nothing could be answered but 503.
-const FIRST: Duration = Duration::from_secs(10);
+const FIRST_TABLE: Duration = Duration::from_secs(10);
+
+/// How long the last report may take on its way.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What an ingress has to know.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Options {
     pub table: PathBuf,
     /// From the order to stop until connections are cut.
     pub drain: Duration,
+    /// How long to wait for the first table of all before answering 503 to everybody.
+    pub first_table: Duration,
 }
 
 /// How a drain ended.
@@ -75,6 +80,7 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
         control: peers.iter().map(ToString::to_string).collect(),
         table: paths.route_table(),
         drain: DRAIN,
+        first_table: FIRST_TABLE,
     };
     let mut terminate = signal(SignalKind::terminate()).context("failed watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed watching for SIGINT")?;
@@ -105,7 +111,7 @@ pub async fn serve(
     ready: impl FnOnce(),
     stop: impl Future<Output = ()>,
 ) -> io::Result<Outcome> {
-    let drain = options.drain;
+    let (drain, first_table) = (options.drain, options.first_table);
     let ingress = Ingress::new();
     let (session, mut contact) = ingress.session(options);
     let had_table = ingress.proxy.routes.known();
@@ -114,18 +120,22 @@ pub async fn serve(
 
     let mut stop = std::pin::pin!(stop);
     let stopped_early = tokio::select! {
-        () = settled(&mut contact, had_table) => false,
+        () = settled(&mut contact, had_table, first_table) => false,
         () = stop.as_mut() => true,
     };
     if !stopped_early {
-        let mut accepting = TaskTracker::new();
-        ingress.accept(listeners, &mut accepting)?;
+        ingress.accept(listeners)?;
         tracing::info!(had_table, contact = ?*contact.borrow(), "ingress accepts connections");
         ready();
         stop.await;
     }
     let outcome = ingress.drain(drain).await;
-    session.abort();
+    ingress.proxy.lifecycle.enter(Phase::Gone);
+    // Without a goodbye control would have to wait for the lease of this process to run out.
+    let ended = session.abort_handle();
+    if tokio::time::timeout(GOODBYE, session).await.is_err() {
+        ended.abort();
+    }
     sweeper.abort();
     Ok(outcome)
 }
@@ -174,11 +184,12 @@ impl Ingress {
         (session, watched)
     }
 
-    fn accept(&self, listeners: Vec<TcpListener>, tasks: &mut TaskTracker) -> io::Result<()> {
+    /// Every listener is accepted from until the process closes.
+    fn accept(&self, listeners: Vec<TcpListener>) -> io::Result<()> {
         for listener in listeners {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            tasks.spawn(Arc::clone(&self.server).accept(listener));
+            tokio::spawn(Arc::clone(&self.server).accept(listener));
         }
         Ok(())
     }
@@ -196,12 +207,17 @@ impl Ingress {
             tunnels.wait().await;
         };
         let mut all = std::pin::pin!(all);
-        if tokio::time::timeout(silent_time(drain), all.as_mut()).await.is_err() {
+        if tokio::time::timeout(silent_time(drain), all.as_mut())
+            .await
+            .is_err()
+        {
             self.proxy.lifecycle.enter(Phase::Leaving);
             // At the deadline the rest is cut by the end of the process.
             let _ = tokio::time::timeout_at(until, all).await;
         }
-        Outcome { cut: connections.len() + tunnels.len() }
+        Outcome {
+            cut: connections.len() + tunnels.len(),
+        }
     }
 }
 
@@ -223,20 +239,23 @@ fn load(options: &Options, routes: &Routes<Pool>) -> DurableTable {
         Some(Err(error)) => {
             tracing::error!(%error, "starting without the last route table");
             let obeyed: Option<Fence> = stored.obeyed;
-            return DurableTable { obeyed, ..DurableTable::default() };
+            return DurableTable {
+                obeyed,
+                ..DurableTable::default()
+            };
         }
     }
     stored
 }
 
 /// Returns when it is as clear as it will be which table is right.
-async fn settled(contact: &mut watch::Receiver<Contact>, had_table: bool) {
+async fn settled(contact: &mut watch::Receiver<Contact>, had_table: bool, first_table: Duration) {
     let enough = |contact: &Contact| match contact {
         Contact::Unknown => false,
         Contact::Nobody => had_table,
         Contact::Held => true,
     };
-    let limit = if had_table { FRESHER } else { FIRST };
+    let limit = if had_table { FRESHER } else { first_table };
     let _ = tokio::time::timeout(limit, contact.wait_for(enough)).await;
 }
 

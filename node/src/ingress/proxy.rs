@@ -48,11 +48,13 @@ impl Proxy {
         let (body, progress) = RequestBody::new(incoming);
         // The scanner reads nothing as HTTP after such a request, so neither may the engine,
         // whatever becomes of the upgrade.
-        let last = version < Version::HTTP_2
-            && parts.headers.contains_key(UPGRADE)
-            && progress.is_none();
+        let last =
+            version < Version::HTTP_2 && parts.headers.contains_key(UPGRADE) && progress.is_none();
         let result = match Target::of(&parts) {
-            Ok(target) => self.forward(client, &mut parts, &target, body, progress).await,
+            Ok(target) => {
+                self.forward(client, &mut parts, &target, body, progress)
+                    .await
+            }
             Err(refusal) => Err(refused(&refusal, &parts)),
         };
         let mut response = result.unwrap_or_else(|page| page);
@@ -74,7 +76,11 @@ impl Proxy {
         let upgrade = upgrade(parts, progress.is_none());
         let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
         let outgoing = self.outgoing(client, parts, target, asked, progress.clone());
-        let attempts = Attempts { routes: &self.routes, host: &target.host, started: self.started };
+        let attempts = Attempts {
+            routes: &self.routes,
+            host: &target.host,
+            started: self.started,
+        };
         let answer = match attempts.run(outgoing, body).await {
             Ok(answer) => answer,
             Err(failure) => {
@@ -86,14 +92,17 @@ impl Proxy {
             }
         };
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(answer, upgrade).ok_or_else(|| {
-                page(Reason::BadGateway(&target.host), &parts.headers)
-            });
+            return self
+                .switch(answer, upgrade)
+                .ok_or_else(|| page(Reason::BadGateway(&target.host), &parts.headers));
         }
         let (mut head, incoming) = answer.response.into_parts();
         headers::to_client(&mut head.headers);
         head.version = Version::default();
-        Ok(Response::from_parts(head, ResponseBody::streamed(incoming, answer.exchange)))
+        Ok(Response::from_parts(
+            head,
+            ResponseBody::streamed(incoming, answer.exchange),
+        ))
     }
 
     /// The request as a frontend gets it.
@@ -120,7 +129,12 @@ impl Proxy {
         if progress.is_some() && !headers.contains_key(CONTENT_LENGTH) {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        Outgoing { method: parts.method.clone(), path: target.path.clone(), headers, progress }
+        Outgoing {
+            method: parts.method.clone(),
+            path: target.path.clone(),
+            headers,
+            progress,
+        }
     }
 
     /// Joins both ends once both have switched. None when the frontend switched unasked.
@@ -130,19 +144,26 @@ impl Proxy {
         upgrade: Option<(HeaderValue, OnUpgrade)>,
     ) -> Option<Response<ResponseBody>> {
         let (_, client) = upgrade?;
-        let Answer { mut response, exchange } = answer;
+        let Answer {
+            mut response,
+            exchange,
+        } = answer;
         let frontend = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(UPGRADE).cloned();
         self.tasks.spawn(tunnel::join(client, frontend, exchange));
         let (mut head, _) = response.into_parts();
         headers::to_client(&mut head.headers);
-        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             head.headers.insert(UPGRADE, protocol);
         }
         head.version = Version::default();
         head.extensions.clear();
-        Some(Response::from_parts(head, ResponseBody::page(String::new())))
+        Some(Response::from_parts(
+            head,
+            ResponseBody::page(String::new()),
+        ))
     }
 }
 
@@ -177,5 +198,7 @@ fn page(reason: Reason<'_>, asked: &http::HeaderMap) -> Response<ResponseBody> {
 }
 
 fn close(response: &mut Response<ResponseBody>) {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
 }

@@ -73,7 +73,9 @@ const SAVED: i64 = 200 * COST;
 impl Budget {
     /// A full one.
     pub(super) fn new() -> Self {
-        Self { fifths: AtomicI64::new(SAVED) }
+        Self {
+            fifths: AtomicI64::new(SAVED),
+        }
     }
 
     /// A request came. Racing requests may overshoot the cap by one each, which is nothing.
@@ -86,7 +88,9 @@ impl Budget {
     /// Pays for one repeat, or refuses it.
     pub(super) fn withdraw(&self) -> bool {
         let paid = |fifths: i64| (fifths >= COST).then_some(fifths - COST);
-        self.fifths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok()
+        self.fifths
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid)
+            .is_ok()
     }
 }
 
@@ -114,7 +118,12 @@ mod tests {
             (Malformed, true, Absent, 0, false),
         ];
         for (failure, idempotent, body, repeats, expected) in table {
-            let facts = Facts { failure, idempotent, body, repeats };
+            let facts = Facts {
+                failure,
+                idempotent,
+                body,
+                repeats,
+            };
             assert_eq!(repeatable(facts), expected, "{facts:?}");
         }
     }

@@ -105,7 +105,7 @@ impl<C: Connections> Routes<C> {
         let mut behind = self.behind();
         let epoch = self.epoch.load(Ordering::SeqCst) + 1;
         let replaced = behind.replace(&spec);
-        let table = Table::index(epoch, spec.generation, behind.environments.values());
+        let table = Table::index(epoch, behind.environments.values());
         self.current.store(Arc::new(table));
         self.epoch.store(epoch, Ordering::SeqCst);
         // Only now may what was replaced be called idle: nobody enters it any more.
@@ -170,8 +170,12 @@ impl<C: Connections> Routes<C> {
         // A request counts its outcome before it leaves, so the counts of a frontend that was
         // idle at the first look were all there at the second; and nobody enters it any more.
         let busy = &snapshot.busy;
-        behind.withdrawn.retain(|slot| busy.binary_search(&slot.id).is_ok());
-        behind.superseded.retain(|environment| !environment.is_idle());
+        behind
+            .withdrawn
+            .retain(|slot| busy.binary_search(&slot.id).is_ok());
+        behind
+            .superseded
+            .retain(|environment| !environment.is_idle());
         snapshot
     }
 
@@ -183,7 +187,12 @@ impl<C: Connections> Routes<C> {
     /// Every frontend whose connections may need care.
     pub(super) fn slots(&self) -> Vec<Arc<Slot<C>>> {
         let behind = self.behind();
-        behind.slots.values().chain(&behind.withdrawn).map(Arc::clone).collect()
+        behind
+            .slots
+            .values()
+            .chain(&behind.withdrawn)
+            .map(Arc::clone)
+            .collect()
     }
 
     fn behind(&self) -> MutexGuard<'_, Behind<C>> {
@@ -202,7 +211,10 @@ impl<C: Connections> Behind<C> {
     fn replace(&mut self, spec: &Spec) -> Replaced<C> {
         let mut before = std::mem::take(&mut self.environments);
         let mut slots_before = std::mem::take(&mut self.slots);
-        let mut replaced = Replaced { environments: Vec::new(), slots: Vec::new() };
+        let mut replaced = Replaced {
+            environments: Vec::new(),
+            slots: Vec::new(),
+        };
         for (key, wanted) in &spec.environments {
             let old = before.remove(key);
             let pools = self.pools(wanted, &mut slots_before, &mut replaced.slots);
@@ -213,7 +225,13 @@ impl<C: Connections> Behind<C> {
                     replaced.environments.extend(old);
                     let budget = budget.unwrap_or_else(|| Arc::new(Budget::new()));
                     let (key, wanted) = (key.clone(), wanted.clone());
-                    Arc::new(Environment::new(key, wanted, pools, spec.generation, budget))
+                    Arc::new(Environment::new(
+                        key,
+                        wanted,
+                        pools,
+                        spec.generation,
+                        budget,
+                    ))
                 }
             };
             self.environments.insert(key.clone(), version);
@@ -248,22 +266,39 @@ impl<C: Connections> Behind<C> {
             slot.set_withdrawn(false);
             Arc::clone(slot)
         };
-        wanted.pools.iter().map(|pool| pool.backends.iter().map(&mut slot).collect()).collect()
+        wanted
+            .pools
+            .iter()
+            .map(|pool| pool.backends.iter().map(&mut slot).collect())
+            .collect()
     }
 
     /// Who is in flight where, and by which routes.
     fn in_flight(&self) -> Snapshot {
         let all = self.slots.values().chain(&self.withdrawn);
-        let mut busy: Vec<_> =
-            all.filter(|slot| slot.in_flight() > 0).map(|slot| slot.id).collect();
+        let mut busy: Vec<_> = all
+            .filter(|slot| slot.in_flight() > 0)
+            .map(|slot| slot.id)
+            .collect();
         busy.sort_unstable();
         busy.dedup();
         let mut outdated = BTreeMap::new();
-        for environment in self.superseded.iter().filter(|environment| !environment.is_idle()) {
-            let oldest = outdated.entry(environment.key.clone()).or_insert(environment.since);
+        for environment in self
+            .superseded
+            .iter()
+            .filter(|environment| !environment.is_idle())
+        {
+            let oldest = outdated
+                .entry(environment.key.clone())
+                .or_insert(environment.since);
             *oldest = environment.since.min(*oldest);
         }
-        Snapshot { generation: self.spec.generation, busy, outdated, load: Vec::new() }
+        Snapshot {
+            generation: self.spec.generation,
+            busy,
+            outdated,
+            load: Vec::new(),
+        }
     }
 
     /// Marks what nobody enters any more, so that its last request rings.
@@ -286,7 +321,14 @@ impl FrontendLoad {
         let (in_flight, ejected) = (slot.in_flight(), slot.is_ejected(now_ms));
         let counted = slot.load.take();
         let something = in_flight > 0 || ejected || !counted.is_empty();
-        something.then_some(Self { id: slot.id, in_flight, ejected, counted })
+        something.then_some(Self {
+            id: slot.id,
+            in_flight,
+            ejected,
+            counted,
+        })
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use tonic::transport::Endpoint;
 use super::contact::Contacts;
 use super::convert;
 use super::durable::Store;
-use super::lifecycle::Lifecycle;
+use super::lifecycle::{Lifecycle, Phase};
 use super::proxy::now_ms;
 use super::routes::Routes;
 use super::spec::Spec;
@@ -74,7 +74,12 @@ pub(super) struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { nonce: rand::random(), sequence: 0, wants_full: false, reason: String::new() }
+        Self {
+            nonce: rand::random(),
+            sequence: 0,
+            wants_full: false,
+            reason: String::new(),
+        }
     }
 }
 
@@ -91,10 +96,12 @@ enum End {
     TimedOut(#[from] tokio::time::error::Elapsed),
     #[error("an order came from a leader that has been replaced")]
     Superseded,
+    #[error("this process has said goodbye")]
+    Left,
 }
 
 impl Session {
-    /// Holds a session with whoever leads, for ever.
+    /// Holds a session with whoever leads, until it has said goodbye.
     pub(super) async fn run(mut self) {
         loop {
             let Some(address) = self.contacts.next() else {
@@ -102,10 +109,10 @@ impl Session {
                 tokio::time::sleep(HEARTBEAT).await;
                 continue;
             };
-            let end = match self.hold(&address).await {
-                Err(end) => end,
-                Ok(never) => match never {},
-            };
+            let Err(end) = self.hold(&address).await;
+            if matches!(end, End::Left) {
+                return;
+            }
             let leader = end.leader();
             tracing::info!(%address, error = %chain(&end), ?leader, "no session with control");
             let wait = self.contacts.failed(leader);
@@ -116,6 +123,7 @@ impl Session {
         }
     }
 
+    /// One session, from hello to its end.
     async fn hold(&mut self, address: &str) -> Result<std::convert::Infallible, End> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?
             .connect_timeout(PATIENCE)
@@ -130,9 +138,13 @@ impl Session {
         let (up, reports) = mpsc::channel(4);
         let hello = Report::Hello(self.hello());
         // The channel is empty and its reader at hand, so this cannot fail.
-        let _ = up.try_send(wire::IngressReport { report: Some(hello) });
+        let _ = up.try_send(wire::IngressReport {
+            report: Some(hello),
+        });
         let session = client.session(ReceiverStream::new(reports));
-        let session = tokio::time::timeout(PATIENCE, session).await?.map_err(Box::new)?;
+        let session = tokio::time::timeout(PATIENCE, session)
+            .await?
+            .map_err(Box::new)?;
         let mut orders = session.into_inner();
         let mut phase = self.lifecycle.watch();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -150,8 +162,19 @@ impl Session {
                 Ok(()) = phase.changed() => {}
             }
             let status = Report::Status(self.status());
-            let sent = up.send(wire::IngressReport { report: Some(status) });
-            tokio::time::timeout(PATIENCE, sent).await?.map_err(|_| End::Closed)?;
+            let sent = up.send(wire::IngressReport {
+                report: Some(status),
+            });
+            tokio::time::timeout(PATIENCE, sent)
+                .await?
+                .map_err(|_| End::Closed)?;
+            if *phase.borrow() == Phase::Gone {
+                drop(up);
+                // Control ends its side once it has read ours to the end.
+                let rest = async { while let Ok(Some(_)) = orders.message().await {} };
+                tokio::time::timeout(PATIENCE, rest).await?;
+                return Err(End::Left);
+            }
         }
     }
 
@@ -197,19 +220,30 @@ impl Session {
             }
             Ordered::Delta(delta) => {
                 let delta = convert::delta_from_wire(delta).map_err(|e| e.to_string())?;
-                self.routes.spec().changed(delta).map_err(|wrong| wrong.to_string())
+                self.routes
+                    .spec()
+                    .changed(delta)
+                    .map_err(|wrong| wrong.to_string())
             }
         }
     }
 
     /// A table that cannot be stored is still the right one to route by: said, not refused.
+    ///
+    /// A process that stops leaves the file to the one that replaces it.
     async fn save(&mut self) {
+        if self.lifecycle.is_closing() {
+            return;
+        }
         let table = wire::DurableTable {
             cluster_id: self.cluster_id.clone(),
             node_id: self.node_id,
             obeyed: Some(self.obeyed),
             control_addresses: self.contacts.known().to_vec(),
-            table: self.routes.known().then(|| convert::spec_to_wire(&self.routes.spec())),
+            table: self
+                .routes
+                .known()
+                .then(|| convert::spec_to_wire(&self.routes.spec())),
         };
         let store = self.store.clone();
         let saved = tokio::task::spawn_blocking(move || store.save(&table)).await;
@@ -230,7 +264,11 @@ impl Session {
             node_id: self.node_id,
             process_nonce: self.memory.nonce,
             applied_generation: snapshot.generation,
-            table_digest: if self.routes.known() { digest().into() } else { Default::default() },
+            table_digest: if self.routes.known() {
+                digest().into()
+            } else {
+                Default::default()
+            },
             obeyed: Some(self.obeyed),
             outdated: convert::outdated_to_wire(&snapshot),
             busy: snapshot.busy,
@@ -245,7 +283,11 @@ impl Session {
             applied_generation: snapshot.generation,
             outdated: convert::outdated_to_wire(&snapshot),
             busy: snapshot.busy,
-            load: snapshot.load.into_iter().map(convert::load_to_wire).collect(),
+            load: snapshot
+                .load
+                .into_iter()
+                .map(convert::load_to_wire)
+                .collect(),
             connections: self.connections.len() as u64,
             wants_full: self.memory.wants_full,
             reason: self.memory.reason.clone(),

@@ -78,7 +78,10 @@ impl<C: Connections> Slot<C> {
         } else {
             Fitness::Fit
         };
-        Candidate { in_flight: self.in_flight.0.load(Ordering::Relaxed), fitness }
+        Candidate {
+            in_flight: self.in_flight.0.load(Ordering::Relaxed),
+            fitness,
+        }
     }
 
     /// Counts an attempt's end and keeps the record that ejects.

@@ -63,7 +63,10 @@ pub(super) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { response_timeout: Duration::from_secs(60), hold: Duration::from_secs(2) }
+        Self {
+            response_timeout: Duration::from_secs(60),
+            hold: Duration::from_secs(2),
+        }
     }
 }
 
@@ -88,13 +91,19 @@ impl Spec {
     /// The spec after a change.
     pub(super) fn changed(&self, delta: Delta) -> Result<Self, WrongBase> {
         if delta.base_generation != self.generation {
-            return Err(WrongBase { base: delta.base_generation, applied: self.generation });
+            return Err(WrongBase {
+                base: delta.base_generation,
+                applied: self.generation,
+            });
         }
         let mut environments = self.environments.clone();
         for key in &delta.remove {
             environments.remove(key);
         }
         environments.extend(delta.upsert);
-        Ok(Self { generation: delta.generation, environments })
+        Ok(Self {
+            generation: delta.generation,
+            environments,
+        })
     }
 }

@@ -209,7 +209,11 @@ impl Scanner {
         if !sound || !(http_10 || version == b"HTTP/1.1") {
             return Err(Fault::RequestLine);
         }
-        self.head = Head { http_10, connect: method == b"CONNECT", ..Head::default() };
+        self.head = Head {
+            http_10,
+            connect: method == b"CONNECT",
+            ..Head::default()
+        };
         Ok(State::Headers)
     }
 
@@ -221,7 +225,9 @@ impl Scanner {
                 return Err(Fault::Encoding);
             }
             let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-            let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            let number = std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.parse().ok());
             match (head.length, number) {
                 (None, Some(number)) if digits => head.length = Some(number),
                 _ => return Err(Fault::Length),
@@ -261,7 +267,9 @@ impl Scanner {
         let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
         let (size, extension) = line.split_at(digits);
         let extension = trim(extension);
-        let printable = extension.iter().all(|b| *b == b'\t' || (b' '..0x7f).contains(b));
+        let printable = extension
+            .iter()
+            .all(|b| *b == b'\t' || (b' '..0x7f).contains(b));
         if !(extension.is_empty() || extension.starts_with(b";")) || !printable {
             return Err(Fault::Chunk);
         }
@@ -294,7 +302,11 @@ fn trailer(line: &[u8]) -> Result<State, Fault> {
     ];
     let (name, _) = name_and_value(line)?;
     let ours = name.len() >= 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-");
-    if ours || REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused)) {
+    if ours
+        || REFUSED
+            .iter()
+            .any(|refused| name.eq_ignore_ascii_case(refused))
+    {
         return Err(Fault::Trailer);
     }
     Ok(State::Trailers)
@@ -309,7 +321,10 @@ fn name_and_value(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     if !is_token(name) {
         return Err(Fault::Name);
     }
-    if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+    if value
+        .iter()
+        .any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f)
+    {
         return Err(Fault::Value);
     }
     Ok((name, trim(value)))
@@ -333,7 +348,9 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
 }
 
 fn skip(left: &mut u64, bytes: &[u8]) -> usize {
-    let step = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+    let step = usize::try_from(*left)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
     *left -= step as u64;
     step
 }

@@ -17,7 +17,6 @@ use super::spec::{EnvironmentKey, EnvironmentSpec, Spec};
 pub(super) struct Table<C> {
     /// Tables this process has had before. Unlike the generation it grows by construction.
     pub(super) epoch: u64,
-    pub(super) generation: u64,
     exact: HashMap<Box<str>, Target<C>>,
     /// By what follows the "*.".
     wildcard: HashMap<Box<str>, Target<C>>,
@@ -47,13 +46,16 @@ pub(super) struct Environment<C> {
 impl<C> Table<C> {
     /// The one before any was received: it knows no host.
     pub(super) fn empty() -> Self {
-        Self { epoch: 0, generation: 0, exact: HashMap::new(), wildcard: HashMap::new() }
+        Self {
+            epoch: 0,
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+        }
     }
 
     /// Indexes the hosts of `environments`, given in order of precedence.
     pub(super) fn index<'a>(
         epoch: u64,
-        generation: u64,
         environments: impl Iterator<Item = &'a Arc<Environment<C>>>,
     ) -> Self
     where
@@ -72,7 +74,11 @@ impl<C> Table<C> {
                 });
             }
         }
-        Self { epoch, generation, exact, wildcard }
+        Self {
+            epoch,
+            exact,
+            wildcard,
+        }
     }
 
     /// Where requests for a normalised host go: exact first, then the longest wildcard.
@@ -103,7 +109,15 @@ impl<C: Connections> Environment<C> {
         budget: Arc<Budget>,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
-        Self { key, spec, pools, since, budget, superseded, requests }
+        Self {
+            key,
+            spec,
+            pools,
+            since,
+            budget,
+            superseded,
+            requests,
+        }
     }
 
     /// Counts a request in; the shard is to be given back to `leave`, so that no shard's count is
@@ -121,7 +135,9 @@ impl<C: Connections> Environment<C> {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.requests.iter().all(|requests| requests.load(Ordering::SeqCst) == 0)
+        self.requests
+            .iter()
+            .all(|requests| requests.load(Ordering::SeqCst) == 0)
     }
 
     /// A newer version took its place.

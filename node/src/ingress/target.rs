@@ -51,7 +51,11 @@ impl Target {
             None => Some(PathAndQuery::from_static("/")),
         };
         let path = path.ok_or(Refusal::Form)?;
-        Ok(Self { host, authority, path: Uri::from(path) })
+        Ok(Self {
+            host,
+            authority,
+            path: Uri::from(path),
+        })
     }
 }
 
@@ -75,7 +79,9 @@ fn authority(parts: &Parts) -> Result<HeaderValue, Refusal> {
 }
 
 fn same(header: &HeaderValue, target: &Authority) -> bool {
-    header.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes())
+    header
+        .as_bytes()
+        .eq_ignore_ascii_case(target.as_str().as_bytes())
 }
 
 #[cfg(test)]
@@ -101,13 +107,36 @@ mod tests {
     #[test]
     fn whom_a_request_is_for() {
         use Refusal::{Form, NoHost, OtherHost, TwoHosts};
-        let table: &[(&str, &str, &[&str], Result<(&str, &str), Refusal>)] = &[
+        // Method, target, Host headers; host and path, or why not.
+        type Case = (
+            &'static str,
+            &'static str,
+            &'static [&'static str],
+            Expected,
+        );
+        type Expected = Result<(&'static str, &'static str), Refusal>;
+        let table: &[Case] = &[
             ("GET", "/a?b", &["WWW.test:80"], Ok(("www.test", "/a?b"))),
-            ("GET", "http://www.test/a", &["www.test"], Ok(("www.test", "/a"))),
-            ("GET", "http://www.test?q", &["WWW.test"], Ok(("www.test", "/?q"))),
+            (
+                "GET",
+                "http://www.test/a",
+                &["www.test"],
+                Ok(("www.test", "/a")),
+            ),
+            (
+                "GET",
+                "http://www.test?q",
+                &["WWW.test"],
+                Ok(("www.test", "/?q")),
+            ),
             ("GET", "http://www.test/", &["other.test"], Err(OtherHost)),
             ("GET", "http://www.test:80/", &["www.test"], Err(OtherHost)),
-            ("GET", "http://me@www.test/", &["me@www.test"], Err(BadHost::Character.into())),
+            (
+                "GET",
+                "http://me@www.test/",
+                &["me@www.test"],
+                Err(BadHost::Character.into()),
+            ),
             ("GET", "https://www.test/", &["www.test"], Err(Form)),
             ("GET", "/", &[], Err(NoHost)),
             ("GET", "/", &["a", "a"], Err(TwoHosts)),

@@ -1,5 +1,4 @@
 //! The ingress as its neighbours see it: real sockets, a frontend and a control of our own.
-#![allow(clippy::unwrap_used)]
 
 mod bytes;
 mod control;

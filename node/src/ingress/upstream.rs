@@ -73,13 +73,18 @@ impl Connection {
     pub(super) async fn open(address: &Address) -> Result<Self, ConnectError> {
         let stream = tokio::time::timeout(limits::CONNECT_TIME, address.connect()).await??;
         stream.set_nodelay(true)?;
-        let (sender, connection) =
-            http1::Builder::new().handshake::<_, RequestBody>(TokioIo::new(stream)).await?;
+        let (sender, connection) = http1::Builder::new()
+            .handshake::<_, RequestBody>(TokioIo::new(stream))
+            .await?;
         let task = tokio::spawn(async move {
             // Whoever waits for a response hears of the error; in rest there is nobody to tell.
             let _ = connection.with_upgrades().await;
         });
-        Ok(Self { sender, task: task.abort_handle(), reused: false })
+        Ok(Self {
+            sender,
+            task: task.abort_handle(),
+            reused: false,
+        })
     }
 
     /// Sends a request and waits for the head of its response.
@@ -87,12 +92,13 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, SendError> {
-        self.sender.try_send_request(request).await.map_err(|mut error| {
-            match error.take_message() {
+        self.sender
+            .try_send_request(request)
+            .await
+            .map_err(|mut error| match error.take_message() {
                 Some(request) => SendError::Unsent(Box::new(request)),
                 None => SendError::Failed(error.into_error()),
-            }
-        })
+            })
     }
 }
 
@@ -121,7 +127,8 @@ impl Pool {
     /// Closes what has not been used for long.
     pub(super) fn close_unused(&self, now: Instant) {
         let unused = |idle: &Idle| now.duration_since(idle.since) >= limits::FRONTEND_IDLE;
-        self.idle().retain(|idle| !unused(idle) && !idle.connection.sender.is_closed());
+        self.idle()
+            .retain(|idle| !unused(idle) && !idle.connection.sender.is_closed());
     }
 
     fn put(&self, mut connection: Connection) {
@@ -130,7 +137,10 @@ impl Pool {
         if idle.len() >= limits::FRONTEND_IDLE_CONNECTIONS {
             idle.remove(0);
         }
-        idle.push(Idle { connection, since: Instant::now() });
+        idle.push(Idle {
+            connection,
+            since: Instant::now(),
+        });
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -155,12 +165,20 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new(connection: Connection, progress: Option<Arc<Progress>>, pin: Pin) -> Self {
-        Self { connection, progress, pin }
+        Self {
+            connection,
+            progress,
+            pin,
+        }
     }
 
     /// The response has ended as it should: gives the connection back, if it is clean.
     pub(super) fn complete(self) {
-        let Self { connection, progress, pin } = self;
+        let Self {
+            connection,
+            progress,
+            pin,
+        } = self;
         let sent = progress.is_none_or(|progress| progress.is_done());
         if sent && !connection.sender.is_closed() {
             pin.slot.connections.put(connection);

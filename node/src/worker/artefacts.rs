@@ -5,7 +5,6 @@
 
 mod source;
 
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
@@ -53,7 +52,11 @@ impl<S: Source> Artefacts<S> {
                 std::fs::remove_dir_all(entry.path())?;
             }
         }
-        Ok(Self { root, source, turns: Mutex::default() })
+        Ok(Self {
+            root,
+            source,
+            turns: Mutex::default(),
+        })
     }
 
     /// Where an artefact lies once it was provided.
@@ -75,10 +78,16 @@ impl<S: Source> Artefacts<S> {
     }
 
     /// Removes what is not in use and was not asked for lately.
-    pub(crate) async fn collect(&self, in_use: &BTreeSet<Digest>, now: SystemTime) -> io::Result<()> {
+    pub(crate) async fn collect(
+        &self,
+        in_use: &BTreeSet<Digest>,
+        now: SystemTime,
+    ) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.root)? {
             let entry = entry?;
-            let Some(digest) = entry.file_name().to_str().and_then(Digest::parse) else { continue };
+            let Some(digest) = entry.file_name().to_str().and_then(Digest::parse) else {
+                continue;
+            };
             let turn = self.turn(&digest);
             let Ok(_mine) = turn.try_lock() else { continue };
             let asked = entry.metadata()?.modified()?;
@@ -118,7 +127,10 @@ mod tests {
             let attempt = self.0.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             if attempt == 0 {
-                return Err(FetchError { reason: "no holder".into(), hopeless: false });
+                return Err(FetchError {
+                    reason: "no holder".into(),
+                    hopeless: false,
+                });
             }
             std::fs::create_dir(directory).unwrap();
             Ok(())
@@ -132,8 +144,16 @@ mod tests {
         let cache = Artefacts::open(dir.path().join("cache"), source.clone()).unwrap();
         let artefact = assignment(1).artefact;
         let all = futures::future::join_all((0..8).map(|_| cache.provide(&artefact))).await;
-        assert_eq!(all.iter().filter(|result| result.is_err()).count(), 1, "the first failed");
-        assert_eq!(source.0.load(Ordering::SeqCst), 2, "and the second did it for all others");
+        assert_eq!(
+            all.iter().filter(|result| result.is_err()).count(),
+            1,
+            "the first failed"
+        );
+        assert_eq!(
+            source.0.load(Ordering::SeqCst),
+            2,
+            "and the second did it for all others"
+        );
         assert!(cache.directory(&artefact.digest).is_dir());
     }
 

@@ -105,7 +105,9 @@ impl TryFrom<wire::Assignment> for Assignment {
         let desired = match wire.desired() {
             wire::assignment::Desired::Run => Desired::Run,
             wire::assignment::Desired::Stop => Desired::Stop,
-            wire::assignment::Desired::Unspecified => return Err(Unusable::Missing("desired state")),
+            wire::assignment::Desired::Unspecified => {
+                return Err(Unusable::Missing("desired state"));
+            }
         };
         let artefact = wire.artefact.ok_or(Unusable::Missing("artefact"))?;
         let command = wire.command.and_then(|command| command.command);
@@ -152,7 +154,11 @@ impl TryFrom<wire::Artefact> for Artefact {
         Ok(Self {
             digest: Digest::parse(&wire.sha256).ok_or(Unusable::Digest(wire.sha256))?,
             size_bytes: wire.size_bytes,
-            holders: wire.holders.iter().filter_map(|holder| holder.parse().ok()).collect(),
+            holders: wire
+                .holders
+                .iter()
+                .filter_map(|holder| holder.parse().ok())
+                .collect(),
         })
     }
 }
@@ -202,14 +208,21 @@ fn health(wire: wire::HealthCheck, has_port: bool) -> Result<HealthCheck, Unusab
     let check = HealthCheck::try_from(wire)?;
     match has_port {
         true => Ok(check),
-        false => Ok(HealthCheck { kind: CheckKind::Settle, ..check }),
+        false => Ok(HealthCheck {
+            kind: CheckKind::Settle,
+            ..check
+        }),
     }
 }
 
 /// The request goes to the frontend's own address whatever the path says, so all that is left to
 /// refuse is what would break out of the request line or name another authority.
 fn health_path(path: String) -> Result<String, Unusable> {
-    let path = if path.is_empty() { "/".to_owned() } else { path };
+    let path = if path.is_empty() {
+        "/".to_owned()
+    } else {
+        path
+    };
     let visible = path.bytes().all(|byte| byte.is_ascii_graphic());
     if visible && path.starts_with('/') && !path.starts_with("//") && path.len() <= 1024 {
         Ok(path)

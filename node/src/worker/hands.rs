@@ -52,14 +52,19 @@ pub(crate) trait Hands: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub(crate) enum Sighting {
     /// Everything the runtime knew when it was asked at `asked_at`.
-    Inventory { asked_at: Instant, found: BTreeMap<FrontendId, Found> },
+    Inventory {
+        asked_at: Instant,
+        found: BTreeMap<FrontendId, Found>,
+    },
     Exited(FrontendId, Exit),
 }
 
 /// What a start has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Started {
-    Running { pid: u32 },
+    Running {
+        pid: u32,
+    },
     /// It ran, and has ended already.
     Exited(Exit),
     /// There never was a process; why.

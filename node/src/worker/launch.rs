@@ -32,17 +32,8 @@ impl Launch {
 
 /// The variables of the release; the system variables win, so that an application can rely on
 /// them whatever its release says.
-fn environment(
-    assignment: &Assignment,
-    port: Option<u16>,
-    rack: &str,
-) -> BTreeMap<String, String> {
-    let mut environment = BTreeMap::from([
-        // What a process cannot do without; a release may set them otherwise.
-        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ("LANG".to_owned(), "C.UTF-8".to_owned()),
-    ]);
-    environment.extend(assignment.variables.clone());
+fn environment(assignment: &Assignment, port: Option<u16>, rack: &str) -> BTreeMap<String, String> {
+    let mut environment = assignment.variables.clone();
     let system = [
         ("APP", assignment.app.as_str()),
         ("BUILD", &assignment.build_id),
@@ -69,14 +60,15 @@ mod tests {
         let mut assignment = assignment(1);
         assignment.variables.insert("PORT".into(), "80".into());
         assignment.variables.insert("RACK".into(), "mine".into());
-        assignment.variables.insert("PATH".into(), "/opt/bin".into());
+        assignment
+            .variables
+            .insert("PATH".into(), "/opt/bin".into());
         let launch = Launch::new(&assignment, Some(20_001), "main");
         let expected = [
             ("APP", "shop"),
             ("BUILD", "B1"),
             ("BUILD_DESCRIPTION", "first"),
             ("GREETING", "hello"),
-            ("LANG", "C.UTF-8"),
             ("PATH", "/opt/bin"),
             ("PORT", "20001"),
             ("RACK", "main"),

@@ -45,13 +45,24 @@ impl Ledger {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(LedgerError::Read { path: self.path.clone(), source }),
+            Err(source) => {
+                return Err(LedgerError::Read {
+                    path: self.path.clone(),
+                    source,
+                });
+            }
         };
-        let damaged = |what| LedgerError::Damaged { path: self.path.clone(), what };
+        let damaged = |what| LedgerError::Damaged {
+            path: self.path.clone(),
+            what,
+        };
         let ledger = WorkerLedger::decode(body(&bytes).map_err(damaged)?)
             .map_err(|_| damaged("its content cannot be read"))?;
         if ledger.version > VERSION {
-            return Err(LedgerError::Newer { path: self.path.clone(), found: ledger.version });
+            return Err(LedgerError::Newer {
+                path: self.path.clone(),
+                found: ledger.version,
+            });
         }
         Ok(Some(ledger))
     }
@@ -66,8 +77,10 @@ impl Ledger {
         bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
         bytes.extend_from_slice(&body);
         // It holds the variables of releases, and with them their secrets.
-        write_atomic(&self.path, &bytes, 0o600)
-            .map_err(|source| LedgerError::Write { path: self.path.clone(), source })
+        write_atomic(&self.path, &bytes, 0o600).map_err(|source| LedgerError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Moves a damaged ledger out of the way, for people to look at, and returns where to.
@@ -83,7 +96,9 @@ impl Ledger {
 }
 
 fn body(bytes: &[u8]) -> Result<&[u8], &'static str> {
-    let (magic, rest) = bytes.split_at_checked(MAGIC.len()).ok_or("it is too short")?;
+    let (magic, rest) = bytes
+        .split_at_checked(MAGIC.len())
+        .ok_or("it is too short")?;
     if magic != MAGIC {
         return Err("it does not begin like a ledger");
     }
@@ -105,7 +120,12 @@ mod tests {
     use super::*;
 
     fn sample() -> WorkerLedger {
-        WorkerLedger { version: VERSION, cluster_id: "c1".into(), node_id: 4, ..Default::default() }
+        WorkerLedger {
+            version: VERSION,
+            cluster_id: "c1".into(),
+            node_id: 4,
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -142,13 +162,19 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            assert!(matches!(ledger.read(), Err(LedgerError::Damaged { .. })), "cut at {length}");
+            assert!(
+                matches!(ledger.read(), Err(LedgerError::Damaged { .. })),
+                "cut at {length}"
+            );
         }
         for bit in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(&path, &flipped).unwrap();
-            assert!(matches!(ledger.read(), Err(LedgerError::Damaged { .. })), "bit {bit}");
+            assert!(
+                matches!(ledger.read(), Err(LedgerError::Damaged { .. })),
+                "bit {bit}"
+            );
         }
         assert!(ledger.set_aside().unwrap().exists());
         assert!(ledger.read().unwrap().is_none());
@@ -158,7 +184,15 @@ mod tests {
     fn a_newer_layout_is_refused_and_kept() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::at(dir.path().join("ledger.pb"));
-        ledger.write(&WorkerLedger { version: VERSION + 1, ..sample() }).unwrap();
-        assert!(matches!(ledger.read(), Err(LedgerError::Newer { found: 2, .. })));
+        ledger
+            .write(&WorkerLedger {
+                version: VERSION + 1,
+                ..sample()
+            })
+            .unwrap();
+        assert!(matches!(
+            ledger.read(),
+            Err(LedgerError::Newer { found: 2, .. })
+        ));
     }
 }

@@ -54,7 +54,9 @@ impl<R: Runtime, S: Source> Hands for Machine<R, S> {
         let spec = spec(launch, code);
         loop {
             match self.launch(&spec).await {
-                Ok(runtime::Running { exit: Some(exit), .. }) => return Started::Exited(exit.into()),
+                Ok(runtime::Running {
+                    exit: Some(exit), ..
+                }) => return Started::Exited(exit.into()),
                 Ok(runtime::Running { pid: Some(pid), .. }) => return Started::Running { pid },
                 Ok(_) => return Started::Exited(Exit::default()),
                 Err(error) if error.is_transient() => {
@@ -82,7 +84,10 @@ impl<R: Runtime, S: Source> Hands for Machine<R, S> {
     }
 
     async fn clean(&self, id: FrontendId) -> Result<(), String> {
-        self.runtime.remove(key(id)).await.map_err(|error| chain(&error))
+        self.runtime
+            .remove(key(id))
+            .await
+            .map_err(|error| chain(&error))
     }
 
     async fn collect(&self, in_use: &BTreeSet<Digest>) {
@@ -117,16 +122,24 @@ async fn watch_once<R: Runtime>(
         let started_unix_ms = running.started_at.map(unix_ms).unwrap_or_default();
         let found = match (running.exit, running.pid) {
             (Some(exit), _) => Found::Exited(exit.into()),
-            (None, Some(pid)) => Found::Running { pid, started_unix_ms },
+            (None, Some(pid)) => Found::Running {
+                pid,
+                started_unix_ms,
+            },
             (None, None) => Found::Exited(Exit::default()),
         };
         (FrontendId(running.id.0), found)
     });
     let found: BTreeMap<_, _> = found.collect();
     // Closed means that the supervisor has ended, and with it this task.
-    let mut open = tell.send(Sighting::Inventory { asked_at, found }).await.is_ok();
+    let mut open = tell
+        .send(Sighting::Inventory { asked_at, found })
+        .await
+        .is_ok();
     while open {
-        let Some(exited) = exits.recv().await else { break };
+        let Some(exited) = exits.recv().await else {
+            break;
+        };
         let sighting = Sighting::Exited(FrontendId(exited.id.0), exited.exit.into());
         open = tell.send(sighting).await.is_ok();
     }
@@ -158,7 +171,12 @@ impl From<runtime::Exit> for Exit {
             runtime::ExitStatus::Signal(signal) => (None, Some(signal)),
             runtime::ExitStatus::Unknown => (None, None),
         };
-        Self { code, signal, out_of_memory: exit.out_of_memory, last_lines: exit.last_lines }
+        Self {
+            code,
+            signal,
+            out_of_memory: exit.out_of_memory,
+            last_lines: exit.last_lines,
+        }
     }
 }
 

@@ -25,14 +25,21 @@ pub(crate) enum Change {
     None,
     /// What is not listed is forgotten.
     Full(Vec<Item>),
-    Delta { upserts: Vec<Item>, removals: Vec<FrontendId> },
+    Delta {
+        upserts: Vec<Item>,
+        removals: Vec<FrontendId>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     Usable(Box<Assignment>),
     /// To be reported as failed, not to be dropped: control waits for an answer.
-    Unusable { id: FrontendId, incarnation: u32, reason: String },
+    Unusable {
+        id: FrontendId,
+        incarnation: u32,
+        reason: String,
+    },
 }
 
 impl Item {
@@ -46,7 +53,8 @@ impl Item {
 
 impl From<wire::WorkerOrder> for Order {
     fn from(wire: wire::WorkerOrder) -> Self {
-        let items = |assignments: Vec<wire::Assignment>| assignments.into_iter().map(item).collect();
+        let items =
+            |assignments: Vec<wire::Assignment>| assignments.into_iter().map(item).collect();
         let change = match wire.order {
             None => Change::None,
             Some(wire::worker_order::Order::Full(full)) => Change::Full(items(full.assignments)),
@@ -56,7 +64,11 @@ impl From<wire::WorkerOrder> for Order {
             },
         };
         let fence = wire.fence.map(Fence::from).unwrap_or_default();
-        Self { fence, control: wire.control_addresses, change }
+        Self {
+            fence,
+            control: wire.control_addresses,
+            change,
+        }
     }
 }
 
@@ -64,18 +76,28 @@ fn item(wire: wire::Assignment) -> Item {
     let (id, incarnation) = (FrontendId(wire.frontend_id), wire.incarnation);
     match Assignment::try_from(wire) {
         Ok(assignment) => Item::Usable(Box::new(assignment)),
-        Err(error) => Item::Unusable { id, incarnation, reason: error.to_string() },
+        Err(error) => Item::Unusable {
+            id,
+            incarnation,
+            reason: error.to_string(),
+        },
     }
 }
 
 impl From<wire::Fence> for Fence {
     fn from(wire: wire::Fence) -> Self {
-        Self { term: wire.term, index: wire.index }
+        Self {
+            term: wire.term,
+            index: wire.index,
+        }
     }
 }
 
 impl From<Fence> for wire::Fence {
     fn from(fence: Fence) -> Self {
-        Self { term: fence.term, index: fence.index }
+        Self {
+            term: fence.term,
+            index: fence.index,
+        }
     }
 }

@@ -32,7 +32,10 @@ pub(crate) async fn probe(check: &HealthCheck, address: &str) -> Result<(), Stri
     };
     match timeout(check.timeout, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(format!("no answer within {} s", check.timeout.as_secs_f64())),
+        Err(_) => Err(format!(
+            "no answer within {} s",
+            check.timeout.as_secs_f64()
+        )),
     }
 }
 
@@ -47,8 +50,9 @@ async fn connect(address: &str) -> Result<TcpStream, String> {
 async fn get(address: &str, path: &str) -> Result<(), String> {
     let stream = connect(address).await?;
     let broken = |error: hyper::Error| format!("answered with something that is not HTTP: {error}");
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
     let request = http::Request::get(path)
         .header(http::header::HOST, address)
         .header(http::header::USER_AGENT, "fleet-probe")

@@ -3,6 +3,8 @@
 //! A frontend is started at most once: its id is never used again, and an implementation must
 //! remember an exited frontend until [`Runtime::remove`], so that a repeated order starts nothing.
 
+pub mod process;
+
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -24,7 +26,7 @@ impl std::fmt::Display for FrontendKey {
 /// What a frontend runs, as its manifest says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// One line, given to `/bin/sh`; see docs/runtime.md for how.
+    /// One line, given to `/bin/sh`; see [`process`] for how.
     Line(String),
     /// Program and arguments, executed as they are.
     Words(Vec<String>),
@@ -114,7 +116,11 @@ pub enum Error {
     #[error("{0}")]
     Impossible(String),
     #[error("{doing} {}", path.display())]
-    Files { doing: &'static str, path: PathBuf, source: std::io::Error },
+    Files {
+        doing: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// The command cannot be executed; the sentence is for the author of the release.
     #[error("{message}")]
     NotExecutable { message: String },

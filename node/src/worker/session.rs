@@ -99,7 +99,11 @@ impl Session {
             architecture: std::env::consts::ARCH.to_owned(),
             cpu_millicores: self.introduction.cpu_millicores,
             memory_bytes: self.introduction.memory_bytes,
-            known: view.census.values().map(|observed| observed.as_ref().into()).collect(),
+            known: view
+                .census
+                .values()
+                .map(|observed| observed.as_ref().into())
+                .collect(),
             obeyed: Some(view.obeyed.into()),
             advertise_host: self.introduction.host.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -108,12 +112,18 @@ impl Session {
 }
 
 fn report(report: wire::worker_report::Report) -> wire::WorkerReport {
-    wire::WorkerReport { report: Some(report) }
+    wire::WorkerReport {
+        report: Some(report),
+    }
 }
 
 /// What changed between two views, as it is reported. What is gone is not: control forgot it first.
 fn changes(sent: &View, now: &View) -> Vec<wire::FrontendObserved> {
     let sent: &BTreeMap<_, _> = &sent.census;
     let differs = |(id, observed): &(&_, &Arc<_>)| sent.get(id) != Some(observed);
-    now.census.iter().filter(differs).map(|(_, observed)| observed.as_ref().into()).collect()
+    now.census
+        .iter()
+        .filter(differs)
+        .map(|(_, observed)| observed.as_ref().into())
+        .collect()
 }

@@ -17,7 +17,7 @@ mod resume;
 mod stage;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ use tokio::time::Instant;
 
 pub(crate) use self::book::{Book, Census, Refused};
 pub(crate) use self::exit::Exit;
-pub(crate) use self::resume::Found;
 use self::next::Action;
+pub(crate) use self::resume::Found;
 use self::stage::Outcome;
 use super::hands::{Hands, Sighting, Started};
 use super::launch::Launch;
@@ -65,6 +65,15 @@ pub(crate) struct Supervisor {
 pub(crate) struct View {
     pub(crate) obeyed: Fence,
     pub(crate) census: Census,
+}
+
+impl View {
+    fn of(book: &Book) -> Self {
+        Self {
+            obeyed: book.obeyed(),
+            census: book.census(),
+        }
+    }
 }
 
 /// Why an order had no effect.
@@ -102,7 +111,8 @@ impl Supervisor {
         let book = Book::resume(&premises.host, remembered, found, same_boot, clock::now());
         let (orders, inbox) = mpsc::channel(16);
         let (outcomes_in, outcomes) = mpsc::channel(256);
-        let (publish, view) = watch::channel(View::default());
+        // From the first moment on: a session that opens at once must not tell of an empty worker.
+        let (publish, view) = watch::channel(View::of(&book));
         let shell = Shell {
             collected: book.artefacts_in_use(),
             book,
@@ -122,7 +132,10 @@ impl Supervisor {
     /// Takes an order over. When this returns, it is in the ledger.
     pub(crate) async fn obey(&self, order: Order) -> Result<(), ObeyError> {
         let (reply, answer) = oneshot::channel();
-        self.orders.send((order, reply)).await.map_err(|_| ObeyError::Ended)?;
+        self.orders
+            .send((order, reply))
+            .await
+            .map_err(|_| ObeyError::Ended)?;
         Ok(answer.await.map_err(|_| ObeyError::Ended)??)
     }
 
@@ -133,10 +146,7 @@ impl Supervisor {
 
 /// The ledger of this very node, or an empty one. Damage costs what the ledger held, not the
 /// worker: frontends that run and cannot be placed are reported as failed and replaced.
-fn remember(
-    ledger: &Ledger,
-    premises: &Premises,
-) -> Result<stored::WorkerLedger, LedgerError> {
+fn remember(ledger: &Ledger, premises: &Premises) -> Result<stored::WorkerLedger, LedgerError> {
     match ledger.read() {
         Ok(Some(stored))
             if stored.cluster_id == premises.cluster_id && stored.node_id == premises.node_id =>
@@ -145,7 +155,8 @@ fn remember(
         }
         Ok(Some(stored)) => {
             tracing::warn!(
-                cluster = stored.cluster_id, node = stored.node_id,
+                cluster = stored.cluster_id,
+                node = stored.node_id,
                 "the worker ledger belongs to another node and is ignored"
             );
             Ok(stored::WorkerLedger::default())
@@ -245,8 +256,7 @@ impl<H: Hands> Shell<H> {
                 return Some(Instant::now() + WRITE_RETRY);
             }
             self.book.written();
-            let view = View { obeyed: self.book.obeyed(), census: self.book.census() };
-            self.publish.send_replace(view);
+            self.publish.send_replace(View::of(&self.book));
         }
         for answer in self.unacknowledged.drain(..) {
             // As above: a session that has ended asks again.
@@ -280,12 +290,19 @@ impl<H: Hands> Shell<H> {
     /// A port that no frontend of ours has and nobody else listens on. Chosen before the ledger is
     /// written, so that an adopted frontend is found where it listens.
     fn choose_port(&mut self, id: FrontendId) {
-        let wanted = self.book.frontend(id).is_some_and(|frontend| frontend.assignment.wants_port);
+        let wanted = self
+            .book
+            .frontend(id)
+            .is_some_and(|frontend| frontend.assignment.wants_port);
         if !wanted {
             return;
         }
         let taken = self.book.ports_in_use();
-        let candidates = self.premises.ports.from_key(id.0).filter_map(|port| port.try_into().ok());
+        let candidates = self
+            .premises
+            .ports
+            .from_key(id.0)
+            .filter_map(|port| port.try_into().ok());
         let mut free = candidates.filter(|port| !taken.contains(port));
         if let Some(port) = free.find(|port| self.hands.port_is_free(*port)) {
             self.book.give_port(id, port);
@@ -293,7 +310,9 @@ impl<H: Hands> Shell<H> {
     }
 
     fn carry_out(&mut self, id: FrontendId, action: Action) {
-        let Some(frontend) = self.book.frontend(id) else { return };
+        let Some(frontend) = self.book.frontend(id) else {
+            return;
+        };
         let assignment = &frontend.assignment;
         match action {
             Action::End(_) => {}
@@ -309,14 +328,20 @@ impl<H: Hands> Shell<H> {
             }
             Action::Start if assignment.wants_port && frontend.port.is_none() => {
                 let reason = format!("no port in {} is free on this node", self.premises.ports);
-                self.spawn(id, async move |_| Outcome::NotStarted { reason });
+                self.spawn(id, async move |_| Outcome::NotStarted {
+                    reason,
+                    exit: None,
+                });
             }
             Action::Start => {
                 let launch = Launch::new(assignment, frontend.port, &self.premises.cluster_name);
                 self.spawn(id, async move |hands| match hands.start(launch).await {
                     Started::Running { pid } => Outcome::Started { pid },
-                    Started::Exited(exit) => Outcome::Exited(exit),
-                    Started::Not(reason) => Outcome::NotStarted { reason },
+                    Started::Exited(exit) => Outcome::NotStarted {
+                        reason: exit.sentence(),
+                        exit: Some(exit),
+                    },
+                    Started::Not(reason) => Outcome::NotStarted { reason, exit: None },
                 });
             }
             Action::Probe => {
@@ -329,7 +354,7 @@ impl<H: Hands> Shell<H> {
             Action::Stop(_) => {
                 let grace = assignment.termination_grace;
                 self.spawn(id, async move |hands| match hands.stop(id, grace).await {
-                    Ok(exit) => Outcome::Exited(exit),
+                    Ok(exit) => Outcome::Stopped(exit),
                     Err(reason) => Outcome::NotStopped { reason },
                 });
             }

@@ -48,7 +48,10 @@ fn report(usages: Vec<super::runtime::Usage>) -> wire::WorkerUsage {
         cpu_usec: usage.cpu_usec,
         memory_bytes: usage.memory_bytes,
     });
-    wire::WorkerUsage { frontends: frontends.collect(), sampled_unix_ms: clock::unix_ms() }
+    wire::WorkerUsage {
+        frontends: frontends.collect(),
+        sampled_unix_ms: clock::unix_ms(),
+    }
 }
 
 /// CPU time that this machine can give per second, in thousandths of a core.
@@ -60,5 +63,5 @@ pub(crate) fn cpu_millicores() -> u32 {
 /// Memory of this machine.
 pub(crate) fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
 }

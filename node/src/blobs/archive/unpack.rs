@@ -73,16 +73,6 @@ pub fn remove_leftovers(parent: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes an unpacked tree: hidden first, so that at no moment half of it can be found.
-pub fn remove(dir: &Path) -> io::Result<()> {
-    let hidden = Unfinished::create(dir)?;
-    // An empty directory may be renamed over.
-    fs::rename(dir, &hidden.path)?;
-    fs::remove_dir_all(&hidden.path)?;
-    hidden.finished();
-    Ok(())
-}
-
 /// A tree that goes again unless it is [`Unfinished::finished`].
 struct Unfinished {
     path: PathBuf,

@@ -117,7 +117,7 @@ struct World {
     content: Arc<Vec<u8>>,
     object: Object,
     store: Store,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl World {
@@ -133,7 +133,7 @@ impl World {
             content: Arc::new(content),
             object,
             store,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -181,17 +181,26 @@ async fn an_object_travels_from_store_to_store() {
     let world = World::new();
     let dir = tempfile::tempdir().unwrap();
     let source = Store::open(dir.path(), 1 << 30).unwrap();
-    let empty = serve(Service::new(source.clone())).await;
-    let refused = failures(world.fetch(std::slice::from_ref(&empty)).await);
+    let holder = serve(Service::new(source.clone())).await;
+    let refused = failures(world.fetch(std::slice::from_ref(&holder)).await);
     assert!(
         matches!(&refused[..], [Failure::Refused { status }] if status.code() == Code::NotFound)
     );
 
     source.put(&world.content[..]).unwrap();
-    world.fetch(&[empty]).await.unwrap();
+    world.fetch(std::slice::from_ref(&holder)).await.unwrap();
     assert!(world.arrived());
-    // Now it is here: nobody has to be asked.
+    // Now it is here: nobody has to be asked, unless it is damaged meanwhile.
     world.fetch(&[]).await.unwrap();
+    let object = world
+        .dir
+        .path()
+        .join("objects")
+        .join(world.object.digest.as_str());
+    std::fs::write(object, b"damaged").unwrap();
+    assert!(failures(world.fetch(&[]).await).is_empty());
+    world.fetch(&[holder]).await.unwrap();
+    assert!(world.arrived());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    mem::ManuallyDrop,
     process::Command,
     time::{Duration, SystemTime},
 };
@@ -65,9 +66,9 @@ fn an_upload_leaves_nothing_when_dropped_and_nothing_after_a_crash() {
     // A killed process runs no destructor.
     let mut upload = store.begin().unwrap();
     upload.write(b"half").unwrap();
-    std::mem::forget(upload);
+    let _upload = ManuallyDrop::new(upload);
     assert_eq!(incoming(), 1);
-    // `forget` kept a clone of the store alive and with it the lock, as the process would not.
+    // The upload keeps the store alive and with it the lock, as a dead process would not.
     std::fs::remove_file(dir.path().join("lock")).unwrap();
     let reopened = Store::open(dir.path(), 1 << 20).unwrap();
     assert_eq!(incoming(), 0);

@@ -56,7 +56,9 @@ impl Rocks {
             )
             .map_err(other)?;
         if create {
+            // A store whose name is lost in a power cut would look like a wiped disk.
             sync_directory(dir)?;
+            dir.parent().map_or(Ok(()), sync_directory)?;
         }
         Ok(rocks)
     }

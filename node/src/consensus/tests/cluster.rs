@@ -16,7 +16,7 @@ async fn every_node_proposes_and_reads_what_was_acknowledged() {
             let text = format!("round {round} by {id}");
             last = trio.node(id).propose(&text).await;
             for reader in trio.living() {
-                let applied = reader.handle.read_barrier().await.unwrap();
+                let applied = reader.barrier().await;
                 assert!(applied >= last, "node {} read before {last}", reader.id);
                 assert_eq!(
                     reader.journal.texts().last(),
@@ -106,7 +106,7 @@ async fn all_die_at_once_and_come_back_with_everything() {
         trio.restart(id).await;
     }
     let leader = trio.leader().await;
-    until(|| async { trio.node(leader).handle.read_barrier().await.ok() }).await;
+    trio.node(leader).barrier().await;
     assert_eq!(trio.agree(last).await, before);
 }
 
@@ -147,7 +147,7 @@ async fn a_learner_far_behind_gets_a_snapshot() {
     let lines = learner.journal.lines();
     learner.kill().await;
     let learner = homes[1].open().await;
-    until(|| async { learner.handle.read_barrier().await.ok() }).await;
+    learner.barrier().await;
     assert_eq!(learner.journal.lines(), lines);
     set_voters(&leader, &[1, 2]).await;
     let members = learner.handle.members();

@@ -16,8 +16,8 @@ use tonic::transport::Server;
 
 use crate::consensus::options::Fatal;
 use crate::consensus::{
-    Committed, Consensus, Handle, MembershipError, OpenError, Options, RestoreError, SnapshotView,
-    StateMachine, Timers,
+    Committed, Consensus, Handle, MembershipError, OpenError, Options, ProposeError, RestoreError,
+    SnapshotView, StateMachine, Timers,
 };
 
 /// How long anything may take on a machine that is busy with other tests.
@@ -150,9 +150,9 @@ impl Home {
         options.snapshot_every = self.snapshot_every;
         options.keep_entries = 0;
         options.timers = Timers {
-            heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1200),
+            heartbeat: Duration::from_millis(200),
+            election_min: Duration::from_millis(800),
+            election_max: Duration::from_millis(1600),
             unavailable_after: Duration::from_millis(1500),
             ..Timers::default()
         };
@@ -241,9 +241,23 @@ impl Node {
         }
     }
 
+    /// Proposes; refusals, which a busy machine may cause, are tried again. An outcome that is not
+    /// known fails the test: nothing was killed.
     pub(super) async fn propose(&self, text: &str) -> u64 {
-        let payload = Bytes::copy_from_slice(text.as_bytes());
-        self.handle.propose(payload, PATIENCE).await.unwrap().index
+        until(|| async {
+            let payload = Bytes::copy_from_slice(text.as_bytes());
+            match self.handle.propose(payload, PATIENCE).await {
+                Ok(applied) => Some(applied.index),
+                Err(ProposeError::Unavailable { .. }) => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+        .await
+    }
+
+    /// Waits for a linearizable read.
+    pub(super) async fn barrier(&self) -> u64 {
+        until(|| async { self.handle.read_barrier().await.ok() }).await
     }
 
     /// Proposes until it is applied, over elections.

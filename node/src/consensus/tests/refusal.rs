@@ -73,14 +73,14 @@ async fn a_node_comes_back_with_everything_and_founds_only_once() {
     node.shutdown().await;
     let node = home.open().await;
     node.wait_leads().await;
-    node.handle.read_barrier().await.unwrap();
+    node.barrier().await;
     assert_eq!(node.journal.lines(), before);
     assert!(node.handle.bootstrap().await.is_err(), "founded twice");
     node.propose("killed").await;
     node.kill().await;
     let node = home.open().await;
     node.wait_leads().await;
-    node.handle.read_barrier().await.unwrap();
+    node.barrier().await;
     assert_eq!(node.journal.texts().last().unwrap(), "killed");
     assert_eq!(node.journal.lines().len(), before.len() + 1);
     node.shutdown().await;
@@ -103,7 +103,7 @@ async fn a_snapshot_that_is_needed_and_damaged_is_refused() {
     // Intact, it carries the state: the log below it is gone.
     let node = home.open().await;
     node.wait_leads().await;
-    node.handle.read_barrier().await.unwrap();
+    node.barrier().await;
     assert_eq!(node.journal.lines(), before);
     node.shutdown().await;
 

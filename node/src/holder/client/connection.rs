@@ -57,13 +57,20 @@ impl Connection {
             None,
         )?;
         rustix::net::connect(&socket, &address)?;
-        let socket = Arc::new(AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)?);
-        let waiting = Arc::new(Mutex::new(Waiting { next: 1, calls: Some(HashMap::new()) }));
+        let socket = Arc::new(register(socket)?);
+        let waiting = Arc::new(Mutex::new(Waiting {
+            next: 1,
+            calls: Some(HashMap::new()),
+        }));
         let (calls, unsent) = mpsc::channel(UNSENT_CALLS);
         let (event_sender, events) = mpsc::channel(UNREAD_EVENTS);
         tokio::spawn(write(socket.clone(), unsent));
         tokio::spawn(read(socket, waiting.clone(), event_sender));
-        Ok(Self { calls, waiting, events: Arc::new(Mutex::new(Some(events))) })
+        Ok(Self {
+            calls,
+            waiting,
+            events: Arc::new(Mutex::new(Some(events))),
+        })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -86,12 +93,19 @@ impl Connection {
             let mut waiting = lock(&self.waiting);
             let call = waiting.next;
             waiting.next += 1;
-            waiting.calls.as_mut().ok_or(Error::Disconnected)?.insert(call, sender);
+            waiting
+                .calls
+                .as_mut()
+                .ok_or(Error::Disconnected)?
+                .insert(call, sender);
             call
         };
         let packets = wire::packets(&envelope(call, request));
         let answered = async {
-            self.calls.send(packets).await.map_err(|_| Error::Disconnected)?;
+            self.calls
+                .send(packets)
+                .await
+                .map_err(|_| Error::Disconnected)?;
             receiver.await.map_err(|_| Error::Disconnected)
         };
         let answered = tokio::time::timeout(within, answered).await;
@@ -100,6 +114,14 @@ impl Connection {
         }
         answered.unwrap_or(Err(Error::TimedOut(within)))
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "unsound only for types that change their descriptor; OwnedFd does not"
+)]
+fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)
 }
 
 /// Sends until the last handle is gone or the holder is.
@@ -156,10 +178,17 @@ async fn read(
 }
 
 /// Hands a frame to whom it is for; false when the connection is of no more use.
-fn deliver(frame: pb::HolderFrame, waiting: &Mutex<Waiting>, events: &mpsc::Sender<ProcessEvent>) -> bool {
+fn deliver(
+    frame: pb::HolderFrame,
+    waiting: &Mutex<Waiting>,
+    events: &mpsc::Sender<ProcessEvent>,
+) -> bool {
     match frame.frame {
         Some(pb::holder_frame::Frame::Reply(reply)) => {
-            let caller = lock(waiting).calls.as_mut().and_then(|calls| calls.remove(&reply.call));
+            let caller = lock(waiting)
+                .calls
+                .as_mut()
+                .and_then(|calls| calls.remove(&reply.call));
             if let (Some(caller), Some(result)) = (caller, reply.result) {
                 // A caller that gave up does not mind.
                 let _ = caller.send(result);

@@ -26,14 +26,22 @@ pub(super) struct Launch {
 }
 
 impl Launch {
+    /// The paths are made absolute: the holder runs in `/`.
     pub(super) fn new(data_dir: &Path, exe: &Path) -> Self {
-        Self { data_dir: data_dir.to_owned(), exe: exe.to_owned() }
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self {
+            data_dir: absolute(data_dir),
+            exe: absolute(exe),
+        }
     }
 
     /// Starts a holder and connects to it. When two do this at once, one holder loses the lock and
     /// ends, and both connect to the other.
     pub(super) async fn holder(&self, run_dir: &Path) -> Result<Connection, Error> {
-        let failed = |source| Error::Launch { exe: self.exe.clone(), source };
+        let failed = |source| Error::Launch {
+            exe: self.exe.clone(),
+            source,
+        };
         let mut child = self.spawn().map_err(failed)?;
         let began = Instant::now();
         loop {
@@ -45,7 +53,9 @@ impl Launch {
                 return Err(Error::LaunchTimedOut(ANSWERS_WITHIN));
             }
             if let Some(status) = ended.filter(|status| !status.success()) {
-                let message = format!("it ended at once ({status}); see logs/holder.log in the data directory");
+                let message = format!(
+                    "it ended at once ({status}); see logs/holder.log in the data directory"
+                );
                 return Err(failed(io::Error::other(message)));
             }
             tokio::time::sleep(RETRY).await;
@@ -54,10 +64,26 @@ impl Launch {
 
     fn spawn(&self) -> io::Result<tokio::process::Child> {
         let logs = self.data_dir.join("logs");
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&logs)?;
-        let log = File::options().create(true).append(true).mode(0o600).open(logs.join("holder.log"))?;
-        let hold = [self.exe.clone().into(), "hold".into(), "--data-dir".into(), self.data_dir.clone().into()];
-        let line = if in_systemd_unit() { in_own_scope(&hold, rustix::process::geteuid().is_root()) } else { hold.into() };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&logs)?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(logs.join("holder.log"))?;
+        let hold = [
+            self.exe.clone().into(),
+            "hold".into(),
+            "--data-dir".into(),
+            self.data_dir.clone().into(),
+        ];
+        let line = if in_systemd_unit() {
+            in_own_scope(&hold, rustix::process::geteuid().is_root())
+        } else {
+            hold.into()
+        };
         // `kill_on_drop` stays off: tokio reaps the holder should it end before this process does.
         tokio::process::Command::new(&line[0])
             .args(&line[1..])
@@ -84,7 +110,17 @@ fn in_own_scope(command: &[OsString], root: bool) -> Vec<OsString> {
     if !root {
         line.push("--user".into());
     }
-    line.extend(["--scope", "--quiet", "--collect", "--slice=fleet", "--property=Delegate=yes", "--"].map(Into::into));
+    line.extend(
+        [
+            "--scope",
+            "--quiet",
+            "--collect",
+            "--slice=fleet",
+            "--property=Delegate=yes",
+            "--",
+        ]
+        .map(Into::into),
+    );
     line.extend_from_slice(command);
     line
 }

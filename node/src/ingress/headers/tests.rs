@@ -1,6 +1,8 @@
 use super::*;
 
-fn map(lines: &[(&str, &str)]) -> HeaderMap {
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
+fn map(lines: Lines<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         let name = HeaderName::try_from(*name).expect("a name");
@@ -12,8 +14,17 @@ fn map(lines: &[(&str, &str)]) -> HeaderMap {
 fn forwarded(lines: &[(&str, &str)]) -> HeaderMap {
     let mut headers = map(lines);
     let address = "[::ffff:192.0.2.7]:999".parse().expect("an address");
-    let client = Client { address, port: 8080, scheme: "http" };
-    to_frontend(&mut headers, &client, HeaderValue::from_static("www.test:8080"), || 0xabc);
+    let client = Client {
+        address,
+        port: 8080,
+        scheme: "http",
+    };
+    to_frontend(
+        &mut headers,
+        &client,
+        HeaderValue::from_static("www.test:8080"),
+        || 0xabc,
+    );
     headers
 }
 
@@ -29,7 +40,7 @@ const OURS: [(&str, &str); 6] = [
 
 #[test]
 fn what_a_frontend_gets() {
-    let table: &[(&str, &[(&str, &str)], &[(&str, &str)])] = &[
+    let table: &[(&str, Lines<'_>, Lines<'_>)] = &[
         ("nothing", &[], &[]),
         (
             "forged",
@@ -60,7 +71,10 @@ fn what_a_frontend_gets() {
         (
             "nominating what is not the client's to remove",
             &[
-                ("connection", "x-forwarded-for, host, authorization, cookie, content-length"),
+                (
+                    "connection",
+                    "x-forwarded-for, host, authorization, cookie, content-length",
+                ),
                 ("connection", "x-request-id, traceparent"),
                 ("authorization", "Bearer 1"),
                 ("cookie", "a=1"),
@@ -74,8 +88,16 @@ fn what_a_frontend_gets() {
                 ("traceparent", "00-1-2-00"),
             ],
         ),
-        ("trailers", &[("te", "gzip, trailers")], &[("te", "trailers")]),
-        ("cookie crumbs", &[("cookie", "a=1"), ("cookie", "b=2")], &[("cookie", "a=1; b=2")]),
+        (
+            "trailers",
+            &[("te", "gzip, trailers")],
+            &[("te", "trailers")],
+        ),
+        (
+            "cookie crumbs",
+            &[("cookie", "a=1"), ("cookie", "b=2")],
+            &[("cookie", "a=1; b=2")],
+        ),
     ];
     for (case, given, passed) in table {
         let expected: Vec<_> = OURS.iter().chain(*passed).copied().collect();
@@ -107,22 +129,45 @@ fn what_a_client_gets() {
         ("set-cookie", "b=2"),
     ]);
     to_client(&mut headers);
-    assert_eq!(headers, map(&[("set-cookie", "a=1"), ("set-cookie", "b=2")]));
+    assert_eq!(
+        headers,
+        map(&[("set-cookie", "a=1"), ("set-cookie", "b=2")])
+    );
 }
 
 #[test]
 fn upgrades() {
     let table: &[(&[(&str, &str)], bool)] = &[
         (&[("connection", "Upgrade"), ("upgrade", "websocket")], true),
-        (&[("connection", "keep-alive, upgrade"), ("upgrade", "my-protocol/2")], true),
+        (
+            &[
+                ("connection", "keep-alive, upgrade"),
+                ("upgrade", "my-protocol/2"),
+            ],
+            true,
+        ),
         (&[("upgrade", "websocket")], false),
         (&[("connection", "upgrade")], false),
         (&[("connection", "upgrade"), ("upgrade", "h2c")], false),
-        (&[("connection", "upgrade"), ("upgrade", "websocket, H2C")], false),
+        (
+            &[("connection", "upgrade"), ("upgrade", "websocket, H2C")],
+            false,
+        ),
         (&[("connection", "upgrade"), ("upgrade", "HTTP/2.0")], false),
-        (&[("connection", "upgrade"), ("upgrade", "a"), ("upgrade", "b")], false),
+        (
+            &[
+                ("connection", "upgrade"),
+                ("upgrade", "a"),
+                ("upgrade", "b"),
+            ],
+            false,
+        ),
     ];
     for (given, expected) in table {
-        assert_eq!(wanted_upgrade(&map(given)).is_some(), *expected, "{given:?}");
+        assert_eq!(
+            wanted_upgrade(&map(given)).is_some(),
+            *expected,
+            "{given:?}"
+        );
     }
 }

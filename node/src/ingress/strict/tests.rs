@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn verdict(bytes: &[u8]) -> Option<Fault> {
-    Scanner::default().scan(bytes).err().map(|objection| objection.fault)
+    Scanner::default()
+        .scan(bytes)
+        .err()
+        .map(|objection| objection.fault)
 }
 
 /// A GET or POST with these lines after the request line and Host.
@@ -44,7 +47,10 @@ fn what_does_not() {
         ("GET / HTTP/1.1\r\nHost: a\r\n\n", Fault::BareLf),
         ("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::BareLf),
         ("GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", Fault::Control),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", Fault::Control),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+            Fault::Control,
+        ),
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET /\t/ HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
@@ -53,11 +59,17 @@ fn what_does_not() {
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET /\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
-        ("\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
+        (
+            "\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            Fault::RequestLine,
+        ),
         ("GET / HTTP/1.1\r\n\r\n", Fault::Host),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Fault::Host),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Fault::Host),
-        ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::Encoding),
+        (
+            "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Fault::Encoding,
+        ),
     ];
     for (request, fault) in table {
         assert_eq!(verdict(request.as_bytes()), Some(fault), "{request:?}");
@@ -68,20 +80,35 @@ fn what_does_not() {
         ("X\r\n\r\n", Fault::Name),
         ("X: a\r\n b\r\n\r\n", Fault::Folded),
         ("X: a\x0bb\r\n\r\n", Fault::Value),
-        ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::Encoding),
-        ("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", Fault::Encoding),
-        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::Encoding),
+        (
+            "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Fault::Encoding,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+            Fault::Encoding,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Fault::Encoding,
+        ),
         ("Transfer-Encoding: gzip, chunked\r\n\r\n", Fault::Encoding),
         ("Transfer-Encoding: xchunked\r\n\r\n", Fault::Encoding),
         ("Transfer-Encoding:\x0bchunked\r\n\r\n", Fault::Value),
         ("Transfer-Encoding: identity\r\n\r\n", Fault::Encoding),
         ("Transfer-Encoding:\r\n\r\n", Fault::Encoding),
-        ("Content-Length: 3\r\nContent-Length: 3\r\n\r\n", Fault::Length),
+        (
+            "Content-Length: 3\r\nContent-Length: 3\r\n\r\n",
+            Fault::Length,
+        ),
         ("Content-Length: 5, 5\r\n\r\n", Fault::Length),
         ("Content-Length: +5\r\n\r\n", Fault::Length),
         ("Content-Length: -1\r\n\r\n", Fault::Length),
         ("Content-Length: 0x5\r\n\r\n", Fault::Length),
-        ("Content-Length: 99999999999999999999\r\n\r\n", Fault::Length),
+        (
+            "Content-Length: 99999999999999999999\r\n\r\n",
+            Fault::Length,
+        ),
         ("Content-Length:\r\n\r\n", Fault::Length),
     ];
     for (lines, fault) in after_host {
@@ -114,12 +141,18 @@ fn memory_is_bounded() {
     let mut scanner = Scanner::default();
     let endless = vec![b'a'; 1 << 12];
     let refused = (0..64).find_map(|_| scanner.scan(&endless).err());
-    assert_eq!(refused.map(|objection| objection.fault), Some(Fault::TooLong));
+    assert_eq!(
+        refused.map(|objection| objection.fault),
+        Some(Fault::TooLong)
+    );
 
     let mut scanner = Scanner::default();
     scanner.scan(with("").as_bytes()).expect("a good beginning");
     let refused = (0..1 << 20).find_map(|_| scanner.scan(b"X: yyyyyyyy\r\n").err());
-    assert_eq!(refused.map(|objection| objection.fault), Some(Fault::TooLong));
+    assert_eq!(
+        refused.map(|objection| objection.fault),
+        Some(Fault::TooLong)
+    );
 }
 
 #[test]

@@ -50,22 +50,38 @@ impl Control {
     pub(super) async fn start_with(secret: Secret) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = State { term: 1, ..State::default() };
-        let inner = Arc::new(Inner { state: Mutex::new(state), news: watch::Sender::new(0) });
+        let state = State {
+            term: 1,
+            ..State::default()
+        };
+        let inner = Arc::new(Inner {
+            state: Mutex::new(state),
+            news: watch::Sender::new(0),
+        });
         let service =
             IngressSessionsServer::with_interceptor(Service(Arc::clone(&inner)), secret.server());
         let server = tokio::spawn(async move {
             let router = tonic::transport::Server::builder().add_service(service);
-            router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+            router
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .unwrap();
         });
-        Self { address, secret, inner, server }
+        Self {
+            address,
+            secret,
+            inner,
+            server,
+        }
     }
 
     /// Answers sessions like a node that does not lead.
     pub(super) fn follow(&self, leader: Option<SocketAddr>) {
         let mut status = Status::failed_precondition("not the leader");
         if let Some(leader) = leader {
-            status.metadata_mut().insert("fleet-leader", leader.to_string().parse().unwrap());
+            status
+                .metadata_mut()
+                .insert("fleet-leader", leader.to_string().parse().unwrap());
         }
         let mut state = self.inner.state.lock().unwrap();
         state.refusal = Some(status.clone());
@@ -107,7 +123,10 @@ impl Control {
     ) -> wire::IngressStatus {
         let mut from = 0;
         self.wait("a status", |state| {
-            let found = state.statuses[from..].iter().find(|status| wanted(status)).cloned();
+            let found = state.statuses[from..]
+                .iter()
+                .find(|status| wanted(status))
+                .cloned();
             from = state.statuses.len();
             found
         })
@@ -121,7 +140,10 @@ impl Control {
     ) -> wire::IngressStatus {
         let mut from = self.inner.state.lock().unwrap().statuses.len();
         self.wait("a status", |state| {
-            let found = state.statuses[from..].iter().find(|status| wanted(status)).cloned();
+            let found = state.statuses[from..]
+                .iter()
+                .find(|status| wanted(status))
+                .cloned();
             from = state.statuses.len();
             found
         })
@@ -129,12 +151,14 @@ impl Control {
     }
 
     pub(super) async fn applied(&self, generation: u64) -> wire::IngressStatus {
-        self.status(|status| status.applied_generation >= generation).await
+        self.status(|status| status.applied_generation >= generation)
+            .await
     }
 
     /// The `index`th hello.
     pub(super) async fn hello(&self, index: usize) -> wire::IngressHello {
-        self.wait("a hello", |state| state.hellos.get(index).cloned()).await
+        self.wait("a hello", |state| state.hellos.get(index).cloned())
+            .await
     }
 
     async fn wait<T>(&self, what: &str, mut look: impl FnMut(&State) -> Option<T>) -> T {
@@ -161,7 +185,10 @@ impl State {
     fn order(&self, routes: Option<Routes>) -> wire::IngressOrder {
         let index = self.table.as_ref().map_or(0, |table| table.generation);
         wire::IngressOrder {
-            fence: Some(wire::Fence { term: self.term, index }),
+            fence: Some(wire::Fence {
+                term: self.term,
+                index,
+            }),
             control_addresses: self.addresses.clone(),
             routes,
         }
@@ -187,7 +214,7 @@ impl IngressSessions for Service {
             if let Some(table) = &state.table {
                 let _ = down.send(Ok(state.order(Some(Routes::Full(table.clone())))));
             }
-            state.sessions.push(down);
+            state.sessions.push(down.clone());
         }
         let (inner, mut reports) = (Arc::clone(&self.0), request.into_inner());
         tokio::spawn(async move {
@@ -200,6 +227,10 @@ impl IngressSessions for Service {
                 drop(state);
                 inner.news.send_modify(|news| *news += 1);
             }
+            let mut state = inner.state.lock().unwrap();
+            state
+                .sessions
+                .retain(|session| !session.same_channel(&down));
         });
         Ok(Response::new(UnboundedReceiverStream::new(orders)))
     }
@@ -215,7 +246,10 @@ async fn a_redirect_leads_to_the_leader_and_a_failover_to_the_next() {
     // The ingress knows only the follower, and hears of the other by its hint.
     let ingress = Setup::with(&[&first]).start();
     second.applied(3).await;
-    assert_eq!(ingress.get(super::world::HOST, "/").await, (200, "1".to_owned()));
+    assert_eq!(
+        ingress.get(super::world::HOST, "/").await,
+        (200, "1".to_owned())
+    );
 
     let both = [first.address.to_string(), second.address.to_string()];
     second.order_addresses(&both);
@@ -224,7 +258,10 @@ async fn a_redirect_leads_to_the_leader_and_a_failover_to_the_next() {
     second.follow(None);
     first.applied(4).await;
     let hello = first.hello(0).await;
-    assert_eq!((hello.applied_generation, hello.obeyed.unwrap().term), (3, 1));
+    assert_eq!(
+        (hello.applied_generation, hello.obeyed.unwrap().term),
+        (3, 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +277,10 @@ async fn an_order_of_a_replaced_leader_is_refused() {
     control.order_full(table(9, &[&old]));
     // The ingress ends the session over it and comes back unchanged.
     let hello = control.hello(1).await;
-    assert_eq!((hello.applied_generation, hello.obeyed.unwrap().term), (5, 7));
+    assert_eq!(
+        (hello.applied_generation, hello.obeyed.unwrap().term),
+        (5, 7)
+    );
     assert_eq!(ingress.get(super::world::HOST, "/").await.1, "2");
 }
 
@@ -262,14 +302,26 @@ async fn deltas_change_one_environment_and_a_wrong_base_asks_for_everything() {
     control.order_delta(delta(2, 4));
     let status = control.next_status(|status| status.wants_full).await;
     assert_eq!(status.applied_generation, 3);
-    assert_eq!(status.reason, "the change is one of generation 2, and generation 3 is applied");
+    assert_eq!(
+        status.reason,
+        "the change is one of generation 2, and generation 3 is applied"
+    );
 
     control.order_delta(delta(3, 4));
     assert!(!control.applied(4).await.wants_full);
-    assert_eq!(ingress.get("www.stage.shop.test", "/").await, (200, "2".to_owned()));
-    assert_eq!(ingress.get(super::world::HOST, "/").await, (200, "1".to_owned()));
+    assert_eq!(
+        ingress.get("www.stage.shop.test", "/").await,
+        (200, "2".to_owned())
+    );
+    assert_eq!(
+        ingress.get(super::world::HOST, "/").await,
+        (200, "1".to_owned())
+    );
 
-    let name = wire::EnvironmentName { app: "shop".to_owned(), environment: "stage".to_owned() };
+    let name = wire::EnvironmentName {
+        app: "shop".to_owned(),
+        environment: "stage".to_owned(),
+    };
     control.order_delta(wire::RouteDelta {
         base_generation: 4,
         generation: 5,
@@ -289,6 +341,10 @@ async fn nonsense_is_said_and_changes_nothing() {
     control.order_full(broken);
     let status = control.next_status(|status| status.wants_full).await;
     assert_eq!(status.applied_generation, 3);
-    assert!(status.reason.contains("frontend 1 of shop/prod"), "{}", status.reason);
+    assert!(
+        status.reason.contains("frontend 1 of shop/prod"),
+        "{}",
+        status.reason
+    );
     assert_eq!(ingress.get(super::world::HOST, "/").await.0, 200);
 }

@@ -13,8 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::world::PATIENCE;
 
@@ -59,7 +59,12 @@ impl Frontend {
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&inner)));
         let accepting = Some(AbortOnDropHandle::new(accepting));
-        Self { id, address, inner, accepting }
+        Self {
+            id,
+            address,
+            inner,
+            accepting,
+        }
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -74,7 +79,10 @@ impl Frontend {
     pub(super) async fn asked(&self, count: usize) {
         let mut news = self.inner.news.subscribe();
         let asked = news.wait_for(|seen| *seen >= count);
-        tokio::time::timeout(PATIENCE, asked).await.expect("requests").unwrap();
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .expect("requests")
+            .unwrap();
     }
 
     /// Lets `/held` requests be answered, those to come too.
@@ -124,7 +132,11 @@ async fn answer(
         seen.push(Seen { line, headers });
         inner.news.send_replace(seen.len());
     }
-    let text = |text: String| Full::from(text).map_err(|never: Infallible| match never {}).boxed();
+    let text = |text: String| {
+        Full::from(text)
+            .map_err(|never: Infallible| match never {})
+            .boxed()
+    };
     match request.uri().path() {
         "/held" => {
             let mut released = inner.released.subscribe();
@@ -133,7 +145,11 @@ async fn answer(
         "/echo" => return Ok(Response::new(request.into_body().boxed())),
         "/break" => return Err(std::io::ErrorKind::ConnectionReset.into()),
         "/count" => {
-            let body = request.into_body().collect().await.map_err(std::io::Error::other)?;
+            let body = request
+                .into_body()
+                .collect()
+                .await
+                .map_err(std::io::Error::other)?;
             let trailers = body.trailers().cloned().unwrap_or_default();
             let bytes = body.to_bytes().len();
             return Ok(Response::new(text(format!("{bytes} {}", trailers.len()))));

@@ -36,7 +36,11 @@ async fn an_ingress_serves_by_its_last_table_when_no_control_answers() {
     std::fs::write(&path, bytes).unwrap();
     let fourth = setup.start();
     let (status, body) = fourth.get(HOST, "/").await;
-    assert_eq!((status, body.contains("has not received its routes yet")), (503, true), "{body}");
+    assert_eq!(
+        (status, body.contains("has not received its routes yet")),
+        (503, true),
+        "{body}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,14 +76,30 @@ async fn a_stop_lets_everything_under_way_end() {
     // A request on a connection that was idle at the stop is served, and told to go elsewhere.
     idle.get(HOST, "/").await;
     let reply = idle.response().await;
-    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    assert_eq!(
+        (reply.status, reply.header("connection")),
+        (200, Some("close"))
+    );
     idle.ends().await;
-    assert!(tokio::net::TcpStream::connect(ingress.address).await.is_err(), "still accepts");
+    assert!(
+        tokio::net::TcpStream::connect(ingress.address)
+            .await
+            .is_err(),
+        "still accepts"
+    );
 
     frontend.release();
     let reply = busy.response().await;
-    assert_eq!((reply.status, reply.header("connection")), (200, None));
+    assert_eq!(
+        (reply.status, reply.header("connection")),
+        (200, Some("close"))
+    );
     assert_eq!(ingress.stopped().await.cut, 0);
+    // The goodbye: nothing that this process routes can reach a frontend any more.
+    let goodbye = control
+        .status(|status| status.stopping && status.connections == 0)
+        .await;
+    assert!(goodbye.busy.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,21 +131,30 @@ async fn an_http_2_client_is_sent_away_politely() {
     let (_control, mut ingress) = super::world::world(table(1, &[&frontend])).await;
     let Raw { stream, .. } = ingress.connect().await;
     let http2 = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (mut sender, connection) =
-        http2.handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) = http2
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .unwrap();
     let driving = tokio::spawn(connection);
     let request = |path: &str| {
-        http::Request::get(format!("http://{HOST}{path}")).body(Empty::<Bytes>::new()).unwrap()
+        http::Request::get(format!("http://{HOST}{path}"))
+            .body(Empty::<Bytes>::new())
+            .unwrap()
     };
     let held = tokio::spawn(sender.send_request(request("/held")));
     frontend.asked(1).await;
     ingress.stop();
     // GOAWAY: nothing new on this connection, and what is under way ends as it should.
-    let refused = async { while sender.ready().await.is_ok() { tokio::task::yield_now().await } };
-    tokio::time::timeout(PATIENCE, refused).await.expect("GOAWAY");
+    let refused = async { while sender.send_request(request("/")).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, refused)
+        .await
+        .expect("GOAWAY");
     frontend.release();
     let response = held.await.unwrap().unwrap();
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "1");
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "1"
+    );
     driving.await.unwrap().unwrap();
     assert_eq!(ingress.stopped().await.cut, 0);
 }

@@ -27,14 +27,20 @@ impl Reply {
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(given, _)| *given == name).map(|(_, value)| value).next()
+        lines
+            .filter(|(given, _)| *given == name)
+            .map(|(_, value)| value)
+            .next()
     }
 }
 
 impl Raw {
     pub(super) async fn connect(address: SocketAddr) -> Self {
         let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await;
-        Self { stream: stream.expect("connects").unwrap(), read: Vec::new() }
+        Self {
+            stream: stream.expect("connects").unwrap(),
+            read: Vec::new(),
+        }
     }
 
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -42,7 +48,8 @@ impl Raw {
     }
 
     pub(super) async fn get(&mut self, host: &str, path: &str) {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
     }
 
     /// The next response, with its body.
@@ -56,7 +63,11 @@ impl Raw {
         let head = String::from_utf8(head).unwrap();
         let (first, head) = head.split_once("\r\n").unwrap();
         let status = first.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut reply = Reply { status, head: head.to_lowercase(), body: Vec::new() };
+        let mut reply = Reply {
+            status,
+            head: head.to_lowercase(),
+            body: Vec::new(),
+        };
         if let Some(length) = reply.header("content-length") {
             reply.body = self.exactly(length.parse().unwrap()).await;
         } else if reply.header("transfer-encoding").is_some() {
@@ -95,7 +106,11 @@ impl Raw {
 
     pub(super) async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
-            if let Some(at) = self.read.windows(end.len()).position(|window| window == end) {
+            if let Some(at) = self
+                .read
+                .windows(end.len())
+                .position(|window| window == end)
+            {
                 return Some(self.read.drain(..at + end.len()).collect());
             }
             if !self.fill().await {
@@ -107,7 +122,9 @@ impl Raw {
     /// Reads some more; false at the end.
     async fn fill(&mut self) -> bool {
         let read = self.stream.read_buf(&mut self.read);
-        let read = tokio::time::timeout(PATIENCE, read).await.expect("neither bytes nor an end");
+        let read = tokio::time::timeout(PATIENCE, read)
+            .await
+            .expect("neither bytes nor an end");
         // A reset is an end too: the ingress may cut a connection with unread bytes.
         read.unwrap_or(0) > 0
     }

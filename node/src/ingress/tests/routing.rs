@@ -29,9 +29,17 @@ async fn hosts_lead_to_their_release() {
         ("de.www.prod.shop.test", 200, "1"),
         ("a.b.www.prod.shop.test.", 200, "1"),
         ("www.8ef9d2f.prod.shop.test", 200, "2"),
-        ("prod.shop.test", 404, "No environment here answers for prod.shop.test."),
+        (
+            "prod.shop.test",
+            404,
+            "No environment here answers for prod.shop.test.",
+        ),
         ("www.0000000.prod.shop.test", 404, "No environment"),
-        ("www.shut.shop.test", 503, "www.shut.shop.test is closed for maintenance."),
+        (
+            "www.shut.shop.test",
+            503,
+            "www.shut.shop.test is closed for maintenance.",
+        ),
     ];
     for (host, status, says) in cases {
         let (given, body) = ingress.get(host, "/").await;
@@ -50,7 +58,11 @@ async fn one_connection_each_way_carries_many_requests() {
         assert_eq!(client.response().await.status, 200);
     }
     // A response can reach the client before the ingress's own task has put its connection back.
-    assert!(frontend.connections() <= 3, "{} connections", frontend.connections());
+    assert!(
+        frontend.connections() <= 3,
+        "{} connections",
+        frontend.connections()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,14 +82,22 @@ async fn a_frontend_is_told_who_asked_and_nothing_forged() {
     let seen = frontend.seen().remove(0);
     assert_eq!(seen.line, "GET /a%20b?c");
     let header = |name: &str| {
-        let values: Vec<_> = seen.headers.get_all(name).iter().map(|v| v.to_str().unwrap()).collect();
+        let values: Vec<_> = seen
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|v| v.to_str().unwrap())
+            .collect();
         values.join("|")
     };
     assert_eq!(header("host"), format!("{HOST}:80"));
     assert_eq!(header("x-forwarded-for"), "127.0.0.1");
     assert_eq!(header("x-forwarded-proto"), "http");
     assert_eq!(header("x-forwarded-host"), format!("{HOST}:80"));
-    assert_eq!(header("x-forwarded-port"), ingress.address.port().to_string());
+    assert_eq!(
+        header("x-forwarded-port"),
+        ingress.address.port().to_string()
+    );
     assert_eq!(header("x-request-id").len(), 32);
     assert_eq!(header("traceparent"), "00-1-2-00");
     for gone in ["x_forwarded_for", "forwarded", "x-mine", "connection"] {
@@ -90,18 +110,28 @@ async fn head_and_http_1_0_are_served() {
     let frontend = Frontend::start(1).await;
     let (_control, ingress) = world(table(1, &[&frontend])).await;
     let mut client = ingress.connect().await;
-    client.send(format!("HEAD / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
+    client
+        .send(format!("HEAD / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
+        .await;
     let head = client.until(b"\r\n\r\n").await.unwrap();
     let head = String::from_utf8(head).unwrap().to_lowercase();
-    assert!(head.starts_with("http/1.1 200") && head.contains("content-length: 1"), "{head}");
+    assert!(
+        head.starts_with("http/1.1 200") && head.contains("content-length: 1"),
+        "{head}"
+    );
     // Nothing but the next response follows.
     client.get(HOST, "/").await;
     assert_eq!(client.response().await.text(), "1");
 
     let mut client = ingress.connect().await;
-    client.send(format!("GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n")).await;
+    client
+        .send(format!("GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n"))
+        .await;
     let reply = client.response().await;
-    assert_eq!((reply.status, reply.header("transfer-encoding")), (200, None));
+    assert_eq!(
+        (reply.status, reply.header("transfer-encoding")),
+        (200, None)
+    );
     client.ends().await;
 }
 
@@ -111,7 +141,10 @@ async fn http_2_clients_share_a_connection() {
     let (_control, ingress) = world(table(1, &[&frontend])).await;
     let stream = ingress.connect().await.stream;
     let http2 = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (sender, connection) = http2.handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = http2
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .unwrap();
     let driving = tokio::spawn(connection);
     let requests = (0..20).map(|number| {
         let mut sender = sender.clone();
@@ -122,7 +155,10 @@ async fn http_2_clients_share_a_connection() {
                 .body(Empty::new())
                 .unwrap();
             let response = sender.send_request(request).await.unwrap();
-            assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2));
+            assert_eq!(
+                (response.status().as_u16(), response.version()),
+                (200, Version::HTTP_2)
+            );
             let body = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body, "1");
         }
@@ -133,7 +169,12 @@ async fn http_2_clients_share_a_connection() {
     assert!(seen.iter().all(|seen| seen.headers["cookie"] == "a=1; b=2"));
     assert!(seen.iter().all(|seen| seen.headers["host"] == HOST));
 
-    let request = Request::get("http://other.test/").body(Empty::new()).unwrap();
-    assert_eq!(sender.clone().send_request(request).await.unwrap().status(), 404);
+    let request = Request::get("http://other.test/")
+        .body(Empty::new())
+        .unwrap();
+    assert_eq!(
+        sender.clone().send_request(request).await.unwrap().status(),
+        404
+    );
     driving.abort();
 }

@@ -19,7 +19,10 @@ async fn a_websocket_is_a_tunnel_and_keeps_its_frontend_busy() {
         ))
         .await;
     let reply = client.response().await;
-    assert_eq!((reply.status, reply.header("upgrade")), (101, Some("websocket")));
+    assert_eq!(
+        (reply.status, reply.header("upgrade")),
+        (101, Some("websocket"))
+    );
     assert_eq!(reply.header("sec-websocket-accept"), Some("yes"));
     control.order_full(table(2, &[&next]));
     assert_eq!(control.applied(2).await.busy, [1]);
@@ -45,13 +48,19 @@ async fn an_upgrade_that_is_not_granted_tunnels_nothing() {
             ))
             .await;
         let reply = client.response().await;
-        assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+        assert_eq!(
+            (reply.status, reply.header("connection")),
+            (200, Some("close"))
+        );
         assert!(client.response_or_end().await.is_none());
     }
     let seen = frontend.seen();
     assert!(seen.iter().all(|seen| seen.line == "GET /"), "{seen:?}");
     assert_eq!(seen[0].headers["upgrade"], "websocket");
-    assert!(!seen[1].headers.contains_key("upgrade"), "h2c was passed on");
+    assert!(
+        !seen[1].headers.contains_key("upgrade"),
+        "h2c was passed on"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +72,9 @@ async fn a_large_upload_streams_and_waits_for_whoever_is_slow() {
     let mut client = ingress.connect().await;
     let length = CHUNK * CHUNKS;
     client
-        .send(format!("POST /echo HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n"))
+        .send(format!(
+            "POST /echo HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n"
+        ))
         .await;
     // Nobody reads the echo, so what may be written before it stops is what sockets hold.
     let data = vec![7u8; CHUNK];
@@ -78,7 +89,10 @@ async fn a_large_upload_streams_and_waits_for_whoever_is_slow() {
             break false;
         }
     };
-    assert!(stalled, "32 MiB were taken although nobody read any of them");
+    assert!(
+        stalled,
+        "32 MiB were taken although nobody read any of them"
+    );
 
     let (mut reader, mut writer) = {
         let super::raw::Raw { stream, .. } = client;
@@ -100,7 +114,12 @@ async fn a_large_upload_streams_and_waits_for_whoever_is_slow() {
         }
     };
     // The echo has no length of its own; count what is not framing.
-    while received[body_at..].iter().filter(|byte| **byte == 7).count() < length {
+    while received[body_at..]
+        .iter()
+        .filter(|byte| **byte == 7)
+        .count()
+        < length
+    {
         assert!(reader.read_buf(&mut received).await.unwrap() > 0);
     }
     drop(writing.await.unwrap());
@@ -129,7 +148,9 @@ async fn an_early_answer_leaves_no_connection_that_is_used_again() {
     let mut client = ingress.connect().await;
     // The frontend answers at once; the body never comes whole.
     client
-        .send(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\nGET /"))
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100000\r\n\r\nGET /"
+        ))
         .await;
     assert_eq!(client.response().await.status, 200);
     drop(client);
@@ -139,7 +160,10 @@ async fn an_early_answer_leaves_no_connection_that_is_used_again() {
     let lines: Vec<_> = frontend.seen().into_iter().map(|seen| seen.line).collect();
     assert_eq!(lines[0], "POST /");
     assert!(lines[1..].iter().all(|line| line == "GET /"), "{lines:?}");
-    assert!(frontend.connections() >= 2, "the connection of the early answer was used again");
+    assert!(
+        frontend.connections() >= 2,
+        "the connection of the early answer was used again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +177,11 @@ async fn expect_100_continue_is_answered_before_the_body() {
         ))
         .await;
     let interim = client.until(b"\r\n\r\n").await.unwrap();
-    assert!(interim.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&interim));
+    assert!(
+        interim.starts_with(b"HTTP/1.1 100"),
+        "{}",
+        String::from_utf8_lossy(&interim)
+    );
     client.send("hello").await;
     assert_eq!(client.response().await.text(), "5 0");
 }

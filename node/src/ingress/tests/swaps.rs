@@ -34,7 +34,11 @@ async fn a_withdrawn_frontend_is_busy_until_its_last_request_ends() {
     assert_eq!(held.response().await.text(), "1");
     let idle = |status: &wire::IngressStatus| status.busy.is_empty() && status.outdated.is_empty();
     control.next_status(idle).await;
-    assert_eq!(old.seen().len(), 1, "a request came after the acknowledgement");
+    assert_eq!(
+        old.seen().len(),
+        1,
+        "a request came after the acknowledgement"
+    );
     assert_eq!(new.seen().len(), 20);
 }
 
@@ -87,7 +91,11 @@ async fn swaps_under_load_lose_nothing_and_mean_what_they_say() {
                 assert_eq!(reply.status, 200);
                 let id: u64 = reply.text().parse().unwrap();
                 if acknowledged == newest {
-                    assert_eq!(id, newest % 2, "answered by a release that was switched away");
+                    assert_eq!(
+                        id,
+                        newest % 2,
+                        "answered by a release that was switched away"
+                    );
                 }
                 requests += 1;
             }
@@ -124,16 +132,29 @@ async fn a_request_waits_for_a_table_that_can_serve_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_healthy_is_503_after_the_time_it_may_take() {
     let mut nobody = table(1, &[]);
-    nobody.environments[0].settings =
-        Some(wire::RouteSettings { hold_ms: 50, response_timeout_ms: 0 });
+    nobody.environments[0].settings = Some(wire::RouteSettings {
+        hold_ms: 50,
+        response_timeout_ms: 0,
+    });
     let (_control, ingress) = world(nobody).await;
     let begun = std::time::Instant::now();
     let mut client = ingress.connect().await;
-    client.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html\r\n\r\n")).await;
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html\r\n\r\n"
+        ))
+        .await;
     let reply = client.response().await;
-    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+    assert_eq!(
+        (reply.status, reply.header("retry-after")),
+        (503, Some("1"))
+    );
     assert!(begun.elapsed() >= Duration::from_millis(50));
-    assert!(reply.text().contains(&format!("<p>Nothing healthy serves {HOST} right now.</p>")));
+    assert!(
+        reply
+            .text()
+            .contains(&format!("<p>Nothing healthy serves {HOST} right now.</p>"))
+    );
     // The connection is still good.
     client.get("other.test", "/").await;
     assert_eq!(client.response().await.status, 404);

@@ -43,8 +43,13 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) fn with(control: &[&Control]) -> Self {
         Self {
-            control: control.iter().map(|control| control.address.to_string()).collect(),
-            secret: control.first().map_or_else(Secret::generate, |c| c.secret.clone()),
+            control: control
+                .iter()
+                .map(|control| control.address.to_string())
+                .collect(),
+            secret: control
+                .first()
+                .map_or_else(Secret::generate, |c| c.secret.clone()),
             drain: PATIENCE,
             directory: Arc::new(tempfile::tempdir().unwrap()),
         }
@@ -62,16 +67,27 @@ impl Setup {
             control: self.control.clone(),
             table: table.clone(),
             drain: self.drain,
+            first_table: std::time::Duration::from_millis(200),
         };
         let (stop, stopped) = oneshot::channel();
         let ready = Arc::new(AtomicBool::new(false));
         let set = Arc::clone(&ready);
         let task = tokio::spawn(async move {
             let ready = move || set.store(true, Ordering::SeqCst);
-            serve(options, vec![listener], ready, async move { drop(stopped.await) }).await
+            serve(options, vec![listener], ready, async move {
+                drop(stopped.await)
+            })
+            .await
         });
         let directory = Arc::clone(&self.directory);
-        Ingress { address, ready, table, stop: Some(stop), task, _directory: directory }
+        Ingress {
+            address,
+            ready,
+            table,
+            stop: Some(stop),
+            task,
+            _directory: directory,
+        }
     }
 }
 
@@ -82,7 +98,11 @@ impl Ingress {
     }
 
     pub(super) async fn stopped(self) -> Outcome {
-        tokio::time::timeout(PATIENCE, self.task).await.expect("drains").unwrap().unwrap()
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("drains")
+            .unwrap()
+            .unwrap()
     }
 
     /// Gone at once, without a word to anybody.
@@ -140,7 +160,9 @@ pub(super) fn environment(
     wire::EnvironmentRoutes {
         app: "shop".to_owned(),
         environment: name.to_owned(),
-        active_release: hosts.first().map_or(String::new(), |(_, release)| (*release).to_owned()),
+        active_release: hosts
+            .first()
+            .map_or(String::new(), |(_, release)| (*release).to_owned()),
         maintenance: false,
         hosts: hosts.iter().map(host).collect(),
         pools,

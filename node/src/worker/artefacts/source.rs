@@ -20,24 +20,33 @@ pub(crate) struct Holders {
 
 impl Holders {
     /// Archives on their way are kept in `directory`, artefacts will be unpacked below `artefacts`.
-    pub(crate) fn open(secret: &Secret, directory: &Path, artefacts: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        secret: &Secret,
+        directory: &Path,
+        artefacts: &Path,
+    ) -> anyhow::Result<Self> {
         let archives = blobs::Store::open(directory, blobs::LARGEST)?;
         std::fs::create_dir_all(artefacts)?;
         archive::remove_leftovers(artefacts)?;
-        Ok(Self { client: blobs::Client::new(secret.client()), archives })
+        Ok(Self {
+            client: blobs::Client::new(secret.client()),
+            archives,
+        })
     }
 }
 
 impl Source for Holders {
     async fn unpack(&self, artefact: &Artefact, directory: &Path) -> Result<(), FetchError> {
-        let object = blobs::Object { digest: artefact.digest.clone(), size: artefact.size_bytes };
+        let object = blobs::Object {
+            digest: artefact.digest.clone(),
+            size: artefact.size_bytes,
+        };
         let holders: Vec<_> = artefact.holders.iter().map(ToString::to_string).collect();
         let fetched = self.client.fetch(&object, &holders, &self.archives).await;
         fetched.map_err(|error| later("could not fetch the artefact", &error))?;
         let (archives, directory) = (self.archives.clone(), directory.to_owned());
-        let unpacked = tokio::task::spawn_blocking(move || {
-            unpack(&archives, &object.digest, directory)
-        });
+        let unpacked =
+            tokio::task::spawn_blocking(move || unpack(&archives, &object.digest, directory));
         match unpacked.await {
             Ok(unpacked) => unpacked,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -71,5 +80,8 @@ fn unpack(archives: &blobs::Store, digest: &Digest, directory: PathBuf) -> Resul
 }
 
 fn later(doing: &str, error: &(dyn std::error::Error + 'static)) -> FetchError {
-    FetchError { reason: format!("{doing}: {}", chain(error)), hopeless: false }
+    FetchError {
+        reason: format!("{doing}: {}", chain(error)),
+        hopeless: false,
+    }
 }

@@ -31,7 +31,10 @@ pub(crate) fn assignment(id: u64) -> Assignment {
             start_deadline: HealthCheck::START_DEADLINE,
         },
         termination_grace: Duration::from_secs(30),
-        limits: Limits { memory_bytes: Some(64 << 20), ..Limits::default() },
+        limits: Limits {
+            memory_bytes: Some(64 << 20),
+            ..Limits::default()
+        },
     }
 }
 
@@ -41,11 +44,17 @@ fn an_assignment_survives_the_ledger() {
     all.push(Assignment {
         command: Command::Words(vec!["a".into(), "b c".into()]),
         desired: Desired::Stop,
-        health: HealthCheck { kind: CheckKind::Tcp, ..assignment(2).health },
+        health: HealthCheck {
+            kind: CheckKind::Tcp,
+            ..assignment(2).health
+        },
         ..assignment(2)
     });
     all.push(Assignment {
-        health: HealthCheck { kind: CheckKind::Settle, ..assignment(3).health },
+        health: HealthCheck {
+            kind: CheckKind::Settle,
+            ..assignment(3).health
+        },
         limits: Limits::default(),
         ..assignment(3)
     });
@@ -62,12 +71,30 @@ fn what_cannot_be_carried_out_is_named() {
         (|wire| wire.desired = 0, "no desired state"),
         (|wire| wire.artefact = None, "no artefact"),
         (|wire| wire.command = None, "no command"),
-        (|wire| wire.artefact.as_mut().unwrap().sha256 = "../x".into(), "not a sha256"),
-        (|wire| wire.health.as_mut().unwrap().path = "//evil/".into(), "health path"),
-        (|wire| wire.health.as_mut().unwrap().path = "@host".into(), "health path"),
-        (|wire| wire.health.as_mut().unwrap().path = "/a\r\nX: y".into(), "health path"),
-        (|wire| drop(wire.variables.insert("A=B".into(), String::new())), "variable name"),
-        (|wire| drop(wire.variables.insert("A".into(), "\0".into())), "NUL"),
+        (
+            |wire| wire.artefact.as_mut().unwrap().sha256 = "../x".into(),
+            "not a sha256",
+        ),
+        (
+            |wire| wire.health.as_mut().unwrap().path = "//evil/".into(),
+            "health path",
+        ),
+        (
+            |wire| wire.health.as_mut().unwrap().path = "@host".into(),
+            "health path",
+        ),
+        (
+            |wire| wire.health.as_mut().unwrap().path = "/a\r\nX: y".into(),
+            "health path",
+        ),
+        (
+            |wire| drop(wire.variables.insert("A=B".into(), String::new())),
+            "variable name",
+        ),
+        (
+            |wire| drop(wire.variables.insert("A".into(), "\0".into())),
+            "NUL",
+        ),
     ];
     for (spoil, expected) in cases {
         let mut wire = wire::Assignment::from(&assignment(1));

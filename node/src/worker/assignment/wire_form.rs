@@ -23,7 +23,9 @@ impl From<&Assignment> for wire::Assignment {
             incarnation: assignment.incarnation,
             desired: desired.into(),
             artefact: Some((&assignment.artefact).into()),
-            command: Some(wire::Command { command: Some((&assignment.command).into()) }),
+            command: Some(wire::Command {
+                command: Some((&assignment.command).into()),
+            }),
             variables: assignment.variables.clone(),
             wants_port: assignment.wants_port,
             health: Some((&assignment.health).into()),
@@ -49,7 +51,9 @@ impl From<&Command> for wire::command::Command {
     fn from(command: &Command) -> Self {
         match command {
             Command::Line(line) => Self::Line(line.clone()),
-            Command::Words(words) => Self::Words(wire::CommandWords { words: words.clone() }),
+            Command::Words(words) => Self::Words(wire::CommandWords {
+                words: words.clone(),
+            }),
         }
     }
 }

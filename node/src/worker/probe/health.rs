@@ -43,7 +43,11 @@ impl Health {
 
     /// Of an adopted process, which was `verdict` when it was last looked at.
     pub(crate) fn resumed(verdict: Verdict) -> Self {
-        Self { verdict, streak: 0, last_failure: None }
+        Self {
+            verdict,
+            streak: 0,
+            last_failure: None,
+        }
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -61,9 +65,9 @@ impl Health {
             (Verdict::Starting, Ok(())) => (Verdict::Healthy, 1),
             (Verdict::Healthy, Err(_)) => (Verdict::Unhealthy, FAILURES),
             (Verdict::Unhealthy, Ok(())) => (Verdict::Healthy, RECOVERIES),
-            (Verdict::Starting, Err(_)) | (Verdict::Healthy, Ok(())) | (Verdict::Unhealthy, Err(_)) => {
-                (self.verdict, 0)
-            }
+            (Verdict::Starting, Err(_))
+            | (Verdict::Healthy, Ok(()))
+            | (Verdict::Unhealthy, Err(_)) => (self.verdict, 0),
         };
         self.streak = if needed == 0 { 0 } else { self.streak + 1 };
         if needed > 0 && self.streak >= needed {
@@ -105,7 +109,11 @@ mod tests {
     fn play(from: Verdict, checks: &str) -> String {
         let mut health = Health::resumed(from);
         let step = |check| {
-            health.observe(if check == '+' { Ok(()) } else { Err("no".to_owned()) });
+            health.observe(if check == '+' {
+                Ok(())
+            } else {
+                Err("no".to_owned())
+            });
             match health.verdict() {
                 Verdict::Starting => 's',
                 Verdict::Healthy => 'h',
@@ -153,9 +161,15 @@ mod tests {
         assert_eq!(health.next_after(&check), Some(STARTING_INTERVAL));
         health.observe(Ok(()));
         assert_eq!(health.next_after(&check), Some(HealthCheck::INTERVAL));
-        let quick = HealthCheck { interval: Duration::from_millis(100), ..check.clone() };
+        let quick = HealthCheck {
+            interval: Duration::from_millis(100),
+            ..check.clone()
+        };
         assert_eq!(Health::starting().next_after(&quick), Some(quick.interval));
-        let settle = HealthCheck { kind: CheckKind::Settle, ..check };
+        let settle = HealthCheck {
+            kind: CheckKind::Settle,
+            ..check
+        };
         assert_eq!(health.next_after(&settle), None);
     }
 }

@@ -45,10 +45,16 @@ async fn the_status_decides() {
     let cases: [(&[u8], Result<(), &str>); 8] = [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Ok(())),
         (b"HTTP/1.1 204 No Content\r\n\r\n", Ok(())),
-        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", Ok(())),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+            Ok(()),
+        ),
         (b"HTTP/1.0 399 Odd\r\n\r\n", Ok(())),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", Err("status 400")),
-        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", Err("status 503")),
+        (
+            b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+            Err("status 503"),
+        ),
         (b"SSH-2.0-x\r\n", Err("not HTTP")),
         (b"", Err("not HTTP")),
     ];
@@ -59,7 +65,10 @@ async fn the_status_decides() {
             (Ok(()), Ok(())) => {}
             (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
             (found, expected) => {
-                panic!("{:?}: {found:?}, not {expected:?}", String::from_utf8_lossy(answer))
+                panic!(
+                    "{:?}: {found:?}, not {expected:?}",
+                    String::from_utf8_lossy(answer)
+                )
             }
         }
     }
@@ -67,12 +76,19 @@ async fn the_status_decides() {
 
 #[tokio::test]
 async fn the_frontend_itself_is_asked() {
-    let (address, question) =
-        serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false).await;
-    probe(&check(CheckKind::Http("/health?a=1".into())), &address).await.unwrap();
+    let (address, question) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false).await;
+    probe(&check(CheckKind::Http("/health?a=1".into())), &address)
+        .await
+        .unwrap();
     let question = question.await.unwrap().to_ascii_lowercase();
-    assert!(question.starts_with("get /health?a=1 http/1.1\r\n"), "{question}");
-    assert!(question.contains(&format!("host: {address}\r\n")), "{question}");
+    assert!(
+        question.starts_with("get /health?a=1 http/1.1\r\n"),
+        "{question}"
+    );
+    assert!(
+        question.contains(&format!("host: {address}\r\n")),
+        "{question}"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +96,9 @@ async fn an_endless_body_is_not_read() {
     // More than the limit is announced, little of it comes, and the connection stays open.
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\nabc";
     let (address, _question) = serve(answer, true).await;
-    probe(&check(CheckKind::Http("/".into())), &address).await.unwrap();
+    probe(&check(CheckKind::Http("/".into())), &address)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -90,7 +108,10 @@ async fn silence_ends_with_the_timeout() {
         timeout: Duration::from_millis(50),
         ..check(CheckKind::Http("/".into()))
     };
-    assert_eq!(probe(&quick, &address).await, Err("no answer within 0.05 s".to_owned()));
+    assert_eq!(
+        probe(&quick, &address).await,
+        Err("no answer within 0.05 s".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -101,5 +122,8 @@ async fn tcp_needs_a_listener_and_nothing_else() {
     drop(listener);
     let nobody = Err(format!("nothing listens on {address}"));
     assert_eq!(probe(&check(CheckKind::Tcp), &address).await, nobody);
-    assert_eq!(probe(&check(CheckKind::Http("/".into())), &address).await, nobody);
+    assert_eq!(
+        probe(&check(CheckKind::Http("/".into())), &address).await,
+        nobody
+    );
 }

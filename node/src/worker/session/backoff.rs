@@ -36,7 +36,9 @@ mod tests {
     #[test]
     fn pauses_double_to_a_bound_and_begin_anew() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..7).map(|_| backoff.pause(u32::MAX).as_millis()).collect();
+        let pauses: Vec<_> = (0..7)
+            .map(|_| backoff.pause(u32::MAX).as_millis())
+            .collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000]);
         assert_eq!(backoff.pause(0).as_millis(), 1000);
         backoff.reset();

@@ -14,6 +14,7 @@ use tonic::{Code, Status, Streaming};
 use super::backoff::Backoff;
 use super::{Session, changes, report};
 use crate::config::{Endpoint, Peers};
+use crate::worker::machine::chain;
 use crate::worker::order::Order;
 use crate::worker::supervisor::{ObeyError, View};
 
@@ -68,7 +69,9 @@ async fn open(
     target: &Endpoint,
     reports: ReceiverStream<wire::WorkerReport>,
 ) -> Result<Streaming<wire::WorkerOrder>, End> {
-    let channel = connect(target).await.map_err(|error| End::Failed(error.to_string()))?;
+    let channel = connect(target)
+        .await
+        .map_err(|error| End::Failed(chain(&error)))?;
     let mut client = WorkerSessionsClient::with_interceptor(channel, session.secret.client())
         .max_decoding_message_size(ORDER_LIMIT);
     match timeout(ANSWER_WITHIN, client.session(reports)).await {
@@ -90,7 +93,10 @@ async fn connect(target: &Endpoint) -> Result<Channel, tonic::transport::Error> 
 }
 
 fn refused(status: &Status) -> End {
-    let leader = status.metadata().get("fleet-leader").and_then(|leader| leader.to_str().ok());
+    let leader = status
+        .metadata()
+        .get("fleet-leader")
+        .and_then(|leader| leader.to_str().ok());
     match (status.code(), leader.map(str::parse)) {
         (Code::FailedPrecondition, Some(Ok(leader))) => End::Redirected(leader),
         _ => End::Failed(status.message().to_owned()),

@@ -18,7 +18,12 @@ const HOPS: u32 = 3;
 
 impl Route {
     pub(crate) fn new(known: Vec<Endpoint>) -> Self {
-        Self { known, next: 0, leader: None, hops: 0 }
+        Self {
+            known,
+            next: 0,
+            leader: None,
+            hops: 0,
+        }
     }
 
     /// Takes over a newer list, keeping the place in it if it is the same.
@@ -72,7 +77,10 @@ mod tests {
     }
 
     fn next(route: &mut Route) -> String {
-        route.next().map(|endpoint| endpoint.host().to_owned()).unwrap_or_default()
+        route
+            .next()
+            .map(|endpoint| endpoint.host().to_owned())
+            .unwrap_or_default()
     }
 
     #[test]

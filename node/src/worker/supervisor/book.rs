@@ -72,13 +72,18 @@ impl Book {
         let mut book = Self::new(host);
         book.obeyed = ledger.obeyed.map(Fence::from).unwrap_or_default();
         for entry in ledger.frontends {
-            let id = entry.assignment.as_ref().map(|assignment| FrontendId(assignment.frontend_id));
+            let id = entry
+                .assignment
+                .as_ref()
+                .map(|assignment| FrontendId(assignment.frontend_id));
             let found = id.and_then(|id| found.remove(&id));
             match resume(entry, found, same_boot, now) {
                 Ok(frontend) => {
                     book.frontends.insert(frontend.assignment.id, frontend);
                 }
-                Err(error) => tracing::error!(?id, %error, "a frontend of the ledger is unreadable"),
+                Err(error) => {
+                    tracing::error!(?id, %error, "a frontend of the ledger is unreadable")
+                }
             }
         }
         book.strays = found;
@@ -96,7 +101,10 @@ impl Book {
     /// Takes an order over, unless a later one was obeyed.
     pub(crate) fn obey(&mut self, order: Order, now: Now) -> Result<(), Refused> {
         if order.fence < self.obeyed {
-            return Err(Refused { order: order.fence, obeyed: self.obeyed });
+            return Err(Refused {
+                order: order.fence,
+                obeyed: self.obeyed,
+            });
         }
         self.dirty |= order.fence != self.obeyed && order.change != Change::None;
         self.obeyed = order.fence;
@@ -110,7 +118,8 @@ impl Book {
                 let removals: Vec<_> = known.filter(forgotten).copied().collect();
                 self.upsert(items, index, now);
                 self.remove(&removals, index);
-                self.orphans.extend(std::mem::take(&mut self.strays).into_keys());
+                self.orphans
+                    .extend(std::mem::take(&mut self.strays).into_keys());
             }
             Change::Delta { upserts, removals } => {
                 self.upsert(upserts, index, now);
@@ -124,7 +133,9 @@ impl Book {
     pub(crate) fn turn(&mut self, now: Now) -> Vec<(FrontendId, Action)> {
         let mut actions = Vec::new();
         for id in self.frontends.keys().copied().collect::<Vec<_>>() {
-            let Some(frontend) = self.frontends.get_mut(&id) else { continue };
+            let Some(frontend) = self.frontends.get_mut(&id) else {
+                continue;
+            };
             match frontend.next(now) {
                 Next::Do(action) => {
                     frontend.begin(&action, now);
@@ -155,20 +166,27 @@ impl Book {
 
     /// Notes what became of an action, or what happened by itself.
     pub(crate) fn learn(&mut self, id: FrontendId, outcome: Outcome, now: Now) {
-        let Some(frontend) = self.frontends.get_mut(&id) else { return };
+        let Some(frontend) = self.frontends.get_mut(&id) else {
+            return;
+        };
         frontend.learn(outcome, now);
         self.refresh(id);
     }
 
     /// Compares with everything the runtime knew at `asked_at`: whatever it no longer knows has
     /// ended without anybody seeing how.
-    pub(crate) fn reconcile(&mut self, found: &BTreeMap<FrontendId, Found>, asked_at: Instant, now: Now) {
+    pub(crate) fn reconcile(
+        &mut self,
+        found: &BTreeMap<FrontendId, Found>,
+        asked_at: Instant,
+        now: Now,
+    ) {
         let mut ended = Vec::new();
         for (id, frontend) in &self.frontends {
             match (frontend.stage(), found.get(id)) {
                 // Starting is answered by its start, and one started after the question was put
                 // is rightly missing from the answer.
-                (Stage::Starting, _) => {}
+                (Stage::Starting { .. }, _) => {}
                 (stage, None) if stage.known_since().is_some_and(|since| since >= asked_at) => {}
                 (stage, None) if stage.may_have_process() => ended.push((*id, Exit::default())),
                 (_, Some(Found::Exited(exit))) => ended.push((*id, exit.clone())),
@@ -196,7 +214,10 @@ impl Book {
 
     /// Ports of frontends that may have a process.
     pub(crate) fn ports_in_use(&self) -> BTreeSet<u16> {
-        let live = self.frontends.values().filter(|frontend| frontend.stage().may_have_process());
+        let live = self
+            .frontends
+            .values()
+            .filter(|frontend| frontend.stage().may_have_process());
         live.filter_map(|frontend| frontend.port).collect()
     }
 
@@ -205,7 +226,8 @@ impl Book {
         let kept = self.frontends.values().filter(|frontend| {
             frontend.wanted() == Wanted::Run || frontend.stage().may_have_process()
         });
-        kept.map(|frontend| frontend.assignment.artefact.digest.clone()).collect()
+        kept.map(|frontend| frontend.assignment.artefact.digest.clone())
+            .collect()
     }
 
     pub(crate) fn frontend(&self, id: FrontendId) -> Option<&Frontend> {
@@ -213,7 +235,10 @@ impl Book {
     }
 
     pub(crate) fn census(&self) -> Census {
-        let unusable = self.unusable.iter().map(|(id, observed)| (*id, observed.clone()));
+        let unusable = self
+            .unusable
+            .iter()
+            .map(|(id, observed)| (*id, observed.clone()));
         Arc::new(self.census.clone().into_iter().chain(unusable).collect())
     }
 
@@ -228,14 +253,17 @@ impl Book {
     }
 
     pub(crate) fn to_stored(&self) -> (Fence, Vec<stored::LedgerFrontend>) {
-        let entries = self.frontends.values().map(|frontend| stored::LedgerFrontend {
-            assignment: Some((&frontend.assignment).into()),
-            observed: Some((&frontend.observed(&self.host)).into()),
-            gone: frontend.wanted() == Wanted::Gone,
-            port: frontend.port.map(u32::from).unwrap_or_default(),
-            start_asked: frontend.stage().may_have_process(),
-            started_unix_ms: frontend.started_unix_ms(),
-        });
+        let entries = self
+            .frontends
+            .values()
+            .map(|frontend| stored::LedgerFrontend {
+                assignment: Some((&frontend.assignment).into()),
+                observed: Some((&frontend.observed(&self.host)).into()),
+                gone: frontend.wanted() == Wanted::Gone,
+                port: frontend.port.map(u32::from).unwrap_or_default(),
+                start_asked: frontend.stage().may_have_process(),
+                started_unix_ms: frontend.started_unix_ms(),
+            });
         (self.obeyed, entries.collect())
     }
 
@@ -260,7 +288,11 @@ impl Book {
                 }
                 // A frontend that runs is not ended by an order that cannot be read.
                 Item::Unusable { .. } if self.frontends.contains_key(&id) => {}
-                Item::Unusable { incarnation, reason, .. } => {
+                Item::Unusable {
+                    incarnation,
+                    reason,
+                    ..
+                } => {
                     let observed = unusable(id, incarnation, reason, index, now);
                     self.unusable.insert(id, Arc::new(observed));
                 }
@@ -280,7 +312,10 @@ impl Book {
 
     /// Brings the census up to date with one frontend.
     fn refresh(&mut self, id: FrontendId) {
-        let observed = self.frontends.get(&id).map(|frontend| frontend.observed(&self.host));
+        let observed = self
+            .frontends
+            .get(&id)
+            .map(|frontend| frontend.observed(&self.host));
         let known = self.census.get(&id).map(Arc::as_ref);
         if observed.as_ref() == known {
             return;

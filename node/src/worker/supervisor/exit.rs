@@ -41,5 +41,8 @@ fn name(signal: i32) -> Option<&'static str> {
         (libc::SIGTERM, "SIGTERM"),
         (libc::SIGSYS, "SIGSYS"),
     ];
-    names.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
+    names
+        .iter()
+        .find(|(number, _)| *number == signal)
+        .map(|(_, name)| *name)
 }

@@ -39,8 +39,20 @@ impl Frontend {
 
     /// The same frontend at the stage to which an earlier agent had brought it. `was` is the phase
     /// it was last seen in, since when the wall clock says.
-    pub(crate) fn resumed(self, stage: Stage, was: Phase, since: u64, started: u64, now: Now) -> Self {
-        let mut frontend = Self { stage, since_unix_ms: since, started_unix_ms: started, ..self };
+    pub(crate) fn resumed(
+        self,
+        stage: Stage,
+        was: Phase,
+        since: u64,
+        started: u64,
+        now: Now,
+    ) -> Self {
+        let mut frontend = Self {
+            stage,
+            since_unix_ms: since,
+            started_unix_ms: started,
+            ..self
+        };
         if frontend.phase() != was {
             frontend.since_unix_ms = now.unix_ms;
         }
@@ -57,6 +69,7 @@ impl Frontend {
                 pid: Some(pid),
                 why: Why::Failed(reason),
                 attempt: StopAttempt::RetryAt(now.instant),
+                exited: None,
             },
         };
         Self { stage, ..self }
@@ -88,7 +101,12 @@ impl Frontend {
     }
 
     pub(crate) fn next(&self, now: Now) -> Next {
-        next(self.wanted, &self.stage, &self.assignment.health, now.instant)
+        next(
+            self.wanted,
+            &self.stage,
+            &self.assignment.health,
+            now.instant,
+        )
     }
 
     pub(crate) fn begin(&mut self, action: &Action, now: Now) {
@@ -96,7 +114,9 @@ impl Frontend {
     }
 
     pub(crate) fn learn(&mut self, outcome: Outcome, now: Now) {
-        self.change(now, |stage, assignment| stage.after(outcome, &assignment.health, now));
+        self.change(now, |stage, assignment| {
+            stage.after(outcome, &assignment.health, now)
+        });
         if let (Stage::Running(running), 0) = (&self.stage, self.started_unix_ms) {
             self.started_unix_ms = running.since.unix_ms;
         }
@@ -108,7 +128,10 @@ impl Frontend {
             id: self.assignment.id,
             incarnation: self.assignment.incarnation,
             phase: self.phase(),
-            address: self.port.map(|port| address(host, port)).unwrap_or_default(),
+            address: self
+                .port
+                .map(|port| address(host, port))
+                .unwrap_or_default(),
             pid: match &self.stage {
                 Stage::Running(running) => Some(running.pid),
                 Stage::Stopping { pid, .. } => *pid,
@@ -125,7 +148,7 @@ impl Frontend {
         match &self.stage {
             Stage::Accepted => Phase::Assigned,
             Stage::Fetching { .. } | Stage::FetchFailed { .. } => Phase::Fetching,
-            Stage::Fetched | Stage::Starting => Phase::Starting,
+            Stage::Fetched | Stage::Starting { .. } => Phase::Starting,
             Stage::Running(running) => match running.health.verdict() {
                 Verdict::Starting => Phase::Starting,
                 Verdict::Healthy => Phase::Healthy,
@@ -146,8 +169,15 @@ impl Frontend {
         match &self.stage {
             Stage::FetchFailed { reason, .. } => reason.clone(),
             Stage::Running(running) => running.health.last_failure().unwrap_or_default().to_owned(),
-            Stage::Stopping { why: Why::Failed(reason), .. } => reason.clone(),
-            _ => self.stage.end().map(|end| end.reason.clone()).unwrap_or_default(),
+            Stage::Stopping {
+                why: Why::Failed(reason),
+                ..
+            } => reason.clone(),
+            _ => self
+                .stage
+                .end()
+                .map(|end| end.reason.clone())
+                .unwrap_or_default(),
         }
     }
 
@@ -170,5 +200,9 @@ fn wanted(assignment: &Assignment) -> Wanted {
 
 /// `host:port`, with brackets where an IPv6 address needs them.
 pub(crate) fn address(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }

@@ -50,15 +50,20 @@ pub(crate) fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Inst
         Stage::Fetched => Next::Do(Action::Start),
         Stage::Running(_) if !run => Next::Do(Action::Stop(Why::Asked)),
         Stage::Running(running) => watch(running, check, now),
-        Stage::Stopping { why, attempt: StopAttempt::RetryAt(at), .. } => {
-            due(*at, now, Action::Stop(why.clone()))
-        }
+        Stage::Stopping {
+            why,
+            attempt: StopAttempt::RetryAt(at),
+            ..
+        } => due(*at, now, Action::Stop(why.clone())),
         Stage::Ended(_) if wanted == Wanted::Gone => Next::Do(Action::Clean),
         Stage::Unclean { retry_at, .. } => due(*retry_at, now, Action::Clean),
         Stage::Clean(_) => Next::Forget,
         Stage::Fetching { .. }
-        | Stage::Starting
-        | Stage::Stopping { attempt: StopAttempt::InFlight, .. }
+        | Stage::Starting { .. }
+        | Stage::Stopping {
+            attempt: StopAttempt::InFlight,
+            ..
+        }
         | Stage::Ended(_)
         | Stage::Cleaning(_) => Next::Rest,
     }
@@ -68,19 +73,16 @@ pub(crate) fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Inst
 pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
     match (stage, action) {
         (Stage::Accepted, Action::Fetch) => Stage::Fetching { attempt: 0 },
-        (Stage::FetchFailed { attempt, .. }, Action::Fetch) => {
-            Stage::Fetching { attempt: attempt.saturating_add(1) }
-        }
-        (Stage::Fetched, Action::Start) => Stage::Starting,
-        (Stage::Running(running), Action::Probe) => {
-            Stage::Running(Running { probe: ProbeState::InFlight, ..running })
-        }
-        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => {
-            Stage::Stopping { pid: Some(pid), why: why.clone(), attempt: StopAttempt::InFlight }
-        }
-        (Stage::Stopping { pid, .. }, Action::Stop(why)) => {
-            Stage::Stopping { pid, why: why.clone(), attempt: StopAttempt::InFlight }
-        }
+        (Stage::FetchFailed { attempt, .. }, Action::Fetch) => Stage::Fetching {
+            attempt: attempt.saturating_add(1),
+        },
+        (Stage::Fetched, Action::Start) => Stage::Starting { exited: None },
+        (Stage::Running(running), Action::Probe) => Stage::Running(Running {
+            probe: ProbeState::InFlight,
+            ..running
+        }),
+        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => stopping(Some(pid), why),
+        (Stage::Stopping { pid, .. }, Action::Stop(why)) => stopping(pid, why),
         (
             Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched,
             Action::End(end),
@@ -88,6 +90,15 @@ pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
         (Stage::Ended(end) | Stage::Unclean { end, .. }, Action::Clean) => Stage::Cleaning(end),
         // `next` offers no other pair.
         (stage, _) => stage,
+    }
+}
+
+fn stopping(pid: Option<u32>, why: &Why) -> Stage {
+    Stage::Stopping {
+        pid,
+        why: why.clone(),
+        attempt: StopAttempt::InFlight,
+        exited: None,
     }
 }
 
@@ -106,7 +117,11 @@ fn watch(running: &Running, check: &HealthCheck, now: Instant) -> Next {
 }
 
 fn due(at: Instant, now: Instant, action: Action) -> Next {
-    if at <= now { Next::Do(action) } else { Next::Until(at) }
+    if at <= now {
+        Next::Do(action)
+    } else {
+        Next::Until(at)
+    }
 }
 
 fn too_late(running: &Running, check: &HealthCheck) -> String {

@@ -32,7 +32,9 @@ pub(crate) fn resume(
     let phase = Phase::from(observed.phase());
     let since = observed.since_unix_ms;
     let started = match &found {
-        Some(Found::Running { started_unix_ms, .. }) => *started_unix_ms,
+        Some(Found::Running {
+            started_unix_ms, ..
+        }) => *started_unix_ms,
         _ => stored.started_unix_ms,
     };
     let stage = stage(&observed, phase, stored.start_asked, found, same_boot, now);
@@ -55,12 +57,17 @@ fn stage(
     if matches!(phase, Phase::Stopped | Phase::Failed) {
         let exit = observed.exit.clone().map(Exit::from);
         let asked = phase == Phase::Stopped;
-        return Stage::Ended(End { asked, reason: observed.reason.clone(), exit });
+        return Stage::Ended(End {
+            asked,
+            reason: observed.reason.clone(),
+            exit,
+        });
     }
     match found {
-        Some(Found::Running { pid, started_unix_ms }) => {
-            running(pid, started_unix_ms, phase, &observed.reason, now)
-        }
+        Some(Found::Running {
+            pid,
+            started_unix_ms,
+        }) => running(pid, started_unix_ms, phase, &observed.reason, now),
         Some(Found::Exited(exit)) => Stage::Ended(ended(phase, &observed.reason, exit)),
         None if !start_asked => Stage::Accepted,
         // It may have run. Whatever the truth, it must not be started again under this id.
@@ -77,7 +84,13 @@ fn running(pid: u32, started_unix_ms: u64, phase: Phase, reason: &str, now: Now)
             "" => Why::Asked,
             reason => Why::Failed(reason.to_owned()),
         };
-        return Stage::Stopping { pid: Some(pid), why, attempt: StopAttempt::RetryAt(now.instant) };
+        let attempt = StopAttempt::RetryAt(now.instant);
+        return Stage::Stopping {
+            pid: Some(pid),
+            why,
+            attempt,
+            exited: None,
+        };
     }
     let verdict = match phase {
         Phase::Healthy => Verdict::Healthy,
@@ -85,16 +98,28 @@ fn running(pid: u32, started_unix_ms: u64, phase: Phase, reason: &str, now: Now)
         _ => Verdict::Starting,
     };
     // Its start deadline begins anew: it may have become healthy while nobody looked.
-    let since = Now { instant: now.instant, unix_ms: started_unix_ms };
+    let since = Now {
+        instant: now.instant,
+        unix_ms: started_unix_ms,
+    };
     let health = Health::resumed(verdict);
-    Stage::Running(Running { pid, since, health, probe: ProbeState::DueAt(now.instant) })
+    Stage::Running(Running {
+        pid,
+        since,
+        health,
+        probe: ProbeState::DueAt(now.instant),
+    })
 }
 
 fn ended(phase: Phase, reason: &str, exit: Exit) -> End {
     match (phase, reason) {
-        (Phase::Stopping, "") => End { asked: true, reason: String::new(), exit: Some(exit) },
+        (Phase::Stopping, "") => End {
+            asked: true,
+            reason: String::new(),
+            exit: Some(exit),
+        },
         (Phase::Stopping, reason) => End::failed(reason.to_owned(), Some(exit)),
-        _ => End::failed(exit.sentence(), Some(exit)),
+        _ => End::by_itself(exit),
     }
 }
 
@@ -103,5 +128,9 @@ fn lost(phase: Phase, same_boot: bool) -> End {
         true => "ended while the agent was away, and nobody saw how",
         false => "ended when the machine was restarted",
     };
-    End { asked: phase == Phase::Stopping, reason: reason.to_owned(), exit: None }
+    End {
+        asked: phase == Phase::Stopping,
+        reason: reason.to_owned(),
+        exit: None,
+    }
 }

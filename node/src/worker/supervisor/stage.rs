@@ -18,22 +18,39 @@ pub(crate) enum Stage {
     /// Written to the ledger, nothing done.
     Accepted,
     /// Its artefact is being fetched.
-    Fetching { attempt: u32 },
+    Fetching {
+        attempt: u32,
+    },
     /// The last attempt failed; another will be made.
-    FetchFailed { attempt: u32, reason: String, retry_at: Instant },
+    FetchFailed {
+        attempt: u32,
+        reason: String,
+        retry_at: Instant,
+    },
     /// The artefact lies unpacked in the cache.
     Fetched,
-    /// The runtime was asked, and has not answered.
-    Starting,
+    /// The runtime was asked, and has not answered. The end of the process may be seen before the
+    /// answer is; it counts once the call is over, for a call under way could start it again.
+    Starting {
+        exited: Option<Exit>,
+    },
     Running(Running),
-    /// The process was told to end.
-    Stopping { pid: Option<u32>, why: Why, attempt: StopAttempt },
+    /// The process was told to end; its end, too, may be seen before the call is answered.
+    Stopping {
+        pid: Option<u32>,
+        why: Why,
+        attempt: StopAttempt,
+        exited: Option<Exit>,
+    },
     /// There is no process and never will be.
     Ended(End),
     /// What it left is being removed.
     Cleaning(End),
     /// It could not be removed; another attempt will be made.
-    Unclean { end: End, retry_at: Instant },
+    Unclean {
+        end: End,
+        retry_at: Instant,
+    },
     /// Nothing of it is left but our memory.
     Clean(End),
 }
@@ -84,14 +101,29 @@ pub(crate) struct End {
 pub(crate) enum Outcome {
     Fetched,
     /// `hopeless` if another attempt would see the same.
-    FetchFailed { reason: String, hopeless: bool },
-    Started { pid: u32 },
-    NotStarted { reason: String },
+    FetchFailed {
+        reason: String,
+        hopeless: bool,
+    },
+    Started {
+        pid: u32,
+    },
+    NotStarted {
+        reason: String,
+        exit: Option<Exit>,
+    },
     Probed(Result<(), String>),
+    /// The process was seen to end, whoever caused it.
     Exited(Exit),
-    NotStopped { reason: String },
+    /// Nothing of it runs any more, says the call that should stop it.
+    Stopped(Exit),
+    NotStopped {
+        reason: String,
+    },
     Cleaned,
-    NotCleaned { reason: String },
+    NotCleaned {
+        reason: String,
+    },
 }
 
 /// Between attempts to stop a process that the runtime could not stop, and to clean after it.
@@ -105,34 +137,93 @@ impl Stage {
     pub(crate) fn after(self, outcome: Outcome, check: &HealthCheck, now: Now) -> Stage {
         match (self, outcome) {
             (Stage::Fetching { .. }, Outcome::Fetched) => Stage::Fetched,
-            (Stage::Fetching { .. }, Outcome::FetchFailed { reason, hopeless: true }) => {
-                Stage::Ended(End::failed(reason, None))
-            }
-            (Stage::Fetching { attempt }, Outcome::FetchFailed { reason, hopeless: false }) => {
+            (
+                Stage::Fetching { .. },
+                Outcome::FetchFailed {
+                    reason,
+                    hopeless: true,
+                },
+            ) => Stage::Ended(End::failed(reason, None)),
+            (
+                Stage::Fetching { attempt },
+                Outcome::FetchFailed {
+                    reason,
+                    hopeless: false,
+                },
+            ) => {
                 let retry_at = now.instant + fetch_pause(attempt);
-                Stage::FetchFailed { attempt, reason, retry_at }
+                Stage::FetchFailed {
+                    attempt,
+                    reason,
+                    retry_at,
+                }
             }
-            (Stage::Starting, Outcome::Started { pid }) => {
+            (Stage::Starting { exited: None }, Outcome::Started { pid }) => {
                 Stage::Running(Running::begin(pid, check, now))
             }
-            (Stage::Starting, Outcome::NotStarted { reason }) => {
-                Stage::Ended(End::failed(reason, None))
+            (Stage::Starting { exited: Some(exit) }, Outcome::Started { .. })
+            | (Stage::Running(_), Outcome::Exited(exit)) => Stage::Ended(End::by_itself(exit)),
+            (Stage::Starting { .. }, Outcome::NotStarted { reason, exit }) => {
+                Stage::Ended(End::failed(reason, exit))
             }
-            // The exit may overtake the answer to the start.
-            (Stage::Starting | Stage::Running(_), Outcome::Exited(exit)) => {
-                Stage::Ended(End::failed(exit.sentence(), Some(exit)))
+            (Stage::Starting { .. }, Outcome::Exited(exit)) => {
+                Stage::Starting { exited: Some(exit) }
             }
             (Stage::Running(running), Outcome::Probed(result)) => {
                 Stage::Running(running.probed(result, check, now))
             }
-            (Stage::Stopping { why, .. }, Outcome::Exited(exit)) => Stage::Ended(why.end(exit)),
-            (Stage::Stopping { pid, why, .. }, Outcome::NotStopped { .. }) => {
-                Stage::Stopping { pid, why, attempt: StopAttempt::RetryAt(now.instant + RETRY) }
+            (Stage::Stopping { why, exited, .. }, Outcome::Stopped(exit)) => {
+                Stage::Ended(why.end(exited.unwrap_or(exit)))
             }
+            (
+                Stage::Stopping {
+                    why,
+                    exited: Some(exit),
+                    ..
+                },
+                Outcome::NotStopped { .. },
+            ) => Stage::Ended(why.end(exit)),
+            (
+                Stage::Stopping {
+                    pid, why, exited, ..
+                },
+                Outcome::NotStopped { .. },
+            ) => {
+                let attempt = StopAttempt::RetryAt(now.instant + RETRY);
+                Stage::Stopping {
+                    pid,
+                    why,
+                    attempt,
+                    exited,
+                }
+            }
+            (
+                Stage::Stopping {
+                    why,
+                    attempt: StopAttempt::RetryAt(_),
+                    ..
+                },
+                Outcome::Exited(exit),
+            ) => Stage::Ended(why.end(exit)),
+            (
+                Stage::Stopping {
+                    pid,
+                    why,
+                    attempt: StopAttempt::InFlight,
+                    ..
+                },
+                Outcome::Exited(exit),
+            ) => Stage::Stopping {
+                pid,
+                why,
+                attempt: StopAttempt::InFlight,
+                exited: Some(exit),
+            },
             (Stage::Cleaning(end), Outcome::Cleaned) => Stage::Clean(end),
-            (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => {
-                Stage::Unclean { end, retry_at: now.instant + RETRY }
-            }
+            (Stage::Cleaning(end), Outcome::NotCleaned { .. }) => Stage::Unclean {
+                end,
+                retry_at: now.instant + RETRY,
+            },
             (stage, _) => stage,
         }
     }
@@ -158,14 +249,22 @@ impl Stage {
 
     /// Whether a process may exist or be about to.
     pub(crate) fn may_have_process(&self) -> bool {
-        matches!(self, Stage::Starting | Stage::Running(_) | Stage::Stopping { .. })
+        matches!(
+            self,
+            Stage::Starting { .. } | Stage::Running(_) | Stage::Stopping { .. }
+        )
     }
 }
 
 impl Running {
     fn begin(pid: u32, check: &HealthCheck, now: Now) -> Self {
         let due = now.instant + Health::first_after(check);
-        Self { pid, since: now, health: Health::starting(), probe: ProbeState::DueAt(due) }
+        Self {
+            pid,
+            since: now,
+            health: Health::starting(),
+            probe: ProbeState::DueAt(due),
+        }
     }
 
     fn probed(mut self, result: Result<(), String>, check: &HealthCheck, now: Now) -> Self {
@@ -187,7 +286,11 @@ impl Running {
 impl Why {
     fn end(self, exit: Exit) -> End {
         match self {
-            Why::Asked => End { asked: true, reason: String::new(), exit: Some(exit) },
+            Why::Asked => End {
+                asked: true,
+                reason: String::new(),
+                exit: Some(exit),
+            },
             Why::Failed(reason) => End::failed(reason, Some(exit)),
         }
     }
@@ -195,12 +298,25 @@ impl Why {
 
 impl End {
     pub(crate) fn failed(reason: String, exit: Option<Exit>) -> Self {
-        Self { asked: false, reason, exit }
+        Self {
+            asked: false,
+            reason,
+            exit,
+        }
+    }
+
+    /// Ended without having been told to.
+    pub(crate) fn by_itself(exit: Exit) -> Self {
+        Self::failed(exit.sentence(), Some(exit))
     }
 
     /// Told to stop before there was anything to stop.
     pub(crate) fn never_started() -> Self {
-        Self { asked: true, reason: "was never started".to_owned(), exit: None }
+        Self {
+            asked: true,
+            reason: "was never started".to_owned(),
+            exit: None,
+        }
     }
 }
 

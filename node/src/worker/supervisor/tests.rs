@@ -1,0 +1,7 @@
+#![allow(clippy::unwrap_used)]
+
+pub(crate) mod fake;
+mod life;
+mod property;
+mod restart;
+mod table;

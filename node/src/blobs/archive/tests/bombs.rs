@@ -1,9 +1,6 @@
 //! Archives that are larger inside than outside, and how early reading them stops.
 
-use std::{
-    io::{self, Read, Write},
-    time::{Duration, Instant},
-};
+use std::io::{self, Read, Write};
 
 use super::{
     build::{Tar, gzip, header, zstd},
@@ -53,14 +50,9 @@ fn a_file_of_zeros_stops_at_the_ratio() {
         .without_end();
     let bomb = zeros_behind(head, 300 << 20);
     assert!(bomb.len() < 100_000);
+    // Had reading gone on, it would have come to the end of what is there and said so.
     let expected = r#"the archive unpacks to more than 200 times its size with entry "zeros""#;
-    let began = Instant::now();
     assert_eq!(verdict(&bomb, &Limits::default()), Err(expected.to_owned()));
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
 }
 
 #[test]

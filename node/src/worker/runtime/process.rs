@@ -1,0 +1,276 @@
+//! Frontends as plain processes of the node, run by the holder.
+//!
+//! What protects them from one another: a uid each (when fleetd is root), `no_new_privs`, no
+//! capabilities, Landlock, seccomp, and cgroup limits, as far as the machine has these; the
+//! capability ladder of `node describe` says which. They share the kernel, the network and `/usr`:
+//! this is for apps of one organisation, not for hostile tenants.
+//!
+//! On disk, under the directory given to [`ProcessRuntime::new`]: `<frontend id>/data` is its
+//! `HOME` and `<frontend id>/tmp` its `TMPDIR`, both its own; its code lies elsewhere, read-only.
+
+mod command;
+mod directories;
+mod rights;
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+
+use self::{directories::Directories, rights::Uids};
+use super::{
+    Error, Exit, ExitStatus, Exited, FrontendKey, FrontendSpec, Prepared, Running, Runtime, Usage,
+};
+use crate::holder::{
+    self, Capabilities, Client, EventKind, ProcessId, ProcessInfo, ProcessSpec, Refusal,
+};
+
+/// Uids of frontends when fleetd is root: outside those of users, of systemd's dynamic users
+/// (61184-65519), and of `/etc/subuid` as Debian hands it out (100000-165535 for the first user,
+/// and so on for eight more).
+pub const UIDS: Range<u32> = 700_000..800_000;
+
+/// Descriptors a frontend may open: enough for ten thousand connections and their upstreams.
+const OPEN_FILES: u32 = 65_536;
+
+/// Where programs are looked up unless the release says otherwise.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Exits that may wait to be read.
+const UNREAD_EXITS: usize = 1024;
+
+/// Runs frontends as processes of a holder.
+pub struct ProcessRuntime {
+    holder: Client,
+    capabilities: Capabilities,
+    directories: Directories,
+    uids: Mutex<Uids>,
+}
+
+impl ProcessRuntime {
+    /// `data_dir` is that of the node; frontends get their directories in `worker/frontends` of it.
+    pub async fn new(holder: Client, data_dir: PathBuf, uids: Range<u32>) -> Result<Self, Error> {
+        let capabilities = holder.ping().await.map_err(unavailable)?.capabilities;
+        let mut uids = Uids::new(uids);
+        // A repeated order must find its frontend with the rights it was started with.
+        for (id, process) in frontends(holder.list().await.map_err(unavailable)?) {
+            if let Some(user) = process.user {
+                uids.keep(id, user.uid);
+            }
+        }
+        let directories = Directories::new(data_dir);
+        Ok(Self {
+            holder,
+            capabilities,
+            directories,
+            uids: Mutex::new(uids),
+        })
+    }
+
+    /// What this node can enforce.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn uids(&self) -> std::sync::MutexGuard<'_, Uids> {
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A frontend of which the holder knows.
+    async fn find(&self, id: FrontendKey) -> Result<Running, Error> {
+        let list = self.holder.list().await.map_err(unavailable)?;
+        let found = frontends(list).find(|(found, _)| *found == id);
+        found
+            .map(|(id, process)| running(id, process))
+            .ok_or(Error::Unknown(id))
+    }
+
+    fn specification(&self, spec: FrontendSpec) -> Result<ProcessSpec, Error> {
+        let id = spec.id;
+        let user = if self.capabilities.own_uids {
+            let uid = self.uids().take(id).ok_or_else(|| {
+                Error::Unavailable("every uid of the range for frontends is taken".into())
+            })?;
+            Some(holder::User { uid, gid: uid })
+        } else {
+            None
+        };
+        let own = self.directories.make(id, user, &spec.code)?;
+        let mut process = ProcessSpec::new(process_id(id), command::argv(&spec.command)?);
+        process.sandbox = rights::sandbox(&spec.code, &own, spec.port);
+        process.user = user;
+        process.limits = holder::Limits {
+            memory_bytes: spec.limits.memory_bytes,
+            cpu_millicores: spec.limits.cpu_millicores,
+            pids: spec.limits.pids,
+            open_files: Some(OPEN_FILES),
+        };
+        process.env = environment(spec.env, &own);
+        process.cwd = spec.code;
+        Ok(process)
+    }
+}
+
+impl Runtime for ProcessRuntime {
+    type Plan = ProcessSpec;
+
+    async fn prepare(&self, spec: FrontendSpec) -> Result<Prepared<ProcessSpec>, Error> {
+        let id = spec.id;
+        // A few directories; the code was unpacked by others.
+        let plan = self.specification(spec)?;
+        Ok(Prepared { id, plan })
+    }
+
+    async fn start(&self, prepared: Prepared<ProcessSpec>) -> Result<Running, Error> {
+        let id = prepared.id;
+        match self.holder.start(prepared.plan).await {
+            Ok(process) => Ok(running(id, process)),
+            // An id is used once: whatever has it is this frontend, started by an earlier order.
+            Err(error) if error.refusal() == Some(Refusal::Conflict) => self.find(id).await,
+            Err(error) => Err(failed(id, error)),
+        }
+    }
+
+    async fn adopt(&self) -> Result<Vec<Running>, Error> {
+        let list = self.holder.list().await.map_err(unavailable)?;
+        Ok(frontends(list)
+            .map(|(id, process)| running(id, process))
+            .collect())
+    }
+
+    async fn stop(&self, id: FrontendKey, grace: Duration) -> Result<Exit, Error> {
+        let process = self.holder.stop(&process_id(id), grace).await;
+        let process = process.map_err(|error| failed(id, error))?;
+        running(id, process).exit.ok_or(Error::Unknown(id))
+    }
+
+    async fn remove(&self, id: FrontendKey) -> Result<(), Error> {
+        self.holder
+            .forget(&process_id(id))
+            .await
+            .map_err(|error| failed(id, error))?;
+        self.directories.remove(id).await?;
+        self.uids().give_back(id);
+        Ok(())
+    }
+
+    async fn usage(&self, ids: &[FrontendKey]) -> Result<Vec<Usage>, Error> {
+        let names: Vec<ProcessId> = ids.iter().map(|id| process_id(*id)).collect();
+        let usages = self.holder.usage(&names).await.map_err(unavailable)?;
+        let usages = usages.into_iter().filter_map(|usage| {
+            let id = frontend_key(&usage.id)?;
+            Some(Usage {
+                id,
+                cpu_usec: usage.cpu_usec,
+                memory_bytes: usage.memory_bytes,
+            })
+        });
+        Ok(usages.collect())
+    }
+
+    async fn exits(&self) -> Result<mpsc::Receiver<Exited>, Error> {
+        let mut events = self.holder.events().await.map_err(unavailable)?;
+        let (sender, receiver) = mpsc::channel(UNREAD_EXITS);
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                let Some(id) = frontend_key(&event.process.id) else {
+                    continue;
+                };
+                if event.kind != EventKind::Exited {
+                    continue;
+                }
+                let Some(exit) = running(id, event.process).exit else {
+                    continue;
+                };
+                if sender.send(Exited { id, exit }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    async fn tail(&self, id: FrontendKey, lines: u32) -> Result<Vec<String>, Error> {
+        self.holder
+            .tail(&process_id(id), lines)
+            .await
+            .map_err(|error| failed(id, error))
+    }
+}
+
+/// The variables of the release, and where its own directories are. The release may say otherwise.
+fn environment(
+    mut env: BTreeMap<String, String>,
+    own: &directories::Own,
+) -> BTreeMap<String, String> {
+    let defaults = [
+        ("PATH", PATH.to_owned()),
+        ("HOME", own.data.to_string_lossy().into_owned()),
+        ("TMPDIR", own.tmp.to_string_lossy().into_owned()),
+    ];
+    for (name, value) in defaults {
+        env.entry(name.to_owned()).or_insert(value);
+    }
+    env
+}
+
+fn process_id(id: FrontendKey) -> ProcessId {
+    // Letters, digits and a dash: always a process id.
+    ProcessId::parse(&format!("f-{id}")).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn frontend_key(id: &ProcessId) -> Option<FrontendKey> {
+    id.as_str()
+        .strip_prefix("f-")?
+        .parse()
+        .ok()
+        .map(FrontendKey)
+}
+
+fn frontends(list: Vec<ProcessInfo>) -> impl Iterator<Item = (FrontendKey, ProcessInfo)> {
+    list.into_iter()
+        .filter_map(|process| Some((frontend_key(&process.id)?, process)))
+}
+
+fn running(id: FrontendKey, process: ProcessInfo) -> Running {
+    let exit = process
+        .exit
+        .filter(|_| process.phase == holder::Phase::Exited)
+        .map(|exit| Exit {
+            status: match exit.status {
+                holder::ExitStatus::Code(code) => ExitStatus::Code(code),
+                holder::ExitStatus::Signal(signal) => ExitStatus::Signal(signal),
+                holder::ExitStatus::Unknown => ExitStatus::Unknown,
+            },
+            out_of_memory: exit.oom_killed,
+            at: exit.at,
+            last_lines: exit.last_lines,
+        });
+    Running {
+        id,
+        pid: process.pid,
+        started_at: process.started_at,
+        exit,
+    }
+}
+
+fn failed(id: FrontendKey, error: holder::Error) -> Error {
+    match error.refusal() {
+        Some(Refusal::Unknown) => Error::Unknown(id),
+        Some(Refusal::Spawn { .. }) => Error::NotExecutable {
+            message: error.to_string(),
+        },
+        Some(Refusal::Invalid) => Error::Impossible(error.to_string()),
+        _ => unavailable(error),
+    }
+}
+
+fn unavailable(error: holder::Error) -> Error {
+    Error::Unavailable(Box::new(error))
+}

@@ -1,0 +1,124 @@
+//! Agents that die and come back: what runs is taken over, nothing is started twice.
+
+use fleet_model::ids::FrontendId;
+
+use super::fake::{Place, exit, full, reach, run, vanish};
+use crate::worker::supervisor::observed::Phase;
+
+#[tokio::test]
+async fn a_new_agent_takes_over_what_runs() {
+    let place = Place::new();
+    let supervisor = place.start().await;
+    supervisor
+        .obey(full(10, vec![run(1), run(2)]))
+        .await
+        .unwrap();
+    let before = reach(&supervisor, 1, Phase::Healthy).await;
+    reach(&supervisor, 2, Phase::Healthy).await;
+    drop(supervisor);
+    // One ends while no agent is there.
+    place.machine.running.lock().unwrap().remove(&FrontendId(2));
+    place
+        .machine
+        .ended
+        .lock()
+        .unwrap()
+        .insert(FrontendId(2), exit(3));
+
+    let supervisor = place.start().await;
+    let told = supervisor.view().borrow().clone();
+    assert_eq!(
+        (told.census.len(), told.obeyed.index),
+        (2, 10),
+        "known before anybody could ask"
+    );
+    // Without any order, for control may be away.
+    let after = reach(&supervisor, 1, Phase::Healthy).await;
+    assert_eq!((after.pid, &after.address), (before.pid, &before.address));
+    assert_eq!(
+        after.since_unix_ms, before.since_unix_ms,
+        "it was healthy all along"
+    );
+    let failed = reach(&supervisor, 2, Phase::Failed).await;
+    assert_eq!(
+        (failed.reason.as_str(), failed.exit.clone()),
+        ("exited with status 3", Some(exit(3)))
+    );
+    supervisor
+        .obey(full(11, vec![run(1), run(2)]))
+        .await
+        .unwrap();
+    assert_eq!(
+        place.machine.starts.lock().unwrap().len(),
+        2,
+        "nothing was started again"
+    );
+}
+
+#[tokio::test]
+async fn after_a_reboot_nothing_is_started_again() {
+    let mut place = Place::new();
+    let supervisor = place.start().await;
+    supervisor.obey(full(10, vec![run(1)])).await.unwrap();
+    reach(&supervisor, 1, Phase::Healthy).await;
+    drop(supervisor);
+    place.machine.running.lock().unwrap().clear();
+    place.boot_id = "boot-2".to_owned();
+    let supervisor = place.start().await;
+    let failed = reach(&supervisor, 1, Phase::Failed).await;
+    assert_eq!(failed.reason, "ended when the machine was restarted");
+    assert_eq!(place.machine.starts.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_no_order_names_is_ended() {
+    let place = Place::new();
+    place
+        .machine
+        .running
+        .lock()
+        .unwrap()
+        .insert(FrontendId(77), 4711);
+    let supervisor = place.start().await;
+    assert_eq!(
+        place.machine.running.lock().unwrap().len(),
+        1,
+        "not before control has spoken"
+    );
+    supervisor.obey(full(10, vec![run(1)])).await.unwrap();
+    reach(&supervisor, 1, Phase::Healthy).await;
+    let left: Vec<_> = place.machine.inventory().into_keys().collect();
+    assert_eq!(left, [FrontendId(1)]);
+}
+
+#[tokio::test]
+async fn a_damaged_ledger_costs_frontends_and_not_the_worker() {
+    let place = Place::new();
+    let supervisor = place.start().await;
+    supervisor.obey(full(10, vec![run(1)])).await.unwrap();
+    reach(&supervisor, 1, Phase::Healthy).await;
+    drop(supervisor);
+    let path = place.ledger().path().to_owned();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&path, bytes).unwrap();
+
+    let supervisor = place.start().await;
+    supervisor
+        .obey(full(11, vec![run(1), run(2)]))
+        .await
+        .unwrap();
+    let failed = reach(&supervisor, 1, Phase::Failed).await;
+    assert!(
+        failed.reason.contains("ledger of this worker was lost"),
+        "{}",
+        failed.reason
+    );
+    reach(&supervisor, 2, Phase::Healthy).await;
+    let starts = place.machine.starts.lock().unwrap().clone();
+    let started: Vec<_> = starts.iter().map(|(id, _)| id.0).collect();
+    assert_eq!(started, [1, 2]);
+    assert!(path.with_extension("damaged").exists());
+    supervisor.obey(full(12, vec![run(2)])).await.unwrap();
+    vanish(&supervisor, 1).await;
+}

@@ -5,5 +5,5 @@ mod names;
 mod random;
 
 pub use checked::Checked;
-pub use names::{app, digest, environment, manifest, registration, release_of, service, web};
+pub use names::{app, digest, environment, manifest, registration, web};
 pub use random::Random;

@@ -14,12 +14,14 @@ mod users;
 mod weather;
 mod worker;
 
+use std::ops::Range;
+
 use self::life::{Climate, World};
 
-/// A life that must have been lived: else the promises were held over nothing.
-fn live(seeds: std::ops::Range<u64>, climate: Climate) {
+/// Lives that must have been lived: else the promises were held over nothing.
+fn live(seeds: Range<u64>, climate: Climate) {
     let mut total = life::Tally::default();
-    for seed in seeds {
+    for seed in asked_for().unwrap_or(seeds) {
         // Named before it can fail: the panic that follows belongs to it.
         eprintln!("seed {seed} of {climate:?}");
         let mut world = World::new(seed, climate);
@@ -32,6 +34,13 @@ fn live(seeds: std::ops::Range<u64>, climate: Climate) {
         total.switches > 0 && total.stops > 0 && total.requests > 0,
         "{total:?}"
     );
+}
+
+/// Other seeds than the usual: `WORLD_SEEDS=1000..2000`.
+fn asked_for() -> Option<Range<u64>> {
+    let asked = std::env::var("WORLD_SEEDS").ok()?;
+    let (first, end) = asked.split_once("..")?;
+    Some(first.parse().ok()?..end.parse().ok()?)
 }
 
 #[test]

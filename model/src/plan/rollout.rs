@@ -128,19 +128,22 @@ fn draining(
 ) -> Option<Advance> {
     let drain = state.environments.get(&rollout.environment)?.settings.drain;
     let until = rollout.since.plus(drain);
-    if until <= draft.now || !ingresses.in_flight_before(&rollout.environment, generation) {
+    // All had confirmed when the drain began: who has not now is one a new leader must hear first.
+    let unheard = ingresses.unconfirmed(generation);
+    let in_flight = ingresses.in_flight_before(&rollout.environment, generation);
+    if until <= draft.now || unheard.is_empty() && !in_flight {
         return Some(Advance::Drained);
     }
     draft.wake(until);
-    let rest = until.since(draft.now);
-    wait(
-        rollout,
+    let reason = if unheard.is_empty() {
         Reason::InFlight {
             frontends: leaving(state, rollout),
-            rest,
-        },
-        draft,
-    );
+            rest: until.since(draft.now),
+        }
+    } else {
+        Reason::Listening { nodes: unheard }
+    };
+    wait(rollout, reason, draft);
     None
 }
 

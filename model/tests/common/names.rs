@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use fleet_model::{
-    State,
     command::Registration,
-    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, ServiceName},
+    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, ServiceName},
     manifest::{Health, Manifest, Port, Run, Scheme, Service},
     node::Role,
     time::Millis,
@@ -30,14 +29,6 @@ pub fn environment(key: &str) -> EnvironmentKey {
 
 pub fn digest(number: u64) -> Digest {
     Digest::parse(&format!("{number:064x}")).unwrap()
-}
-
-/// The release that is called `name` in an environment.
-pub fn release_of(state: &State, environment: &EnvironmentKey, name: &str) -> Option<LoadedKey> {
-    state
-        .loaded_in(environment)
-        .find(|(_, loaded)| loaded.name == name)
-        .map(|(key, _)| key.clone())
 }
 
 /// A service with a port, scaled by its environment.

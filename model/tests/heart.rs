@@ -2,11 +2,13 @@
 //!
 //! [`common::Checked`] holds the invariants after every single command, whoever sent it;
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
-//! through seeded faults; [`scripts`] are readable stories with their expected words.
+//! through seeded faults; [`scripts`] are readable stories with their expected words; [`promises`]
+//! were broken once.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod common;
+mod promises;
 mod properties;
 mod scripts;
 mod world;

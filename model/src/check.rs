@@ -81,10 +81,10 @@ fn frontends_belong(state: &State, found: &mut Vec<String>) {
         if frontend.id.0 >= state.next_frontend {
             found.push(format!("{} has an id not yet given", frontend.name()));
         }
-        if let Desired::Withdrawn { generation } = frontend.desired {
-            if generation > state.generation {
-                found.push(format!("{} left with a table to come", frontend.name()));
-            }
+        let withdrawn = matches!(frontend.desired, Desired::Withdrawn { generation }
+            if generation > state.generation);
+        if withdrawn {
+            found.push(format!("{} left with a table to come", frontend.name()));
         }
     }
 }

@@ -5,5 +5,5 @@ mod names;
 mod random;
 
 pub use checked::Checked;
-pub use names::{app, digest, environment, manifest, registration, web};
+pub use names::{app, build_of, digest, environment, manifest, registration, web};
 pub use random::Random;

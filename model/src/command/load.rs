@@ -215,10 +215,10 @@ pub(super) fn unload(
             environment.previous = Previous::None;
         }
         set_status(state, &loaded_key, LoadedStatus::Deactivating);
-    } else if environment.previous == Previous::Release(loaded_key.release.clone()) {
-        if let Some(environment) = state.environments.get_mut(key) {
-            environment.previous = Previous::None;
-        }
+    } else if environment.previous == Previous::Release(loaded_key.release.clone())
+        && let Some(environment) = state.environments.get_mut(key)
+    {
+        environment.previous = Previous::None;
     }
     let status = state
         .loaded

@@ -88,11 +88,11 @@ fn refuse_unless_ready(loaded: &Loaded, key: &EnvironmentKey) -> Result<(), Reje
 fn warm_up(state: &mut State, incoming: &LoadedKey, outgoing: Option<&ReleaseId>) {
     let counts = warmth::counts(state, incoming, outgoing);
     let index = state.index;
-    if let Some(loaded) = state.loaded.get_mut(incoming) {
-        if loaded.desired != counts {
-            loaded.desired = counts;
-            loaded.revision = index;
-        }
+    if let Some(loaded) = state.loaded.get_mut(incoming)
+        && loaded.desired != counts
+    {
+        loaded.desired = counts;
+        loaded.revision = index;
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use fleet_model::{
-    command::Registration,
+    Command,
+    command::{NewBuild, Registration},
     ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, ServiceName},
     manifest::{Health, Manifest, Port, Run, Scheme, Service},
     node::Role,
@@ -67,4 +68,17 @@ pub fn registration(number: u64, id: Option<u64>) -> Registration {
         architecture: "x86_64".to_owned(),
         id: id.map(NodeId),
     }
+}
+
+/// A build of `shop` with one service, taken by the first node.
+pub fn build_of(name: &str, number: u64) -> Command {
+    Command::CreateBuild(NewBuild {
+        app: app("shop"),
+        name: name.to_owned(),
+        message: "a change".to_owned(),
+        digest: digest(number),
+        size: 10,
+        manifest: manifest(&[("web", web())]),
+        holder: NodeId(1),
+    })
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod arbitrary;
+mod cluster;
 
 use fleet_model::{
     Entry, State, Time,
@@ -78,15 +79,15 @@ proptest! {
 /// A state after `moves`, with what the planner and two workers make of them in between.
 fn lived(moves: Vec<fleet_model::Command>) -> State {
     let mut state = State::genesis();
-    let mut entries = arbitrary::beginning();
+    let mut entries = cluster::beginning();
     entries.extend(moves);
     for command in entries {
         commit(&mut state, command);
-        let planned = plan(&state, &arbitrary::load(&state), state.now);
+        let planned = plan(&state, &cluster::load(&state), state.now);
         for command in planned.commands {
             commit(&mut state, command);
         }
-        let healthy = arbitrary::progress(&state);
+        let healthy = cluster::progress(&state);
         healthy
             .into_iter()
             .for_each(|command| commit(&mut state, command));

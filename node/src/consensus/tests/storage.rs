@@ -5,7 +5,6 @@ use std::sync::Arc;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::harness::{Journal, no_fatal};
@@ -23,7 +22,11 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        tokio::task::block_in_place(|| Handle::current().block_on(self.closed.wait()));
+        let closed = &mut self.closed;
+        // On a thread of its own: this one belongs to a runtime, which must not be blocked on.
+        std::thread::scope(|scope| {
+            scope.spawn(|| futures::executor::block_on(closed.wait()));
+        });
     }
 }
 

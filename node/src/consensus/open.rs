@@ -106,13 +106,22 @@ impl Consensus {
     /// Drops every task where it stands, as a killed process would, and returns when the directory
     /// may be opened again.
     #[cfg(test)]
-    pub(super) async fn kill(mut self) {
-        self.threads.stop();
-        self.closed.wait().await;
+    pub(super) async fn kill(self) {
+        let Self {
+            handle,
+            mut closed,
+            mut threads,
+        } = self;
+        threads.stop();
+        // Requests that were queued on a connection, and with them readers of the log, live as long
+        // as whoever could still send on it.
+        drop(handle);
+        closed.wait().await;
     }
 
-    /// Stops, and returns when the log is closed. Nothing acknowledged depends on it: killing the
-    /// process is as safe.
+    /// Stops, and returns when the log is closed. Nothing acknowledged depends on it, and killing the
+    /// process is as safe; but a process that *returns* from `main` while the database is closing in
+    /// the background is aborted by it, so wait for this first.
     pub async fn shutdown(mut self) {
         self.handle.stop().await;
         if tokio::time::timeout(CLOSE, self.closed.wait())

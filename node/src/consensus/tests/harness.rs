@@ -342,6 +342,13 @@ impl Trio {
         self.nodes[id as usize - 1].take().unwrap().kill().await;
     }
 
+    /// Ends the test. A database that is still closing when the process exits aborts it.
+    pub(super) async fn stop(self) {
+        for node in self.nodes.into_iter().flatten() {
+            node.kill().await;
+        }
+    }
+
     pub(super) async fn restart(&mut self, id: u64) {
         let at = id as usize - 1;
         assert!(self.nodes[at].is_none());

@@ -23,7 +23,11 @@ pub enum Goal {
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    Pending { phase: &'static str, done: u32, total: u32 },
+    Pending {
+        phase: &'static str,
+        done: u32,
+        total: u32,
+    },
     Reached(String),
     /// It will not come to pass; why.
     Missed(String),
@@ -60,7 +64,11 @@ impl Goal {
                 }
                 Some(_) => {
                     let total = state.loaded_in(key).count() as u32;
-                    Progress::Pending { phase: "destroying", done: 0, total }
+                    Progress::Pending {
+                        phase: "destroying",
+                        done: 0,
+                        total,
+                    }
                 }
             },
             Self::CountReached(key) => count(state, key),
@@ -90,11 +98,19 @@ fn loaded(state: &State, key: &LoadedKey) -> Progress {
     match &loaded.status {
         LoadedStatus::Loading => {
             let warmth = warmth::of(state, key);
-            Progress::Pending { phase: "loading", done: warmth.healthy, total: warmth.wanted }
+            Progress::Pending {
+                phase: "loading",
+                done: warmth.healthy,
+                total: warmth.wanted,
+            }
         }
         LoadedStatus::Failed { reason } => Progress::Missed(reason.clone()),
         LoadedStatus::Unloading => Progress::Missed("the release is being unloaded".to_owned()),
-        _ => Progress::Reached(format!("release {} is {}", loaded.name, loaded.status.as_str())),
+        _ => Progress::Reached(format!(
+            "release {} is {}",
+            loaded.name,
+            loaded.status.as_str()
+        )),
     }
 }
 
@@ -110,15 +126,30 @@ fn rollout(state: &State, key: &EnvironmentKey, id: RolloutId) -> Progress {
         environment: key.clone(),
         release: release.clone(),
     });
-    let name = incoming.as_ref().and_then(|key| state.loaded.get(key)).map(|l| l.name.clone());
+    let name = incoming
+        .as_ref()
+        .and_then(|key| state.loaded.get(key))
+        .map(|l| l.name.clone());
     match &rollout.phase {
         Phase::Warming => {
             let warmth = incoming.map(|key| warmth::of(state, &key));
             let (done, total) = warmth.map_or((0, 0), |w| (w.healthy, w.wanted));
-            Progress::Pending { phase: "warming", done, total }
+            Progress::Pending {
+                phase: "warming",
+                done,
+                total,
+            }
         }
-        Phase::Switching { .. } => Progress::Pending { phase: "switching", done: 0, total: 0 },
-        Phase::Draining { .. } => Progress::Pending { phase: "draining", done: 0, total: 0 },
+        Phase::Switching { .. } => Progress::Pending {
+            phase: "switching",
+            done: 0,
+            total: 0,
+        },
+        Phase::Draining { .. } => Progress::Pending {
+            phase: "draining",
+            done: 0,
+            total: 0,
+        },
         Phase::Complete { .. } => Progress::Reached(match name {
             Some(name) => format!("release {name} is ACTIVE"),
             None => "no release is active".to_owned(),
@@ -129,7 +160,11 @@ fn rollout(state: &State, key: &EnvironmentKey, id: RolloutId) -> Progress {
 
 fn leaving(state: &State, key: &LoadedKey) -> Progress {
     let left = state.frontends_of(key).count() as u32;
-    Progress::Pending { phase: "unloading", done: 0, total: left }
+    Progress::Pending {
+        phase: "unloading",
+        done: 0,
+        total: left,
+    }
 }
 
 fn count(state: &State, key: &LoadedKey) -> Progress {
@@ -142,5 +177,9 @@ fn count(state: &State, key: &LoadedKey) -> Progress {
     if warmth.is_warm() && there == wanted {
         return Progress::Reached(format!("{wanted} frontends of {} are healthy", loaded.name));
     }
-    Progress::Pending { phase: "scaling", done: warmth.healthy, total: wanted }
+    Progress::Pending {
+        phase: "scaling",
+        done: warmth.healthy,
+        total: wanted,
+    }
 }

@@ -18,6 +18,17 @@ pub fn of(dirs: &[PathBuf], roles: &[Role]) -> BTreeSet<Process> {
         .collect()
 }
 
+/// Fails with what ended and what began, unless nothing did.
+pub fn unchanged(before: &BTreeSet<Process>, after: &BTreeSet<Process>) -> anyhow::Result<()> {
+    let ended: Vec<_> = before.difference(after).collect();
+    let began: Vec<_> = after.difference(before).collect();
+    anyhow::ensure!(
+        ended.is_empty() && began.is_empty(),
+        "ended: {ended:?}; began: {began:?}"
+    );
+    Ok(())
+}
+
 /// Every process seen while it was sampled, by pid and start time.
 #[derive(Debug, Default)]
 pub struct Census {

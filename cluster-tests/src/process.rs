@@ -22,7 +22,7 @@ pub enum Role {
 }
 
 /// One process, as it was when it was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub struct Process {
     pub pid: i32,
     /// Clock ticks since boot at which it started.
@@ -30,6 +30,27 @@ pub struct Process {
     pub parent: i32,
     pub role: Role,
     pub argv: Vec<String>,
+}
+
+/// A process is known by its pid and start time; its parent changes when that one dies.
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Process {}
+
+impl PartialOrd for Process {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Process {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.pid, self.started).cmp(&(other.pid, other.started))
+    }
 }
 
 impl Process {

@@ -11,6 +11,7 @@ mod context;
 mod convert;
 mod copies;
 mod forward;
+mod guard;
 mod membership;
 mod reconciler;
 mod refusal;
@@ -39,8 +40,12 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
     let paths = node.paths();
     let (machine, state) = state_machine::Machine::new();
     let (consensus, first) = start::open(node, machine, &clock).await?;
-    let blobs = blobs::Store::open(&paths.blobs(), blobs::LARGEST)
-        .with_context(|| format!("failed opening the artefacts in {}", paths.blobs().display()))?;
+    let blobs = blobs::Store::open(&paths.blobs(), blobs::LARGEST).with_context(|| {
+        format!(
+            "failed opening the artefacts in {}",
+            paths.blobs().display()
+        )
+    })?;
     let handle = consensus.handle();
     let context = Arc::new(Context::new(node.clone(), handle, state, blobs, clock));
 

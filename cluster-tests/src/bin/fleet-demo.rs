@@ -183,19 +183,15 @@ async fn kill_agent(
     let before = census::of(&cluster.dirs(), &SURVIVORS);
     faults::kill(&cluster.nodes[index], Role::Agent).await?;
     load.more(RATE as usize).await?;
-    ensure!(
-        census::of(&cluster.dirs(), &SURVIVORS) == before,
-        "the agent took others with it"
-    );
+    census::unchanged(&before, &census::of(&cluster.dirs(), &SURVIVORS))
+        .context("the agent took others with it")?;
     let name = cluster.nodes[index].name.clone();
     let told = format!("{} other processes live on, same pids", before.len());
     table.row(&format!("kill -9 the agent of {name}"), &told);
     cluster.nodes[index].start().await?;
     cluster.ready().await?;
-    ensure!(
-        census::of(&cluster.dirs(), &SURVIVORS) == before,
-        "they were not adopted as they were"
-    );
+    census::unchanged(&before, &census::of(&cluster.dirs(), &SURVIVORS))
+        .context("they were not adopted as they were")?;
     table.row("start it again", "it adopted them, same pids");
     Ok(())
 }

@@ -28,18 +28,12 @@ async fn everything_else_survives_and_is_adopted() -> Result<()> {
         let before = census::of(&cluster.dirs(), &SURVIVORS);
         faults::kill(&cluster.nodes[index], Role::Agent).await?;
         load.more(200).await?;
-        ensure!(
-            census::of(&cluster.dirs(), &SURVIVORS) == before,
-            "something ended or started"
-        );
+        census::unchanged(&before, &census::of(&cluster.dirs(), &SURVIVORS))?;
 
         cluster.nodes[index].start().await?;
         cluster.ready().await?;
         load.more(100).await?;
-        ensure!(
-            census::of(&cluster.dirs(), &SURVIVORS) == before,
-            "it was not adopted as it was"
-        );
+        census::unchanged(&before, &census::of(&cluster.dirs(), &SURVIVORS))?;
     }
 
     // The adopted frontends are still ours to end: a new count is reached on every node.

@@ -12,7 +12,7 @@ use super::applier::Applier;
 use super::config::raft_config;
 use super::handle::{Core, Handle};
 use super::identity;
-use super::log_store::{Closed, LogIo, LogStore, Rocks};
+use super::log_store::{Closed, Found, LogIo, LogStore, Rocks};
 use super::snapshot::{SnapshotDir, SnapshotError};
 use super::status::watch_status;
 use super::transport::{Credentials, NetworkFactory, Pool};
@@ -144,11 +144,29 @@ async fn build(
     io: Arc<dyn LogIo>,
     machine: impl StateMachine,
 ) -> Result<(Handle, Closed), OpenError> {
+    let (mut store, found) =
+        LogStore::open(io, options.on_fatal.clone()).map_err(|error| failed(&options, error))?;
+    let mut closed = store.closed();
+    match assemble(options, store, found, machine).await {
+        Ok(handle) => Ok((handle, closed)),
+        Err(error) => {
+            // Whoever is refused may try again at once: the flusher must have let go of the disk.
+            closed.wait().await;
+            Err(error)
+        }
+    }
+}
+
+/// Checks what the store and the snapshots hold, and starts the library on them.
+async fn assemble(
+    options: Options,
+    store: LogStore,
+    found: Found,
+    machine: impl StateMachine,
+) -> Result<Handle, OpenError> {
     let config = raft_config(&options)?;
     let credentials = Credentials::new(&options.cluster_id, options.node_id, &options.secret)
         .map_err(OpenError::Options)?;
-    let (mut store, found) =
-        LogStore::open(io, options.on_fatal.clone()).map_err(|error| failed(&options, error))?;
     identity::check_tail(&found, &options.dir)?;
     let snapshots = SnapshotDir::open(
         &options.snapshot_dir,
@@ -164,7 +182,7 @@ async fn build(
         append_idle: options.timers.election_max,
         snapshot_bytes_per_second: options.snapshot_bytes_per_second,
     };
-    let (meter, closed) = (store.meter(), store.closed());
+    let meter = store.meter();
     let (applied_tx, applied) = watch::channel(0);
     let applier = Applier::new(machine, snapshots.clone(), applied_tx);
     let raft = Raft::new(options.node_id, config, network, store, applier)
@@ -172,7 +190,7 @@ async fn build(
         .map_err(|fatal| OpenError::Start(fatal.to_string()))?;
     let closing = Arc::new(AtomicBool::new(false));
     let status = watch_status(&raft, closing.clone());
-    let handle = Handle::new(Core {
+    Ok(Handle::new(Core {
         raft,
         node_id: options.node_id,
         advertise: options.advertise,
@@ -186,8 +204,7 @@ async fn build(
         leadership: status.leadership,
         failed: status.failed,
         closing,
-    });
-    Ok((handle, closed))
+    }))
 }
 
 /// The log must continue where the snapshot ends, or before.

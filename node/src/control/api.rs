@@ -51,9 +51,9 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
         .add_service(v1::processes_server::ProcessesServer::new(processes::Api(
             of(),
         )))
-        .add_service(v1::progress_server::ProgressServer::new(progress::Api(
-            of(),
-        )))
+        .add_service(v1::progress_server::ProgressServer::new(
+            progress::Api(of()),
+        ))
         .add_service(v1::variables_server::VariablesServer::new(variables::Api(
             of(),
         )))

@@ -22,7 +22,9 @@ impl Said {
     /// Everything, for the beginning of a session.
     pub(super) fn full(state: &State, node: NodeId) -> (Self, Order) {
         let said = Self::of(state, node);
-        let assignments = state.frontends_on(node).filter_map(|f| assignment(state, f));
+        let assignments = state
+            .frontends_on(node)
+            .filter_map(|f| assignment(state, f));
         let assignments = assignments.collect();
         (said, Order::Full(FullAssignments { assignments }))
     }

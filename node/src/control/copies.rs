@@ -110,7 +110,9 @@ async fn size_at(
             digests: vec![digest.to_string()],
         };
         let answer = BlobsClient::new(peer).has(asked).await;
-        let held = answer.ok().and_then(|answer| answer.into_inner().held.pop());
+        let held = answer
+            .ok()
+            .and_then(|answer| answer.into_inner().held.pop());
         if let Some(held) = held {
             return Ok(held.size);
         }
@@ -134,7 +136,9 @@ async fn collect(context: &Context, state: &State) {
         .map(|build| build.digest.clone())
         .collect();
     let store = context.blobs.clone();
-    let collected = tokio::task::spawn_blocking(move || store.collect(&referenced, GRACE, SystemTime::now())).await;
+    let collected =
+        tokio::task::spawn_blocking(move || store.collect(&referenced, GRACE, SystemTime::now()))
+            .await;
     match collected {
         Ok(Ok(collected)) => tracing::debug!(?collected, "artefacts collected"),
         Ok(Err(error)) => tracing::warn!(%error, "artefacts could not be collected"),

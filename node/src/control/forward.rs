@@ -39,5 +39,8 @@ pub(super) async fn connect(context: &Context, address: &str) -> Result<Peer, St
         .connect()
         .await
         .map_err(|error| unavailable(&format!("failed connecting to {address}: {error}")))?;
-    Ok(InterceptedService::new(channel, context.node.secret.client()))
+    Ok(InterceptedService::new(
+        channel,
+        context.node.secret.client(),
+    ))
 }

@@ -1,5 +1,5 @@
 //! The one gRPC port of a control process: the public API, sessions, consensus and artefacts, all
-//! behind the cluster's secret.
+//! but the health check behind the cluster's secret.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use fleet_proto::internal::blobs_server::BlobsServer;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{service::InterceptorLayer, transport::Server};
+use tonic::transport::Server;
 
-use super::{Context, api, sessions};
+use super::{Context, api, guard::Guard, sessions};
 use crate::blobs;
 
 /// Largest message taken. Uploads come in chunks, lists in pages, and consensus caps its own.
@@ -43,7 +43,7 @@ pub(super) async fn run(
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(4)))
         .max_concurrent_streams(1024)
-        .layer(InterceptorLayer::new(context.node.secret.server()))
+        .layer(Guard(context.node.secret.server()))
         .add_routes(routes.add_service(health_service))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), until(stopped))
         .await

@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use fleet_model::{
-    Command,
-    command::Registration,
-    ids::NodeId,
-};
+use fleet_model::{Command, command::Registration, ids::NodeId};
 
 use super::{Context, state_machine::Machine};
 use crate::{

@@ -17,6 +17,9 @@ use super::client::{Network, RpcError, describe};
 use super::message::{append_to_proto, appended_from_proto};
 use crate::consensus::types::TypeConfig;
 
+/// Pause after the first refused stream; doubled up to 32 times that.
+const FIRST_REST: Duration = Duration::from_millis(30);
+
 type Answer = Result<StreamAppendResult<TypeConfig>, RpcError>;
 
 impl NetStreamAppend<TypeConfig> for Network {
@@ -38,11 +41,19 @@ impl NetStreamAppend<TypeConfig> for Network {
             });
             let request = self.credentials.request(self.target, messages);
             let opening = tokio::time::timeout(option.soft_ttl(), client.append(request)).await;
-            let responses = match opening {
-                Ok(Ok(response)) => response.into_inner(),
-                Ok(Err(status)) => return Err(self.unreachable(describe(&status))),
-                Err(_) => return Err(self.unreachable("append stream not accepted in time")),
+            let refusal = match opening {
+                Ok(Ok(response)) => Ok(response.into_inner()),
+                Ok(Err(status)) => Err(self.unreachable(describe(&status))),
+                Err(_) => Err(self.unreachable("append stream not accepted in time")),
             };
+            let responses = match refusal {
+                Ok(responses) => responses,
+                Err(error) => {
+                    self.rest().await;
+                    return Err(error);
+                }
+            };
+            self.refused = 0;
             let answers = Answers {
                 network: self,
                 responses,
@@ -55,6 +66,16 @@ impl NetStreamAppend<TypeConfig> for Network {
                 }));
             Ok(stream)
         })
+    }
+}
+
+impl Network {
+    /// The library waits between attempts while it fills the stream; a connection that is refused
+    /// fails before the stream is touched, so without this it would be tried without a pause.
+    async fn rest(&mut self) {
+        let pause = FIRST_REST.saturating_mul(1 << self.refused.min(5));
+        self.refused = self.refused.saturating_add(1);
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Network {
     pub(super) credentials: Credentials,
     pub(super) append_idle: Duration,
     pub(super) snapshot_bytes_per_second: u64,
+    /// How often in a row a stream could not be opened.
+    pub(super) refused: u32,
 }
 
 impl NetworkFactory {
@@ -52,6 +54,7 @@ impl NetworkFactory {
             credentials: self.credentials.clone(),
             append_idle: self.append_idle,
             snapshot_bytes_per_second: self.snapshot_bytes_per_second,
+            refused: 0,
         }
     }
 }

@@ -27,7 +27,10 @@ impl Apps for Api {
         };
         let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
         let state = self.0.read(false).await.map_err(unread)?;
-        let created = state.apps.values().find(|app| app.name.as_str() == asked.name);
+        let created = state
+            .apps
+            .values()
+            .find(|app| app.name.as_str() == asked.name);
         Ok(Response::new(v1::CreateAppResponse {
             receipt: Some(v1::Receipt {
                 log_index: outcome.index,
@@ -44,7 +47,10 @@ impl Apps for Api {
     ) -> Result<Response<v1::ListAppsResponse>, Status> {
         let asked = message(request);
         let state = self.0.read(asked.stale).await.map_err(unread)?;
-        let rows = state.apps.values().map(|a| (a.name.to_string(), app(&state, a)));
+        let rows = state
+            .apps
+            .values()
+            .map(|a| (a.name.to_string(), app(&state, a)));
         let (apps, next_page_token) = page::cut(rows, asked.page_size, &asked.page_token);
         Ok(Response::new(v1::ListAppsResponse {
             apps,
@@ -92,7 +98,10 @@ fn app(state: &State, app: &App) -> v1::App {
     let default = environments
         .iter()
         .find(|environment| environment.key.name == app.default_environment);
-    let updated = environments.iter().map(|environment| environment.updated).max();
+    let updated = environments
+        .iter()
+        .map(|environment| environment.updated)
+        .max();
     v1::App {
         name: app.name.to_string(),
         status: status(state, app).into(),
@@ -100,11 +109,18 @@ fn app(state: &State, app: &App) -> v1::App {
             .and_then(|environment| environment.active.as_ref())
             .map(ToString::to_string)
             .unwrap_or_default(),
-        environments: environments.iter().map(|e| e.key.name.to_string()).collect(),
+        environments: environments
+            .iter()
+            .map(|e| e.key.name.to_string())
+            .collect(),
         created: Some(instant(app.created)),
         updated: Some(instant(updated.unwrap_or(app.created))),
         locked: false,
-        builds: state.builds.values().filter(|build| build.app == app.name).count() as u32,
+        builds: state
+            .builds
+            .values()
+            .filter(|build| build.app == app.name)
+            .count() as u32,
     }
 }
 

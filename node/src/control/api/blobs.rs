@@ -29,8 +29,10 @@ impl Blobs for Api {
             _ => return Err(Status::invalid_argument("an upload begins with its header")),
         };
         let digest = parse(&header.sha256)?;
-        if let Some(size) = self.0.blobs.size(&digest).map_err(stored)? {
-            return Ok(answer(&digest, size, true));
+        // Confirming starts its grace anew, so that it is not collected before the build names it.
+        if self.0.blobs.confirm(&digest).map_err(stored)? {
+            let size = self.0.blobs.size(&digest).map_err(stored)?;
+            return Ok(answer(&digest, size.unwrap_or(header.size), true));
         }
         if header.size > self.0.blobs.largest() {
             let largest = self.0.blobs.largest();
@@ -44,7 +46,10 @@ impl Blobs for Api {
             }
         }
         let size = incoming.written();
-        incoming.finish(Some(digest.clone())).await.map_err(stored)?;
+        incoming
+            .finish(Some(digest.clone()))
+            .await
+            .map_err(stored)?;
         Ok(answer(&digest, size, false))
     }
 
@@ -91,7 +96,11 @@ fn stored(error: store::Error) -> Status {
             "DISK_FULL",
             "free some space under the node's data directory",
         ),
-        _ => (tonic::Code::Internal, "STORE_FAILED", "see the log of the node"),
+        _ => (
+            tonic::Code::Internal,
+            "STORE_FAILED",
+            "see the log of the node",
+        ),
     };
     with_detail(code, &error.to_string(), &detail(reason, hint))
 }

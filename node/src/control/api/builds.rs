@@ -146,12 +146,14 @@ impl Api {
     /// control node.
     async fn inspect(&self, state: &State, digest: &Digest) -> Result<(u64, Manifest), Status> {
         if !self.0.blobs.has(digest) {
-            copies::fetch(&self.0, state, digest).await.map_err(|error| {
-                let hint = "upload it again: fleet release create does both";
-                let detail = detail("BLOB_MISSING", hint);
-                let message = format!("the artefact {digest} is not here: {error}");
-                with_detail(tonic::Code::FailedPrecondition, &message, &detail)
-            })?;
+            copies::fetch(&self.0, state, digest)
+                .await
+                .map_err(|error| {
+                    let hint = "upload it again: fleet release create does both";
+                    let detail = detail("BLOB_MISSING", hint);
+                    let message = format!("the artefact {digest} is not here: {error}");
+                    with_detail(tonic::Code::FailedPrecondition, &message, &detail)
+                })?;
         }
         let (store, digest) = (self.0.blobs.clone(), digest.clone());
         let inspected = tokio::task::spawn_blocking(move || inspect(&store, &digest)).await;
@@ -166,9 +168,16 @@ fn inspect(store: &blobs::Store, digest: &Digest) -> Result<(u64, Manifest), Sta
         Status::internal(error.to_string())
     };
     let size = store.size(digest).map_err(internal)?.ok_or_else(missing)?;
-    let file = store.open_verified(digest).map_err(internal)?.ok_or_else(missing)?;
-    let inspection = archive::inspect(file, &archive::Limits::default())
-        .map_err(|error| invalid(error.to_string(), "make the archive anew without that entry"))?;
+    let file = store
+        .open_verified(digest)
+        .map_err(internal)?
+        .ok_or_else(missing)?;
+    let inspection = archive::inspect(file, &archive::Limits::default()).map_err(|error| {
+        invalid(
+            error.to_string(),
+            "make the archive anew without that entry",
+        )
+    })?;
     let name = inspection.manifest_name;
     let manifest = manifest::parse(&inspection.manifest)
         .map_err(|error| invalid(format!("{name}: {error}"), "see docs/manifest.md"))?;

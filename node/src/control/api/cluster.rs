@@ -92,7 +92,10 @@ impl Cluster for Api {
 
 fn config(state: &State, app: &str) -> Result<v1::ClusterConfig, Status> {
     let app = resolve::app(state, app)?;
-    let default = state.apps.get(&app).map(|app| app.default_environment.to_string());
+    let default = state
+        .apps
+        .get(&app)
+        .map(|app| app.default_environment.to_string());
     Ok(v1::ClusterConfig {
         default_environment: default.unwrap_or_default(),
         domain: state.cluster.domain.clone(),

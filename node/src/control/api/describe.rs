@@ -52,7 +52,10 @@ pub(super) fn description(
     let key = &found.key;
     let mut releases: Vec<_> = state.loaded_in(key).collect();
     releases.sort_by(|(_, a), (_, b)| (b.loaded, &b.name).cmp(&(a.loaded, &a.name)));
-    let rollout = state.rollouts.get(key).filter(|rollout| !rollout.phase.over());
+    let rollout = state
+        .rollouts
+        .get(key)
+        .filter(|rollout| !rollout.phase.over());
     v1::EnvironmentDescription {
         environment: Some(environment(state, found)),
         whitelist: found.settings.whitelist.clone(),
@@ -62,7 +65,10 @@ pub(super) fn description(
         autoscaling_min: found.settings.limits.min,
         autoscaling_max: found.settings.limits.max,
         tracked_branches: found.settings.tracked_branches.clone(),
-        releases: releases.into_iter().map(|(key, l)| loaded(state, found, key, l)).collect(),
+        releases: releases
+            .into_iter()
+            .map(|(key, l)| loaded(state, found, key, l))
+            .collect(),
         endpoints: endpoints(state, found),
         waiting,
         rollout: rollout.map(|rollout| self::rollout(state, rollout)),
@@ -77,7 +83,9 @@ fn previous(state: &State, environment: &Environment) -> v1::PreviousRelease {
     };
     v1::PreviousRelease {
         state: status.into(),
-        release: id.map(|id| name_of(state, &environment.key, id)).unwrap_or_default(),
+        release: id
+            .map(|id| name_of(state, &environment.key, id))
+            .unwrap_or_default(),
         release_id: id.map(ToString::to_string).unwrap_or_default(),
     }
 }
@@ -88,11 +96,21 @@ fn loaded(
     key: &LoadedKey,
     loaded: &Loaded,
 ) -> v1::LoadedRelease {
-    let services: Vec<v1::LoadedService> =
-        loaded.desired.iter().map(|(name, n)| service(state, key, loaded, name, *n)).collect();
+    let services: Vec<v1::LoadedService> = loaded
+        .desired
+        .iter()
+        .map(|(name, n)| service(state, key, loaded, name, *n))
+        .collect();
     let scaled = || services.iter().filter(|service| !service.pinned);
-    let suffix = format!("{}.{}.{}", key.environment.name, key.environment.app, state.cluster.domain);
-    let public = loaded.manifest.services.iter().filter(|(_, service)| service.public());
+    let suffix = format!(
+        "{}.{}.{}",
+        key.environment.name, key.environment.app, state.cluster.domain
+    );
+    let public = loaded
+        .manifest
+        .services
+        .iter()
+        .filter(|(_, service)| service.public());
     let (status, reason) = match &loaded.status {
         LoadedStatus::Loading => (v1::LoadedStatus::Loading, ""),
         LoadedStatus::Running => (v1::LoadedStatus::Running, ""),
@@ -130,7 +148,10 @@ fn service(
     name: &ServiceName,
     desired: u32,
 ) -> v1::LoadedService {
-    let healthy = state.frontends_of(key).filter(|f| f.service == *name && f.healthy()).count();
+    let healthy = state
+        .frontends_of(key)
+        .filter(|f| f.service == *name && f.healthy())
+        .count();
     v1::LoadedService {
         name: name.to_string(),
         healthy: healthy as u32,
@@ -140,12 +161,17 @@ fn service(
 }
 
 fn endpoints(state: &State, environment: &Environment) -> Vec<v1::Endpoint> {
-    let Some(active) = &environment.active else { return Vec::new() };
+    let Some(active) = &environment.active else {
+        return Vec::new();
+    };
     let key = LoadedKey {
         environment: environment.key.clone(),
         release: active.clone(),
     };
-    let services = state.loaded.get(&key).map(|loaded| &loaded.manifest.services);
+    let services = state
+        .loaded
+        .get(&key)
+        .map(|loaded| &loaded.manifest.services);
     services
         .into_iter()
         .flatten()
@@ -159,7 +185,10 @@ fn endpoints(state: &State, environment: &Environment) -> Vec<v1::Endpoint> {
 
 fn rollout(state: &State, rollout: &Rollout) -> v1::Rollout {
     let name = |release: &Option<ReleaseId>| {
-        release.as_ref().map(|id| name_of(state, &rollout.environment, id)).unwrap_or_default()
+        release
+            .as_ref()
+            .map(|id| name_of(state, &rollout.environment, id))
+            .unwrap_or_default()
     };
     let phase = match rollout.phase {
         Phase::Warming => RolloutPhase::Warming,
@@ -210,7 +239,9 @@ pub(super) async fn waiting_of(
             };
             let answer = client.describe(asked).await.ok();
             let description = answer.and_then(|answer| answer.into_inner().description);
-            description.map(|description| description.waiting).unwrap_or_default()
+            description
+                .map(|description| description.waiting)
+                .unwrap_or_default()
         }
         Ok(Some(_)) | Err(_) => Vec::new(),
     }
@@ -218,7 +249,11 @@ pub(super) async fn waiting_of(
 
 fn here(context: &Context, key: &EnvironmentKey) -> Vec<v1::Waiting> {
     let waiting = context.waiting.borrow().clone();
-    waiting.iter().filter(|w| w.environment.as_ref() == Some(key)).map(sentence).collect()
+    waiting
+        .iter()
+        .filter(|w| w.environment.as_ref() == Some(key))
+        .map(sentence)
+        .collect()
 }
 
 /// A wait as the API says it.

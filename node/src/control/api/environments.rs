@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet_model::{
-    Command, Detail, Outcome, environment::Limits, ids::EnvironmentKey, reference,
-};
+use fleet_model::{Command, Detail, Outcome, environment::Limits, ids::EnvironmentKey, reference};
 use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
 use tonic::{Request, Response, Status};
 
@@ -135,7 +133,10 @@ impl Environments for Api {
     async fn cancel(&self, request: Request<v1::EnvironmentRequest>) -> Answer {
         let asked = message(request);
         let key = self.key(&asked.app, &asked.environment).await?;
-        let hint = format!("activate the other release: fleet env {} activate RELEASE", key.name);
+        let hint = format!(
+            "activate the other release: fleet env {} activate RELEASE",
+            key.name
+        );
         Err(with_detail(
             tonic::Code::Unimplemented,
             "an activation cannot be cancelled in this version",
@@ -176,15 +177,27 @@ impl Environments for Api {
     }
 
     async fn set_protected(&self, request: Request<v1::SwitchRequest>) -> Answer {
-        self.switch(request, |environment, on| Command::SetProtected { environment, on }).await
+        self.switch(request, |environment, on| Command::SetProtected {
+            environment,
+            on,
+        })
+        .await
     }
 
     async fn set_recycling(&self, request: Request<v1::SwitchRequest>) -> Answer {
-        self.switch(request, |environment, on| Command::SetRecycling { environment, on }).await
+        self.switch(request, |environment, on| Command::SetRecycling {
+            environment,
+            on,
+        })
+        .await
     }
 
     async fn set_maintenance(&self, request: Request<v1::SwitchRequest>) -> Answer {
-        self.switch(request, |environment, on| Command::SetMaintenance { environment, on }).await
+        self.switch(request, |environment, on| Command::SetMaintenance {
+            environment,
+            on,
+        })
+        .await
     }
 }
 
@@ -192,7 +205,14 @@ impl Api {
     /// The environment a mutation means. Names are resolved on the state as applied here: whether
     /// they still mean something is decided when the command is applied.
     async fn key(&self, app: &str, environment: &str) -> Result<EnvironmentKey, Status> {
-        if app.is_empty() || !self.0.snapshot().apps.keys().any(|name| name.as_str() == app) {
+        if app.is_empty()
+            || !self
+                .0
+                .snapshot()
+                .apps
+                .keys()
+                .any(|name| name.as_str() == app)
+        {
             let state = self.0.read(false).await.map_err(unread)?;
             return resolve::environment(&state, app, environment);
         }

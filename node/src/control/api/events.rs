@@ -47,7 +47,10 @@ impl Events for Api {
         page.reverse();
         let oldest = page.first().map(|event| event.sequence).filter(|_| more);
         Ok(Response::new(v1::ListEventsResponse {
-            events: page.into_iter().map(|event| self::event(&state, event)).collect(),
+            events: page
+                .into_iter()
+                .map(|event| self::event(&state, event))
+                .collect(),
             previous_page_token: oldest.map(page::key).unwrap_or_default(),
             log_index: state.index,
         }))
@@ -85,7 +88,11 @@ impl Events for Api {
 
 /// Events of log entries after `index`, oldest first.
 pub(super) fn since(state: &State, index: u64) -> impl Iterator<Item = &Event> {
-    let newer = state.events.values().rev().take_while(move |event| event.index > index);
+    let newer = state
+        .events
+        .values()
+        .rev()
+        .take_while(move |event| event.index > index);
     let newer: Vec<&Event> = newer.collect();
     newer.into_iter().rev()
 }
@@ -99,9 +106,23 @@ fn matches(event: &Event, filter: &v1::EventFilter) -> bool {
 }
 
 fn event(state: &State, event: &Event) -> v1::Event {
-    let first = state.events.values().rev().find(|e| e.index < event.index).map(|e| e.sequence);
-    let of_kind = |kind: Kind| if event.kind == kind { event.subject.clone() } else { String::new() };
-    let node = state.nodes.values().find(|n| event.kind == Kind::Node && n.name == event.subject);
+    let first = state
+        .events
+        .values()
+        .rev()
+        .find(|e| e.index < event.index)
+        .map(|e| e.sequence);
+    let of_kind = |kind: Kind| {
+        if event.kind == kind {
+            event.subject.clone()
+        } else {
+            String::new()
+        }
+    };
+    let node = state
+        .nodes
+        .values()
+        .find(|n| event.kind == Kind::Node && n.name == event.subject);
     v1::Event {
         log_index: event.index,
         ordinal: first.map_or(event.sequence, |first| event.sequence - first - 1) as u32,
@@ -109,8 +130,16 @@ fn event(state: &State, event: &Event) -> v1::Event {
         kind: event.kind.as_str().to_owned(),
         actor: event.actor.to_string(),
         text: event.message.clone(),
-        app: event.environment.as_ref().map(|key| key.app.to_string()).unwrap_or_default(),
-        environment: event.environment.as_ref().map(|k| k.name.to_string()).unwrap_or_default(),
+        app: event
+            .environment
+            .as_ref()
+            .map(|key| key.app.to_string())
+            .unwrap_or_default(),
+        environment: event
+            .environment
+            .as_ref()
+            .map(|k| k.name.to_string())
+            .unwrap_or_default(),
         release: of_kind(Kind::Release),
         node_id: node.map_or(0, |node| node.id.0),
         frontend: of_kind(Kind::Frontend),

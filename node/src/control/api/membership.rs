@@ -77,7 +77,10 @@ impl Membership for Api {
         };
         // One request, two commands: each needs a name of its own.
         let first = RequestId(format!("{}+d", asked.request_id).into());
-        self.0.ask(&first, "node", &draining).await.map_err(refused)?;
+        self.0
+            .ask(&first, "node", &draining)
+            .await
+            .map_err(refused)?;
         self.emptied(node).await?;
         let command = Command::RemoveNode { node };
         self.0.ask(&id, "node", &command).await.map_err(refused)?;

@@ -32,7 +32,10 @@ impl Nodes for Api {
             }
         }
         let state = self.0.read(asked.stale).await.map_err(unread)?;
-        let rows = state.nodes.values().map(|n| (page::key(n.id.0), self.node(&state, n)));
+        let rows = state
+            .nodes
+            .values()
+            .map(|n| (page::key(n.id.0), self.node(&state, n)));
         let (nodes, next_page_token) = page::cut(rows, asked.page_size, &asked.page_token);
         Ok(Response::new(v1::ListNodesResponse {
             nodes,
@@ -47,7 +50,9 @@ impl Nodes for Api {
         let asked = message(request);
         if !asked.stale {
             if let Some(peer) = forward::leader(&self.0).await? {
-                return v1::nodes_client::NodesClient::new(peer).describe(asked).await;
+                return v1::nodes_client::NodesClient::new(peer)
+                    .describe(asked)
+                    .await;
             }
         }
         let state = self.0.read(asked.stale).await.map_err(unread)?;
@@ -89,7 +94,11 @@ impl Api {
             id: node.id.0,
             name: node.name.clone(),
             address: node.address.clone(),
-            roles: node.roles.iter().map(|role| role_of(*role).into()).collect(),
+            roles: node
+                .roles
+                .iter()
+                .map(|role| role_of(*role).into())
+                .collect(),
             state: state_of(node).into(),
             raft_role: membership::raft_role(&self.0, node.id).into(),
             last_seen: self.0.board.worker_heard(node.id).map(instant),
@@ -103,7 +112,10 @@ impl Api {
     fn description(&self, state: &State, node: &Node) -> v1::NodeDescription {
         let facts = node.facts.clone().unwrap_or_default();
         let ingress = self.0.board.ingress_facts(node.id);
-        let advisory = facts.capabilities.iter().filter(|capability| !capability.enforced);
+        let advisory = facts
+            .capabilities
+            .iter()
+            .filter(|capability| !capability.enforced);
         v1::NodeDescription {
             node: Some(self.node(state, node)),
             hostname: node.name.clone(),
@@ -113,7 +125,9 @@ impl Api {
             memory_bytes: facts.memory_bytes,
             cpu_millicores_placed: 0,
             memory_bytes_placed: 0,
-            problems: advisory.map(|c| format!("{} is advisory: {}", c.name, c.detail)).collect(),
+            problems: advisory
+                .map(|c| format!("{} is advisory: {}", c.name, c.detail))
+                .collect(),
             capabilities: facts.capabilities.iter().map(capability).collect(),
             ingress: ingress.map(|(facts, connected)| v1::IngressState {
                 applied_generation: facts.applied,
@@ -121,7 +135,11 @@ impl Api {
                 listen: Vec::new(),
                 last_seen: Some(instant(facts.heard)),
             }),
-            advertise_host: node.address.rsplit_once(':').map_or("", |(host, _)| host).to_owned(),
+            advertise_host: node
+                .address
+                .rsplit_once(':')
+                .map_or("", |(host, _)| host)
+                .to_owned(),
         }
     }
 }

@@ -39,8 +39,12 @@ impl Processes for Api {
         let wanted = |frontend: &&Frontend| {
             let key = &frontend.loaded.environment;
             key.app == app
-                && environment.as_ref().is_none_or(|environment| key == environment)
-                && release.as_ref().is_none_or(|release| frontend.loaded.release == *release)
+                && environment
+                    .as_ref()
+                    .is_none_or(|environment| key == environment)
+                && release
+                    .as_ref()
+                    .is_none_or(|release| frontend.loaded.release == *release)
         };
         let mut rows: Vec<(String, v1::Process)> = state
             .frontends
@@ -83,9 +87,15 @@ fn process(state: &State, frontend: &Frontend) -> v1::Process {
         release: loaded.map(|loaded| loaded.name.clone()).unwrap_or_default(),
         release_id: frontend.loaded.release.to_string(),
         started: started.then(|| instant(frontend.placed)),
-        command: service.map(|service| command(&service.command)).unwrap_or_default(),
+        command: service
+            .map(|service| command(&service.command))
+            .unwrap_or_default(),
         node_id: frontend.node.0,
-        node: state.nodes.get(&frontend.node).map(|n| n.name.clone()).unwrap_or_default(),
+        node: state
+            .nodes
+            .get(&frontend.node)
+            .map(|n| n.name.clone())
+            .unwrap_or_default(),
         slot: frontend.slot,
         incarnation: u32::try_from(frontend.incarnation).unwrap_or(u32::MAX),
         address: frontend.observed.address.clone().unwrap_or_default(),

@@ -11,8 +11,7 @@ use fleet_model::{
     report::Waiting,
 };
 use fleet_proto::v1::{
-    self, ProgressLine, ProgressOutcome, WaitGoal, progress_client::ProgressClient,
-    progress_server,
+    self, ProgressLine, ProgressOutcome, WaitGoal, progress_client::ProgressClient, progress_server,
 };
 use futures::Stream;
 use tokio::sync::{mpsc, watch};
@@ -115,7 +114,10 @@ async fn tell(
 /// Resolves once this node no longer leads.
 async fn deposed(leadership: &mut watch::Receiver<Leadership>) {
     // The guard of the answer must not live across an await of the caller.
-    let _ = leadership.wait_for(|leadership| !leadership.is_self).await.is_ok();
+    let _ = leadership
+        .wait_for(|leadership| !leadership.is_self)
+        .await
+        .is_ok();
 }
 
 fn goal(state: &State, target: &v1::WaitTarget) -> Result<Goal, Status> {

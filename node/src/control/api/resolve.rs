@@ -64,7 +64,10 @@ pub(super) fn environment_or_default(
         return environment(state, app_name, name);
     }
     let app = app(state, app_name)?;
-    let default = state.apps.get(&app).map(|app| app.default_environment.clone());
+    let default = state
+        .apps
+        .get(&app)
+        .map(|app| app.default_environment.clone());
     match default {
         Some(name) => Ok(EnvironmentKey { app, name }),
         None => Err(rejected(&reference::unknown_app(state, app.as_str()))),
@@ -73,8 +76,18 @@ pub(super) fn environment_or_default(
 
 /// A node by id or name.
 pub(super) fn node(state: &State, asked: &str) -> Result<NodeId, Status> {
-    let by_id = asked.parse().ok().map(NodeId).filter(|id| state.nodes.contains_key(id));
-    let by_name = || state.nodes.values().find(|node| node.name == asked).map(|node| node.id);
+    let by_id = asked
+        .parse()
+        .ok()
+        .map(NodeId)
+        .filter(|id| state.nodes.contains_key(id));
+    let by_name = || {
+        state
+            .nodes
+            .values()
+            .find(|node| node.name == asked)
+            .map(|node| node.id)
+    };
     by_id.or_else(by_name).ok_or_else(|| {
         let names = state.nodes.values().map(|node| node.name.as_str());
         rejected(&Rejection::unknown(Code::UnknownNode, "node", asked, names))

@@ -44,8 +44,14 @@ impl Variables for Api {
         Ok(Response::new(v1::ListVariablesResponse {
             app: key.app.to_string(),
             environment: key.name.to_string(),
-            release_id: release.as_ref().map(ToString::to_string).unwrap_or_default(),
-            variables: variables.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            release_id: release
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            variables: variables
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect(),
         }))
     }
 
@@ -56,13 +62,19 @@ impl Variables for Api {
         let asked = message(request);
         let state = self.0.read(false).await.map_err(unread)?;
         let key = resolve::environment_or_default(&state, &asked.app, &asked.environment)?;
-        let set: BTreeMap<Arc<str>, Arc<str>> =
-            asked.variables.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect();
+        let set: BTreeMap<Arc<str>, Arc<str>> = asked
+            .variables
+            .iter()
+            .map(|(k, v)| (k.as_str().into(), v.as_str().into()))
+            .collect();
         let mut unset = BTreeSet::new();
         if asked.replace {
             let environment = reference::environment(&state, &key).map_err(|r| rejected(&r))?;
             let there = environment.variables.keys();
-            unset = there.filter(|name| !set.contains_key(*name)).cloned().collect();
+            unset = there
+                .filter(|name| !set.contains_key(*name))
+                .cloned()
+                .collect();
         }
         self.change(&asked.request_id, key, set, unset).await
     }
@@ -74,8 +86,13 @@ impl Variables for Api {
         let asked = message(request);
         let state = self.0.read(false).await.map_err(unread)?;
         let key = resolve::environment_or_default(&state, &asked.app, &asked.environment)?;
-        let unset = asked.names.iter().map(|name| name.as_str().into()).collect();
-        self.change(&asked.request_id, key, BTreeMap::new(), unset).await
+        let unset = asked
+            .names
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect();
+        self.change(&asked.request_id, key, BTreeMap::new(), unset)
+            .await
     }
 }
 
@@ -100,10 +117,15 @@ impl Api {
             forked_inactive,
         } = outcome.detail
         else {
-            return Err(Status::internal("a change was answered with something else"));
+            return Err(Status::internal(
+                "a change was answered with something else",
+            ));
         };
         let notices = forked_inactive.map(|forked| {
-            format!("this continues release {forked}, which is not active in {}", key.name)
+            format!(
+                "this continues release {forked}, which is not active in {}",
+                key.name
+            )
         });
         Ok(Response::new(v1::ChangeVariablesResponse {
             receipt: Some(v1::Receipt {
@@ -119,7 +141,10 @@ impl Api {
 /// A release of the environment, by id or by what it is called there.
 fn release(state: &State, key: &EnvironmentKey, named: &str) -> Result<ReleaseId, Status> {
     let id = resolve::loaded(state, key, named)?.release;
-    let known = state.releases.get(&id).is_some_and(|release| release.environment == *key);
+    let known = state
+        .releases
+        .get(&id)
+        .is_some_and(|release| release.environment == *key);
     if known {
         return Ok(id);
     }

@@ -36,12 +36,20 @@ impl IngressSessions for Sessions {
             _ => return Err(Status::invalid_argument("a session begins with hello")),
         };
         let state = context.snapshot();
-        let node = admit(&context, &state, &hello.cluster_id, hello.node_id, Role::Ingress)?;
+        let node = admit(
+            &context,
+            &state,
+            &hello.cluster_id,
+            hello.node_id,
+            Role::Ingress,
+        )?;
         let process = hello.process_nonce;
         tracing::info!(%node, process, generation = hello.applied_generation, "an ingress opens its session");
         let (orders, outgoing) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
-            context.board.ingress_opened(node, process, said(&context, &hello));
+            context
+                .board
+                .ingress_opened(node, process, said(&context, &hello));
             let asked = Notify::new();
             let mut goodbye = false;
             let end = tokio::select! {
@@ -88,7 +96,9 @@ async fn listen(
             tracing::info!(%node, reason = status.reason, "an ingress asks for all routes");
             asked.notify_one();
         }
-        context.board.ingress(node, process, heard(context, &status));
+        context
+            .board
+            .ingress(node, process, heard(context, &status));
     }
     None
 }

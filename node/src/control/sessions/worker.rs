@@ -45,7 +45,13 @@ impl WorkerSessions for Sessions {
             _ => return Err(Status::invalid_argument("a session begins with hello")),
         };
         let state = context.snapshot();
-        let node = admit(&context, &state, &hello.cluster_id, hello.node_id, Role::Worker)?;
+        let node = admit(
+            &context,
+            &state,
+            &hello.cluster_id,
+            hello.node_id,
+            Role::Worker,
+        )?;
         tracing::info!(%node, known = hello.known.len(), "a worker opens its session");
         let (orders, outgoing) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
@@ -76,7 +82,11 @@ async fn listen(
 ) -> Option<Status> {
     context.board.worker(node, context.now());
     let facts = facts(hello);
-    let known = context.snapshot().nodes.get(&node).and_then(|node| node.facts.clone());
+    let known = context
+        .snapshot()
+        .nodes
+        .get(&node)
+        .and_then(|node| node.facts.clone());
     if known.as_ref() != Some(&facts) {
         let command = Command::RecordFacts { node, facts };
         if let Err(error) = context.act(&command).await {

@@ -97,7 +97,9 @@ fn lived(moves: Vec<fleet_model::Command>) -> State {
 
 fn commit(state: &mut State, command: fleet_model::Command) {
     let index = state.index + 1;
-    let request = (index % 3 == 0).then(|| RequestId(format!("request-{}", index / 2).into()));
+    let request = index
+        .is_multiple_of(3)
+        .then(|| RequestId(format!("request-{}", index / 2).into()));
     let entry = Entry {
         index,
         time: state.now.plus(Millis(index * 137 % 2_000)),

@@ -26,10 +26,10 @@ impl Nodes for Api {
     ) -> Result<Response<v1::ListNodesResponse>, Status> {
         let asked = message(request);
         // When a node was last heard is known to the leader alone.
-        if !asked.stale {
-            if let Some(peer) = forward::leader(&self.0).await? {
-                return v1::nodes_client::NodesClient::new(peer).list(asked).await;
-            }
+        if !asked.stale
+            && let Some(peer) = forward::leader(&self.0).await?
+        {
+            return v1::nodes_client::NodesClient::new(peer).list(asked).await;
         }
         let state = self.0.read(asked.stale).await.map_err(unread)?;
         let rows = state
@@ -48,12 +48,12 @@ impl Nodes for Api {
         request: Request<v1::DescribeNodeRequest>,
     ) -> Result<Response<v1::DescribeNodeResponse>, Status> {
         let asked = message(request);
-        if !asked.stale {
-            if let Some(peer) = forward::leader(&self.0).await? {
-                return v1::nodes_client::NodesClient::new(peer)
-                    .describe(asked)
-                    .await;
-            }
+        if !asked.stale
+            && let Some(peer) = forward::leader(&self.0).await?
+        {
+            return v1::nodes_client::NodesClient::new(peer)
+                .describe(asked)
+                .await;
         }
         let state = self.0.read(asked.stale).await.map_err(unread)?;
         let id = resolve::node(&state, &asked.node)?;

@@ -6,7 +6,7 @@ use crate::time::Millis;
 /// be the machine's fault; three on the same code are the code's.
 pub const START_ATTEMPTS: u32 = 3;
 
-/// After this long in LOADING a release is FAILED (design.md section 6).
+/// After this long in LOADING a release is FAILED (docs/rollout.md).
 pub const LOAD_DEADLINE: Millis = Millis::seconds(600);
 
 /// A frontend healthy for this long has proved itself: its next failure counts as the first.

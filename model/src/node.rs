@@ -75,7 +75,7 @@ impl Lease {
     }
 }
 
-/// design.md section 6: session heartbeat 1 s, suspect after 3 s, lost after 15 s.
+/// docs/rollout.md: session heartbeat 1 s, suspect after 3 s, lost after 15 s.
 pub const SUSPECT_AFTER: Millis = Millis::seconds(3);
 pub const LOST_AFTER: Millis = Millis::seconds(15);
 

@@ -25,7 +25,7 @@ pub struct Rollout {
     pub revision: u64,
 }
 
-/// design.md section 6. Everything up to the switch can fail without harm; nothing after it can.
+/// docs/rollout.md. Everything up to the switch can fail without harm; nothing after it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The incoming release is brought to the count of the outgoing one.
@@ -88,7 +88,7 @@ impl Phase {
     }
 }
 
-/// How long an activation may warm (design.md section 6, the loading deadline).
+/// How long an activation may warm (the loading deadline, docs/rollout.md).
 pub const DEADLINE: Millis = Millis::seconds(600);
 
 /// How long a silent ingress may hold back the stop of frontends it might still send to: the

@@ -26,7 +26,7 @@ use super::spec::Spec;
 use super::upstream::Pool;
 use crate::config::Secret;
 
-/// Renewal of the lease (design.md, 6).
+/// Renewal of the lease (docs/architecture.md).
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// For a connection, and for control to take a report or begin to answer.
 const PATIENCE: Duration = Duration::from_secs(3);

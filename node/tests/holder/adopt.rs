@@ -4,7 +4,9 @@ use std::{fs, time::Duration};
 
 use fleet_node::holder::{ExitStatus, Phase, Restart};
 
-use super::harness::{Holder, event, eventually, exited, id, info, is_alive, kill, printed, sh};
+use super::harness::{
+    Holder, event, eventually, exited, id, info, is_alive, kill, look_again, printed, sh,
+};
 
 #[tokio::test]
 async fn processes_survive_the_holder_and_are_adopted_with_their_output() {
@@ -120,7 +122,7 @@ async fn eventually_printed_twice(holder: &Holder) {
         {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        look_again().await;
     }
 }
 

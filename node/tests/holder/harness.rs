@@ -152,12 +152,17 @@ pub(crate) async fn info(holder: &Holder, name: &str) -> ProcessInfo {
         .expect("process is listed")
 }
 
+/// The pause between two looks of whoever polls.
+pub(crate) async fn look_again() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
 /// Waits for a condition without knowing how long it takes.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < PATIENCE, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        look_again().await;
     }
 }
 
@@ -173,7 +178,7 @@ pub(crate) async fn printed(holder: &Holder, name: &str, text: &str) -> String {
             began.elapsed() < PATIENCE,
             "{name} never printed {text:?}: {lines:?}"
         );
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        look_again().await;
     }
 }
 

@@ -32,6 +32,25 @@ pub const ALIASED: usize = 1000;
 /// # Errors
 /// The first thing that is wrong, in the order of the text where possible.
 pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
+    // Readers of YAML recurse: a level costs tens of kilobytes in an unoptimised build, and the
+    // deepest text allowed must not overflow the stack of whichever thread this is called on.
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, || read(text));
+        let refused = |what: &str| Err(ManifestError::at(error::Position::default(), what));
+        match reader.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => refused("reading it failed unexpectedly"),
+            Err(_) => refused("there is no memory to read it with"),
+        }
+    })
+}
+
+/// Address space of the stack; only what is touched costs memory.
+const STACK: usize = 32 << 20;
+
+fn read(text: &str) -> Result<Manifest, ManifestError> {
     let root = Node::parse(text)?;
     let top = Fields::of(&root, "the manifest", keys::TOP)?;
     let Some(section) = top.get("services") else {

@@ -246,7 +246,7 @@ impl Rejection {
 }
 
 /// Up to three existing names nearest to what was asked, none farther than a third of its length
-/// in Levenshtein's distance (V. I. Levenshtein, 1966).
+/// in edits (F. J. Damerau, 1964, as optimal string alignment).
 pub fn nearest<'a>(asked: &str, existing: impl Iterator<Item = &'a str>) -> Vec<String> {
     let reach = (asked.chars().count() / 3).max(1);
     let mut ranked: Vec<(usize, &str)> = existing
@@ -264,19 +264,23 @@ pub fn nearest<'a>(asked: &str, existing: impl Iterator<Item = &'a str>) -> Vec<
         .collect()
 }
 
+/// Edits between two names; two neighbours that changed places are one.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        rows[i][0] = i;
+        for j in 1..=b.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = least;
         }
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -286,6 +290,7 @@ mod tests {
     #[test]
     fn nearest_names_are_near() {
         let names = ["prod", "staging", "preview"];
+        assert_eq!(nearest("prdo", names.into_iter()), ["prod"]);
         assert_eq!(nearest("prd", names.into_iter()), ["prod"]);
         assert_eq!(nearest("stagin", names.into_iter()), ["staging"]);
         assert!(nearest("database", names.into_iter()).is_empty());

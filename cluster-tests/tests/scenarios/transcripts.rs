@@ -19,15 +19,19 @@ async fn releasing_and_going_back_read_as_they_always_did() -> Result<()> {
 
     // Name first, as in `fleet env prod load`.
     for name in [&old, &new] {
-        let said = shop.ok(&["env", "prod", "load", name]).await?.stdout;
+        // Results go to standard output, what `--wait` tells meanwhile to standard error.
+        let said = shop
+            .ok(&["env", "prod", "load", name, "--wait"])
+            .await?
+            .stdout;
         let line = format!("Release {name} is now being loaded into environment prod");
         ensure!(said.trim() == line, "{said}");
-        shop.ok(&["env", "prod", "load", name, "--wait"]).await?;
-        let said = shop.ok(&["env", "prod", "activate", name]).await?.stdout;
+        let said = shop
+            .ok(&["env", "prod", "activate", name, "--wait"])
+            .await?
+            .stdout;
         let line = format!("Release {name} is now being activated for environment prod");
         ensure!(said.trim() == line, "{said}");
-        shop.ok(&["env", "prod", "activate", name, "--wait"])
-            .await?;
     }
 
     // Verb first, as in `fleet env describe prod`: the same table.
@@ -48,11 +52,12 @@ async fn releasing_and_going_back_read_as_they_always_did() -> Result<()> {
     );
 
     // Going back, verb first.
-    let said = shop.ok(&["env", "activate", "prod", &old]).await?.stdout;
+    let said = shop
+        .ok(&["env", "activate", "prod", &old, "--wait"])
+        .await?
+        .stdout;
     let line = format!("Release {old} is now being activated for environment prod");
     ensure!(said.trim() == line, "{said}");
-    shop.ok(&["env", "activate", "prod", &old, "--wait"])
-        .await?;
     let table = describe(
         &shop.ok(&["env", "describe", "prod"]).await?.stdout,
         &old,

@@ -66,7 +66,13 @@ impl Handle {
                 Some(peer) if peer.id == self.node_id() => {
                     self.propose_here(payload.clone(), deadline).await
                 }
-                Some(peer) => self.propose_there(&peer, payload.clone(), deadline).await,
+                // A follower keeps naming a leader that hangs, and a proposal sent to one has an
+                // unknown outcome for ever. A question has none: who cannot answer it in time is
+                // given no proposal.
+                Some(peer) => match self.read_index_there(&peer, give_up).await {
+                    Ok(_) => self.propose_there(&peer, payload.clone(), deadline).await,
+                    Err(reason) => Attempt::NotAppended(reason),
+                },
             };
             match attempt {
                 Attempt::Applied(applied) => return Ok(applied),

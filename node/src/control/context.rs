@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fleet_model::{
-    Command, Outcome, Rejection, State,
+    Command, Detail, Outcome, Rejection, State,
     ids::{NodeId, RequestId},
     report::Waiting,
 };
@@ -30,6 +30,16 @@ pub(crate) struct Context {
     pub(crate) waiting: watch::Sender<Arc<Vec<Waiting>>>,
     pub(crate) blobs: blobs::Store,
     pub(crate) clock: clock::Steady,
+}
+
+/// A command that took effect.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Log index at which it did.
+    pub(crate) index: u64,
+    pub(crate) detail: Detail,
+    /// The request was known: this is what the first one was answered.
+    pub(crate) repeated: bool,
 }
 
 /// Why a command was not carried out.
@@ -89,12 +99,12 @@ impl Context {
         request: &RequestId,
         actor: &str,
         command: &Command,
-    ) -> Result<Outcome, Refused> {
+    ) -> Result<Done, Refused> {
         self.propose(Some(request), actor, command).await
     }
 
     /// Commits a command of the cluster itself.
-    pub(crate) async fn act(&self, command: &Command) -> Result<Outcome, Refused> {
+    pub(crate) async fn act(&self, command: &Command) -> Result<Done, Refused> {
         self.propose(None, "fleet", command).await
     }
 
@@ -103,10 +113,15 @@ impl Context {
         request: Option<&RequestId>,
         actor: &str,
         command: &Command,
-    ) -> Result<Outcome, Refused> {
+    ) -> Result<Done, Refused> {
         let payload = codec::encode_command(request, actor, command);
         let applied = self.consensus.propose(payload, PROPOSAL_TIMEOUT).await?;
-        Ok(codec::decode_answer(&applied.answer)??)
+        let Outcome { index, detail } = codec::decode_answer(&applied.answer)??;
+        Ok(Done {
+            index,
+            detail,
+            repeated: index != applied.index,
+        })
     }
 
     /// Now, for decisions of the leader.

@@ -34,6 +34,7 @@ impl Apps for Api {
         Ok(Response::new(v1::CreateAppResponse {
             receipt: Some(v1::Receipt {
                 log_index: outcome.index,
+                repeated_request: outcome.repeated,
                 app: asked.name.clone(),
                 ..v1::Receipt::default()
             }),
@@ -86,6 +87,7 @@ impl Apps for Api {
         Ok(Response::new(v1::DeleteAppResponse {
             receipt: Some(v1::Receipt {
                 log_index: outcome.index,
+                repeated_request: outcome.repeated,
                 app: name.to_string(),
                 ..v1::Receipt::default()
             }),

@@ -65,6 +65,7 @@ impl Builds for Api {
         Ok(Response::new(v1::CreateBuildResponse {
             receipt: Some(v1::Receipt {
                 log_index: outcome.index,
+                repeated_request: outcome.repeated,
                 app: app.to_string(),
                 release: name,
                 wait: Some(wait),
@@ -131,6 +132,7 @@ impl Builds for Api {
         Ok(Response::new(v1::DestroyBuildResponse {
             receipt: Some(v1::Receipt {
                 log_index: outcome.index,
+                repeated_request: outcome.repeated,
                 app: app.to_string(),
                 release: name.clone(),
                 ..v1::Receipt::default()

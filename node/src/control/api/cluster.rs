@@ -48,7 +48,7 @@ impl Cluster for Api {
         let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
         let state = self.0.read(false).await.map_err(unread)?;
         Ok(Response::new(v1::SetConfigResponse {
-            receipt: Some(resolve::receipt(outcome.index, &key)),
+            receipt: Some(resolve::receipt(&outcome, &key)),
             config: Some(config(&state, key.app.as_str())?),
         }))
     }

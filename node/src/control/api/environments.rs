@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use fleet_model::{Command, Detail, Outcome, environment::Limits, ids::EnvironmentKey, reference};
+use fleet_model::{Command, Detail, environment::Limits, ids::EnvironmentKey, reference};
 use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
 use tonic::{Request, Response, Status};
 
 use super::{ACTOR, describe, message, page, request_id, resolve};
 use crate::control::{
     Context,
+    context::Done,
     refusal::{detail, refused, rejected, unread, with_detail},
 };
 
@@ -39,7 +40,7 @@ impl Environments for Api {
             };
             self.commit(&second, &command).await?;
         }
-        answer(resolve::receipt(outcome.index, &key))
+        answer(resolve::receipt(&outcome, &key))
     }
 
     async fn list(
@@ -83,7 +84,7 @@ impl Environments for Api {
         let wait = resolve::wait(WaitGoal::EnvironmentGone, &key, "", 0, outcome.index);
         answer(v1::Receipt {
             wait: Some(wait),
-            ..resolve::receipt(outcome.index, &key)
+            ..resolve::receipt(&outcome, &key)
         })
     }
 
@@ -158,7 +159,7 @@ impl Environments for Api {
             },
         };
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(resolve::receipt(outcome.index, &key))
+        answer(resolve::receipt(&outcome, &key))
     }
 
     async fn set_autoscaling_desired(
@@ -219,7 +220,7 @@ impl Api {
         resolve::environment(&self.0.snapshot(), app, environment)
     }
 
-    async fn commit(&self, request: &str, command: &Command) -> Result<Outcome, Status> {
+    async fn commit(&self, request: &str, command: &Command) -> Result<Done, Status> {
         let id = request_id(request)?;
         self.0.ask(&id, ACTOR, command).await.map_err(refused)
     }
@@ -233,7 +234,7 @@ impl Api {
         let key = self.key(&asked.app, &asked.environment).await?;
         let command = command(key.clone(), asked.on);
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(resolve::receipt(outcome.index, &key))
+        answer(resolve::receipt(&outcome, &key))
     }
 }
 
@@ -244,7 +245,7 @@ fn answer(receipt: v1::Receipt) -> Answer {
 }
 
 /// The receipt of a command that named a release, with what can be waited for.
-fn of_release(key: &EnvironmentKey, outcome: &Outcome, goal: WaitGoal) -> v1::Receipt {
+fn of_release(key: &EnvironmentKey, outcome: &Done, goal: WaitGoal) -> v1::Receipt {
     let (release, name, rollout) = match &outcome.detail {
         Detail::Loaded { release, name } => (release.to_string(), name.clone(), 0),
         Detail::Rollout { id, release, name } => {
@@ -259,6 +260,6 @@ fn of_release(key: &EnvironmentKey, outcome: &Outcome, goal: WaitGoal) -> v1::Re
         wait: Some(resolve::wait(goal, key, &release, rollout, since)),
         release: name,
         release_id: release,
-        ..resolve::receipt(outcome.index, key)
+        ..resolve::receipt(outcome, key)
     }
 }

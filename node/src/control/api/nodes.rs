@@ -81,6 +81,7 @@ impl Nodes for Api {
         Ok(Response::new(v1::RemoveNodeResponse {
             receipt: Some(v1::Receipt {
                 log_index: outcome.index,
+                repeated_request: outcome.repeated,
                 ..v1::Receipt::default()
             }),
         }))

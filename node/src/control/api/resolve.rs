@@ -9,7 +9,7 @@ use fleet_model::{
 use fleet_proto::v1;
 use tonic::Status;
 
-use crate::control::refusal::rejected;
+use crate::control::{context::Done, refusal::rejected};
 
 /// The app meant: the named one, or the only one there is.
 pub(super) fn app(state: &State, name: &str) -> Result<AppName, Status> {
@@ -95,9 +95,10 @@ pub(super) fn node(state: &State, asked: &str) -> Result<NodeId, Status> {
 }
 
 /// A receipt that names an environment.
-pub(super) fn receipt(index: u64, key: &EnvironmentKey) -> v1::Receipt {
+pub(super) fn receipt(done: &Done, key: &EnvironmentKey) -> v1::Receipt {
     v1::Receipt {
-        log_index: index,
+        log_index: done.index,
+        repeated_request: done.repeated,
         app: key.app.to_string(),
         environment: key.name.to_string(),
         ..v1::Receipt::default()

@@ -115,13 +115,13 @@ impl Api {
             release,
             description,
             forked_inactive,
-        } = outcome.detail
+        } = &outcome.detail
         else {
             return Err(Status::internal(
                 "a change was answered with something else",
             ));
         };
-        let notices = forked_inactive.map(|forked| {
+        let notices = forked_inactive.as_ref().map(|forked| {
             format!(
                 "this continues release {forked}, which is not active in {}",
                 key.name
@@ -131,9 +131,9 @@ impl Api {
             receipt: Some(v1::Receipt {
                 release_id: release.to_string(),
                 notices: notices.into_iter().collect(),
-                ..resolve::receipt(outcome.index, &key)
+                ..resolve::receipt(&outcome, &key)
             }),
-            description,
+            description: description.clone(),
         }))
     }
 }

@@ -235,7 +235,7 @@ fn stem(name: &str) -> &str {
 }
 
 fn is_hex(text: &str) -> bool {
-    text.len() >= 4 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() >= 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Rejection {

@@ -49,7 +49,7 @@ async fn every_no_explains_itself() -> Result<()> {
 
     // Unloading the active release of a protected environment: the command that unprotects it.
     shop.ok(&["env", "prod", "protected", "ON"]).await?;
-    let unprotect = "env prod protected OFF";
+    let unprotect = "env protected prod OFF";
     shop.refused(REFUSED, &[unprotect], &["env", "prod", "unload", &active])
         .await?;
     shop.refused(REFUSED, &[unprotect], &["env", "prod", "deactivate"])

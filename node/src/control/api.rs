@@ -33,9 +33,11 @@ const ACTOR: &str = "cli";
 /// All public services, and registration for nodes that join.
 pub(super) fn routes(context: &Arc<Context>) -> Routes {
     let of = || context.clone();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(fleet_proto::V1_DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(fleet_proto::V1_DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let mut routes = Routes::new(v1::apps_server::AppsServer::new(apps::Api(of())))
         .add_service(
             v1::blobs_server::BlobsServer::new(blobs::Api(of()))
@@ -61,12 +63,7 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
             membership::Api(of()),
         ));
     // The descriptors are part of the binary: that they decode is a matter of the build.
-    match (reflection.build_v1(), {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(fleet_proto::V1_DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1alpha()
-    }) {
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "reflection is off"),
     }

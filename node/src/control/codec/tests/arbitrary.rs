@@ -1,5 +1,7 @@
 //! Commands and answers of every kind, over so few names that sequences of them meet.
 
+mod manifest;
+
 use std::sync::Arc;
 
 use fleet_model::{
@@ -11,12 +13,12 @@ use fleet_model::{
         AppName, BuildId, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId,
         ReleaseId, RolloutId, ServiceName,
     },
-    manifest::{Port, Scale, Scheme},
     node::{Capability, Facts, Lease, Role},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use super::{Digest, Health, Manifest, Millis, Run, Service};
+use self::manifest::manifest;
+use super::Digest;
 
 pub(super) fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
@@ -317,48 +319,6 @@ fn facts() -> impl Strategy<Value = Facts> {
                 capabilities,
             },
         )
-}
-
-fn manifest() -> impl Strategy<Value = Manifest> {
-    (text(), vec((service_name(), service_entry()), 0..3)).prop_map(|(text, services)| Manifest {
-        text,
-        services: services.into_iter().collect(),
-    })
-}
-
-fn service_entry() -> impl Strategy<Value = Service> {
-    let command = prop_oneof![
-        text().prop_map(Run::Shell),
-        vec(text(), 0..3).prop_map(Run::Argv)
-    ];
-    let scheme = select(vec![Scheme::Http, Scheme::Https, Scheme::Grpc]);
-    let port = (scheme, any::<u16>()).prop_map(|(scheme, number)| Port { scheme, number });
-    let health = (option::of(text()), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
-        |(path, interval, timeout, deadline)| Health {
-            path,
-            interval: Millis(interval),
-            timeout: Millis(timeout),
-            start_deadline: Millis(deadline),
-        },
-    );
-    let scale =
-        (0..4_u32, 0..4_u32, 0..4_u32).prop_map(|(count, min, max)| Scale { count, min, max });
-    (
-        command,
-        option::of(port),
-        any::<bool>(),
-        health,
-        option::of(scale),
-        any::<u64>(),
-    )
-        .prop_map(|(command, port, internal, health, scale, grace)| Service {
-            command,
-            port,
-            internal,
-            health,
-            scale,
-            termination_grace: Millis(grace),
-        })
 }
 
 fn text() -> impl Strategy<Value = String> {

@@ -7,10 +7,9 @@ use fleet_model::{
     command::{NewBuild, Registration, Report},
     frontend::{Desired, Phase},
     ids::NodeId,
-    manifest::{Health, Manifest, Port, Run, Scheme, Service},
+    manifest::{Manifest, Port, Run, Scheme, Service},
     node::Role,
     plan::{IngressFacts, Load},
-    time::Millis,
 };
 
 use super::arbitrary::{app, digest, environment, service};
@@ -46,6 +45,7 @@ pub(super) fn beginning() -> Vec<Command> {
         manifest: Arc::new(Manifest {
             text: "services: {}".to_owned(),
             services: [(service("web"), web())].into(),
+            ..Manifest::default()
         }),
         holder: NodeId(1),
     }));
@@ -109,14 +109,10 @@ pub(super) fn progress(state: &State) -> Vec<Command> {
 
 fn web() -> Service {
     Service {
-        command: Run::Argv(vec!["./web".to_owned()]),
         port: Some(Port {
             scheme: Scheme::Http,
             number: 8080,
         }),
-        internal: false,
-        health: Health::default(),
-        scale: None,
-        termination_grace: Millis::seconds(30),
+        ..Service::new(Run::Argv(vec!["./web".to_owned()]))
     }
 }

@@ -6,9 +6,8 @@ use fleet_model::{
     Command,
     command::{NewBuild, Registration},
     ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, ServiceName},
-    manifest::{Health, Manifest, Port, Run, Scheme, Service},
+    manifest::{Manifest, Port, Run, Scheme, Service},
     node::Role,
-    time::Millis,
 };
 
 pub fn app(name: &str) -> AppName {
@@ -35,15 +34,11 @@ pub fn digest(number: u64) -> Digest {
 /// A service with a port, scaled by its environment.
 pub fn web() -> Service {
     Service {
-        command: Run::Argv(vec!["./web".to_owned()]),
         port: Some(Port {
             scheme: Scheme::Http,
             number: 8080,
         }),
-        internal: false,
-        health: Health::default(),
-        scale: None,
-        termination_grace: Millis::seconds(30),
+        ..Service::new(Run::Argv(vec!["./web".to_owned()]))
     }
 }
 
@@ -55,6 +50,7 @@ pub fn manifest(services: &[(&str, Service)]) -> Arc<Manifest> {
     Arc::new(Manifest {
         text: "services: {}".to_owned(),
         services,
+        ..Manifest::default()
     })
 }
 
@@ -80,5 +76,7 @@ pub fn build_of(name: &str, number: u64) -> Command {
         size: 10,
         manifest: manifest(&[("web", web())]),
         holder: NodeId(1),
+        environment: None,
+        description: None,
     })
 }

@@ -68,6 +68,7 @@ fn read(text: &str) -> Result<Manifest, ManifestError> {
     Ok(Manifest {
         text: text.to_owned(),
         services,
+        ..Manifest::default()
     })
 }
 

@@ -64,7 +64,9 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
         Desired::Run | Desired::Withdrawn { .. } => assignment::Desired::Run,
         Desired::Stop => assignment::Desired::Stop,
     };
-    let variables = &loaded.variables;
+    let variables = loaded
+        .manifest
+        .variables_of(&frontend.service, &loaded.variables);
     Some(Assignment {
         frontend_id: frontend.id.0,
         app: frontend.loaded.environment.app.to_string(),
@@ -80,11 +82,8 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
             size_bytes: build.size,
             holders: holders.map(|node| node.address.clone()).collect(),
         }),
-        command: Some(command(&service.command)),
-        variables: variables
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect(),
+        command: service.command.as_ref().map(command),
+        variables,
         wants_port: service.port.is_some(),
         health: Some(health(service)),
         termination_grace_ms: service.termination_grace.0,

@@ -34,7 +34,7 @@ pub(super) fn read(key: &Key, node: &Node) -> Result<(ServiceName, Service), Man
         return Err(ManifestError::at(key.at, problem));
     };
     let service = Service {
-        command: run(command)?,
+        command: Some(run(command)?),
         port: fields.get("port").map(port).transpose()?,
         internal: internal || internal_router,
         health: match fields.get("health") {
@@ -47,6 +47,7 @@ pub(super) fn read(key: &Key, node: &Node) -> Result<(ServiceName, Service), Man
             .transpose()?
             .flatten(),
         termination_grace: termination(&fields, &what)?,
+        ..Service::default()
     };
     Ok((name, service))
 }

@@ -64,7 +64,6 @@ timers:
     assert_eq!(
         *service("www"),
         Service {
-            command: Run::Argv(vec!["/usr/bin/python3".into(), "shop.py".into()]),
             port: Some(Port {
                 scheme: Scheme::Http,
                 number: 3000
@@ -78,12 +77,12 @@ timers:
             },
             scale: None,
             termination_grace: Millis::seconds(10),
+            ..Service::new(Run::Argv(vec!["/usr/bin/python3".into(), "shop.py".into()]))
         }
     );
     assert_eq!(
         *service("admin"),
         Service {
-            command: Run::Shell("python3 admin.py --quiet".into()),
             port: Some(Port {
                 scheme: Scheme::Https,
                 number: 4000
@@ -96,6 +95,7 @@ timers:
                 max: 1
             }),
             termination_grace: Millis::seconds(30),
+            ..Service::new(Run::Shell("python3 admin.py --quiet".into()))
         }
     );
     assert_eq!(service("worker").port, None);
@@ -208,12 +208,14 @@ fn what_yaml_can_do() {
         "\u{feff}services:\n  base: &base\n    command: run\n    port: 1\n  www:\n    <<: *base\n    port: 2\n",
     );
     assert_eq!(service.port.unwrap().number, 2);
-    assert_eq!(service.command, Run::Shell("run".into()));
+    assert_eq!(service.command, Some(Run::Shell("run".into())));
     assert_eq!(
         www("services: {www: {command: no}}").command,
-        Run::Shell("no".into())
+        Some(Run::Shell("no".into()))
     );
-    let words = www("services: {www: {command: [a, yes, '7', 0755, 1_000]}}").command;
+    let words = www("services: {www: {command: [a, yes, '7', 0755, 1_000]}}")
+        .command
+        .unwrap();
     assert_eq!(
         words,
         Run::Argv(

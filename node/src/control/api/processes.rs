@@ -88,7 +88,8 @@ fn process(state: &State, frontend: &Frontend) -> v1::Process {
         release_id: frontend.loaded.release.to_string(),
         started: started.then(|| instant(frontend.placed)),
         command: service
-            .map(|service| command(&service.command))
+            .and_then(|service| service.command.as_ref())
+            .map(Run::to_string)
             .unwrap_or_default(),
         node_id: frontend.node.0,
         node: state
@@ -115,12 +116,5 @@ fn status(frontend: &Frontend) -> ProcessStatus {
         (Phase::Starting, _) => ProcessStatus::Starting,
         (Phase::Healthy, _) => ProcessStatus::Running,
         (Phase::Unhealthy, _) => ProcessStatus::Unhealthy,
-    }
-}
-
-fn command(run: &Run) -> String {
-    match run {
-        Run::Shell(line) => line.clone(),
-        Run::Argv(words) => words.join(" "),
     }
 }

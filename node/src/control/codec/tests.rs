@@ -6,7 +6,6 @@ mod cluster;
 use fleet_model::{
     Entry, State, Time,
     ids::{Digest, RequestId},
-    manifest::{Health, Manifest, Run, Service},
     plan::plan,
     time::Millis,
 };

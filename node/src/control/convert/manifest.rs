@@ -1,159 +1,100 @@
 //! Manifests and their services.
 
-use fleet_model::{
-    ids::ServiceName,
-    manifest::{Health, Manifest, Port, Run, Scale, Scheme, Service},
-    time::Millis,
-};
-use fleet_proto::stored::{self, service::Command};
+mod checks;
+mod scale;
+mod service;
 
-use super::{DecodeError, Stored, optional, plain_enum, present, required};
+use fleet_model::manifest::{Declared, Manifest, Variable};
+use fleet_proto::stored;
 
-plain_enum!(Scheme, Scheme, "port.scheme", [Http, Https, Grpc]);
+use self::service::{service_from_stored, service_to_stored};
+use super::{DecodeError, Stored, all, all_stored};
 
 impl Stored for Manifest {
     type Wire = stored::Manifest;
 
     fn to_stored(&self) -> Self::Wire {
-        let Self { text, services } = self;
+        let Self {
+            text,
+            environment,
+            services,
+            timers,
+            resources,
+            balancers,
+        } = self;
         stored::Manifest {
             text: text.clone(),
             services: services
                 .iter()
                 .map(|(name, service)| service_to_stored(name, service))
                 .collect(),
+            environment: declared_to_stored(environment),
+            timers: timers.iter().cloned().collect(),
+            resources: resources.iter().cloned().collect(),
+            balancers: balancers.iter().cloned().collect(),
         }
     }
 
     fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
-        let stored::Manifest { text, services } = wire;
+        let stored::Manifest {
+            text,
+            services,
+            environment,
+            timers,
+            resources,
+            balancers,
+        } = wire;
         Ok(Self {
             text,
+            environment: declared_from_stored(environment)?,
             services: services
                 .into_iter()
                 .map(service_from_stored)
                 .collect::<Result<_, _>>()?,
+            timers: timers.into_iter().collect(),
+            resources: resources.into_iter().collect(),
+            balancers: balancers.into_iter().collect(),
         })
     }
 }
 
-fn service_to_stored(name: &ServiceName, service: &Service) -> stored::Service {
-    let Service {
-        command,
-        port,
-        internal,
-        health,
-        scale,
-        termination_grace,
-    } = service;
-    let command = match command {
-        Run::Shell(line) => Command::Shell(line.clone()),
-        Run::Argv(words) => Command::Argv(stored::Argv {
-            words: words.clone(),
-        }),
+/// Nothing declared is nothing stored, as it was before there were declarations.
+fn declared_to_stored(declared: &Declared) -> Option<stored::Declared> {
+    let Declared {
+        everything,
+        variables,
+    } = declared;
+    let stored = stored::Declared {
+        everything: *everything,
+        variables: all_stored(variables),
     };
-    stored::Service {
-        name: name.to_stored(),
-        command: Some(command),
-        port: port.as_ref().map(Port::to_stored),
-        internal: *internal,
-        health: Some(health.to_stored()),
-        scale: scale.as_ref().map(Scale::to_stored),
-        termination_grace_ms: termination_grace.0,
-    }
+    (!declared.is_empty()).then_some(stored)
 }
 
-fn service_from_stored(wire: stored::Service) -> Result<(ServiceName, Service), DecodeError> {
-    let stored::Service {
-        name,
-        command,
-        port,
-        internal,
-        health,
-        scale,
-        termination_grace_ms,
-    } = wire;
-    let service = Service {
-        command: match present(command, "service.command")? {
-            Command::Shell(line) => Run::Shell(line),
-            Command::Argv(stored::Argv { words }) => Run::Argv(words),
-        },
-        port: optional(port)?,
-        internal,
-        health: required(health, "service.health")?,
-        scale: optional(scale)?,
-        termination_grace: Millis(termination_grace_ms),
-    };
-    Ok((ServiceName::from_stored(name)?, service))
+fn declared_from_stored(wire: Option<stored::Declared>) -> Result<Declared, DecodeError> {
+    let stored::Declared {
+        everything,
+        variables,
+    } = wire.unwrap_or_default();
+    Ok(Declared {
+        everything,
+        variables: all(variables)?,
+    })
 }
 
-impl Stored for Port {
-    type Wire = stored::Port;
+impl Stored for Variable {
+    type Wire = stored::Variable;
 
     fn to_stored(&self) -> Self::Wire {
-        let Self { scheme, number } = self;
-        stored::Port {
-            scheme: scheme.to_stored(),
-            number: u32::from(*number),
+        let Self { name, default } = self;
+        stored::Variable {
+            name: name.clone(),
+            default: default.clone(),
         }
     }
 
     fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
-        let stored::Port { scheme, number } = wire;
-        Ok(Self {
-            scheme: Scheme::from_stored(scheme)?,
-            number: u16::try_from(number).map_err(|_| DecodeError::Invalid {
-                field: "port.number",
-                value: number.to_string(),
-            })?,
-        })
-    }
-}
-
-impl Stored for Health {
-    type Wire = stored::Health;
-
-    fn to_stored(&self) -> Self::Wire {
-        let Self {
-            path,
-            interval,
-            timeout,
-            start_deadline,
-        } = self;
-        stored::Health {
-            path: path.clone(),
-            interval_ms: interval.0,
-            timeout_ms: timeout.0,
-            start_deadline_ms: start_deadline.0,
-        }
-    }
-
-    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
-        let stored::Health {
-            path,
-            interval_ms,
-            timeout_ms,
-            start_deadline_ms,
-        } = wire;
-        Ok(Self {
-            path,
-            interval: Millis(interval_ms),
-            timeout: Millis(timeout_ms),
-            start_deadline: Millis(start_deadline_ms),
-        })
-    }
-}
-
-impl Stored for Scale {
-    type Wire = stored::Scale;
-
-    fn to_stored(&self) -> Self::Wire {
-        let Self { count, min, max } = *self;
-        stored::Scale { count, min, max }
-    }
-
-    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
-        let stored::Scale { count, min, max } = wire;
-        Ok(Self { count, min, max })
+        let stored::Variable { name, default } = wire;
+        Ok(Self { name, default })
     }
 }

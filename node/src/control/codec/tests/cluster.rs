@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use fleet_model::{
-    Command, State, Time,
+    Command, State,
     command::{NewBuild, Registration, Report},
     frontend::{Desired, Phase},
     ids::NodeId,
-    manifest::{Health, Manifest, Port, Run, Scheme, Service},
+    manifest::{Manifest, Port, Run, Scheme, Service},
     node::Role,
     plan::{IngressFacts, Load},
-    time::Millis,
 };
 
 use super::arbitrary::{app, digest, environment, service};
@@ -46,8 +45,11 @@ pub(super) fn beginning() -> Vec<Command> {
         manifest: Arc::new(Manifest {
             text: "services: {}".to_owned(),
             services: [(service("web"), web())].into(),
+            ..Manifest::default()
         }),
         holder: NodeId(1),
+        environment: None,
+        description: None,
     }));
     commands.push(Command::Load {
         environment: environment.clone(),
@@ -73,13 +75,13 @@ pub(super) fn load(state: &State) -> Load {
         ..IngressFacts::default()
     };
     Load {
-        since: Time::default(),
         workers: state.nodes.keys().map(|id| (*id, state.now)).collect(),
         ingresses: state
             .nodes
             .keys()
             .map(|id| (*id, [(1, facts.clone())].into()))
             .collect(),
+        ..Load::default()
     }
 }
 
@@ -109,14 +111,10 @@ pub(super) fn progress(state: &State) -> Vec<Command> {
 
 fn web() -> Service {
     Service {
-        command: Run::Argv(vec!["./web".to_owned()]),
         port: Some(Port {
             scheme: Scheme::Http,
             number: 8080,
         }),
-        internal: false,
-        health: Health::default(),
-        scale: None,
-        termination_grace: Millis::seconds(30),
+        ..Service::new(Run::Argv(vec!["./web".to_owned()]))
     }
 }

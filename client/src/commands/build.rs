@@ -62,7 +62,9 @@ async fn made(session: &mut Session, options: BuildArgs) -> Result<BuiltView, Fa
         progress::log(session, target).await?;
     }
     let built = BuiltView::from(&answer);
-    session.console.line(&format!("Build: {}", built.build_id))?;
+    session
+        .console
+        .line(&format!("Build: {}", built.build_id))?;
     session
         .console
         .line(&format!("Release: {}", built.release_id))?;
@@ -106,8 +108,6 @@ fn request(
             .unwrap_or_else(|| package.subject.clone()),
         manifest_path: options.manifest.unwrap_or_default(),
         environment: Some(session.environment()),
-        description: Some(
-            description.map_or_else(String::new, |said| format!("build {said}")),
-        ),
+        description: Some(description.map_or_else(String::new, |said| format!("build {said}"))),
     }
 }

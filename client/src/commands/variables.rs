@@ -33,11 +33,7 @@ pub(super) async fn run(session: &mut Session, verb: VariableVerb) -> Result<(),
     }
 }
 
-async fn list(
-    session: &mut Session,
-    release: Option<String>,
-    reveal: bool,
-) -> Result<(), Failure> {
+async fn list(session: &mut Session, release: Option<String>, reveal: bool) -> Result<(), Failure> {
     let answer = asked(session, release).await?;
     let masking = Masking::on(&session.console, &answer.masked, reveal);
     session

@@ -213,9 +213,7 @@ pub(super) fn dispatch(line: Line) -> Result<Vec<String>, Misuse> {
 fn unknown(word: String, line: &Line) -> Misuse {
     if LATER.contains(&word.as_str()) {
         // The second word tells two verbs of one noun apart, unless it is an argument.
-        let verb = line
-            .positional(1)
-            .filter(|_| &*word == "log");
+        let verb = line.positional(1).filter(|_| &*word == "log");
         let what = verb.map_or_else(|| word.clone(), |verb| format!("{word} {verb}"));
         return Misuse::NotYet { what };
     }

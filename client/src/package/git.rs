@@ -55,7 +55,13 @@ impl Clean {
         let Some(commit) = resolve("HEAD", directory)? else {
             return Ok(None);
         };
-        let status = ["status", "--porcelain", "--untracked-files=normal", "--", "."];
+        let status = [
+            "status",
+            "--porcelain",
+            "--untracked-files=normal",
+            "--",
+            ".",
+        ];
         let output = git(directory, status)
             .output()
             .map_err(|error| Failure::failed(format!("cannot run git: {error}")))?;

@@ -208,7 +208,10 @@ impl From<&BuildLogsResponse> for BuildLogView {
 
 impl BuildLogView {
     pub(crate) fn text(&self) -> String {
-        self.0.iter().map(|line| escape(&line.text) + "\n").collect()
+        self.0
+            .iter()
+            .map(|line| escape(&line.text) + "\n")
+            .collect()
     }
 }
 

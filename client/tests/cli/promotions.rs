@@ -102,9 +102,9 @@ async fn time_that_is_over_leaves_the_rollout_running_and_says_how_to_see_the_re
     assert_eq!(ended.exit, Exit::TimedOut);
     assert_eq!(ended.output, "Promoting RCDEFGHIJK...\n");
     assert!(
-        ended
-            .errors
-            .ends_with("hint: see the rest: fleet releases promote RCDEFGHIJK --wait -e prod -a shop\n"),
+        ended.errors.ends_with(
+            "hint: see the rest: fleet releases promote RCDEFGHIJK --wait -e prod -a shop\n"
+        ),
         "{}",
         ended.errors
     );
@@ -170,7 +170,9 @@ async fn a_build_that_fails_promotes_nothing() {
         .await;
     assert_eq!(ended.exit, Exit::Failed);
     assert!(
-        ended.output.ends_with("Starting build... OK\ncc: not found\n"),
+        ended
+            .output
+            .ends_with("Starting build... OK\ncc: not found\n"),
         "{}",
         ended.output
     );
@@ -208,8 +210,7 @@ async fn releases_are_made_from_two_others() {
     let words = "releases create-from --build-from RBCDEFGHIJ --use-active-release-env --promote";
     let ended = line(&format!("{words} -a myapp"), &[&address]).run().await;
     assert_eq!(
-        ended.output,
-        "Creating release... OK\nRelease: RCDEFGHIJK\nPromoting RCDEFGHIJK...\nOK\n",
+        ended.output, "Creating release... OK\nRelease: RCDEFGHIJK\nPromoting RCDEFGHIJK...\nOK\n",
         "{}",
         ended.errors
     );

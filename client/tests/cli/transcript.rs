@@ -114,7 +114,11 @@ async fn a_changed_tree_has_no_commit_to_be_described_by() {
     build("build -a myapp").await;
     let said = build("build -a myapp -d -urgent --id").await;
     assert_eq!(said.output, "RBCDEFGHIJ\n", "the id alone");
-    assert!(said.errors.contains("Build: BABCDEFGHI\n"), "{}", said.errors);
+    assert!(
+        said.errors.contains("Build: BABCDEFGHI\n"),
+        "{}",
+        said.errors
+    );
     std::fs::remove_file(repository.path().join("new")).unwrap();
     let json = build("build -a myapp -o json").await;
     let json: serde_json::Value = serde_json::from_str(&json.output).unwrap();

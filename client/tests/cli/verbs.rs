@@ -58,7 +58,11 @@ async fn services_are_listed_and_restarted() {
     let all = line("restart -a myapp -o json", &[&address]).run().await;
     let all: serde_json::Value = serde_json::from_str(&all.output).unwrap();
     assert_eq!(all["changed"], true);
-    let asked: Vec<_> = fake.seen().iter().map(|call| call.release.clone()).collect();
+    let asked: Vec<_> = fake
+        .seen()
+        .iter()
+        .map(|call| call.release.clone())
+        .collect();
     assert_eq!(asked, ["", "web", ""]);
 }
 
@@ -78,7 +82,10 @@ async fn apps_are_locked_and_their_rollouts_cancelled() {
         assert_eq!(ended.output, output, "{words}: {}", ended.errors);
     }
     let seen = fake.seen();
-    assert_eq!((seen[0].release.as_str(), seen[1].release.as_str()), ("true", "false"));
+    assert_eq!(
+        (seen[0].release.as_str(), seen[1].release.as_str()),
+        ("true", "false")
+    );
     assert_eq!(seen[2].environment, "qa");
 }
 
@@ -115,20 +122,39 @@ async fn masked_values_are_hidden_on_terminals_alone() {
     let shown = on_terminal("env -a shop").await;
     assert_eq!(shown.output, "FOO=****\nKEY=a\\x1b\\nb\n");
     assert!(
-        on_terminal("env --reveal -a shop").await.output.starts_with("FOO=bar\n"),
+        on_terminal("env --reveal -a shop")
+            .await
+            .output
+            .starts_with("FOO=bar\n"),
         "revealed"
     );
     let info = on_terminal("releases info RCDEFGHIJK -a shop").await;
-    assert!(info.output.ends_with("Env          FOO=****\n"), "{}", info.output);
+    assert!(
+        info.output.ends_with("Env          FOO=****\n"),
+        "{}",
+        info.output
+    );
     let revealed = on_terminal("releases info RCDEFGHIJK --reveal -a shop").await;
-    assert!(revealed.output.ends_with("FOO=bar\n"), "{}", revealed.output);
+    assert!(
+        revealed.output.ends_with("FOO=bar\n"),
+        "{}",
+        revealed.output
+    );
     let piped = line("env -a shop", &[&address]).run().await;
     assert!(piped.output.starts_with("FOO=bar\n"), "{}", piped.output);
 
-    let masked = line("env mask set KEY OTHER -a shop", &[&address]).run().await;
+    let masked = line("env mask set KEY OTHER -a shop", &[&address])
+        .run()
+        .await;
     assert_eq!(masked.output, "Masking KEY, OTHER... OK\n");
     line("env mask unset KEY -a shop", &[&address]).run().await;
-    let sent: Vec<_> = fake.seen().iter().rev().take(2).map(|c| c.release.clone()).collect();
+    let sent: Vec<_> = fake
+        .seen()
+        .iter()
+        .rev()
+        .take(2)
+        .map(|c| c.release.clone())
+        .collect();
     assert_eq!(sent, ["+ -KEY", "+KEY,OTHER -"]);
     let listed = line("env mask -a shop", &[&address]).run().await;
     assert_eq!(listed.output, "FOO\n");
@@ -174,5 +200,9 @@ async fn variables_are_edited_as_a_text_of_ones_own() {
     let calls = fake.seen().len();
     let without = line("env edit -a shop", &[&address]).run().await;
     assert_eq!(without.exit, Exit::Usage);
-    assert_eq!(fake.seen().len(), calls, "nothing is asked without an editor");
+    assert_eq!(
+        fake.seen().len(),
+        calls,
+        "nothing is asked without an editor"
+    );
 }

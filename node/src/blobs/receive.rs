@@ -58,11 +58,7 @@ impl Incoming {
     }
 
     /// Goes on with `digest` at byte `offset`; see [`Store::resume`].
-    pub async fn resume(
-        store: &Store,
-        digest: Digest,
-        offset: u64,
-    ) -> Result<Self, store::Error> {
+    pub async fn resume(store: &Store, digest: Digest, offset: u64) -> Result<Self, store::Error> {
         let store = store.clone();
         let upload = blocking(move || store.resume(&digest, offset)).await?;
         Ok(Self {

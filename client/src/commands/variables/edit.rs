@@ -129,7 +129,10 @@ mod tests {
         assert_eq!(kept, variables(&[("C", "x\ny")]));
         assert_eq!(difference(&before, before.clone()), None);
 
-        let sent = difference(&before, variables(&[("A", "9"), ("C", "x\ny"), ("D", "$(id)")]));
+        let sent = difference(
+            &before,
+            variables(&[("A", "9"), ("C", "x\ny"), ("D", "$(id)")]),
+        );
         let sent = sent.unwrap();
         assert_eq!(
             sent.variables.into_iter().collect::<BTreeMap<_, _>>(),

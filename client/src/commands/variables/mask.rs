@@ -1,7 +1,7 @@
 //! `env mask`: whose values terminals show as `****`.
 
-use fleet_proto::v1::variables_client::VariablesClient;
 use fleet_proto::v1::MaskVariablesRequest;
+use fleet_proto::v1::variables_client::VariablesClient;
 
 use super::asked;
 use crate::args::MaskVerb;

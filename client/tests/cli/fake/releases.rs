@@ -65,12 +65,7 @@ impl releases_server::Releases for Fake {
 
     async fn promote(&self, request: Request<PromoteRequest>) -> Answer<PromoteResponse> {
         let asked = request.get_ref();
-        let mut seen = seen(
-            "promote",
-            &asked.request_id,
-            &asked.app,
-            &asked.environment,
-        );
+        let mut seen = seen("promote", &asked.request_id, &asked.app, &asked.environment);
         seen.release.clone_from(&asked.release);
         self.note(&request, seen.clone())?;
         let named = Some(asked.release.clone()).filter(|named| !named.is_empty());

@@ -245,7 +245,10 @@ mod tests {
         ));
         assert_eq!(store.received(&name).unwrap(), 0, "the bad start is gone");
         let mut large = store.resume(&name, 0).unwrap();
-        assert!(matches!(large.write(&[0; 101]), Err(Error::TooLarge { .. })));
+        assert!(matches!(
+            large.write(&[0; 101]),
+            Err(Error::TooLarge { .. })
+        ));
         drop(large);
         assert!(!store.has(&name));
     }

@@ -12,6 +12,8 @@ pub struct App {
     pub created: Time,
     /// The environment meant by commands that name none.
     pub default_environment: EnvironmentName,
+    /// Guards deletion (`apps lock`).
+    pub locked: bool,
     /// Log index of the last change.
     pub revision: u64,
 }

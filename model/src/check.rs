@@ -55,12 +55,13 @@ fn statuses_agree_with_pointers(state: &State, found: &mut Vec<String>) {
                 loaded.status
             ));
         }
-        let warming = state.rollouts.get(&key.environment).is_some_and(|rollout| {
-            rollout.phase == Phase::Warming && rollout.incoming.as_ref() == Some(&key.release)
+        let incoming = state.rollouts.get(&key.environment).is_some_and(|rollout| {
+            matches!(rollout.phase, Phase::Warming | Phase::Rolling)
+                && rollout.incoming.as_ref() == Some(&key.release)
         });
-        if (loaded.status == LoadedStatus::Activating) != warming {
+        if (loaded.status == LoadedStatus::Activating) != incoming {
             found.push(format!(
-                "{key:?} is {:?}, warming: {warming}",
+                "{key:?} is {:?}, incoming: {incoming}",
                 loaded.status
             ));
         }
@@ -106,12 +107,18 @@ fn incarnations_are_unique(state: &State, found: &mut Vec<String>) {
     }
 }
 
-/// I4: counts stay within bounds.
+/// I4: counts stay within bounds; those of a promotion under way are on their way there.
 fn counts_are_in_bounds(state: &State, found: &mut Vec<String>) {
     for (key, loaded) in &state.loaded {
         let Some(environment) = state.environments.get(&key.environment) else {
             continue;
         };
+        let rollout = state.rollouts.get(&key.environment);
+        let rolling = rollout.is_some_and(|rollout| rollout.concerns(&key.release));
+        // A release that leaves after a promotion was brought to nothing before.
+        if rolling || !loaded.status.wants_frontends() {
+            continue;
+        }
         for (service, count) in &loaded.desired {
             let bounds = loaded.bounds(service, &environment.settings);
             if bounds.clamp(*count) != *count {

@@ -11,7 +11,10 @@ mod frontend;
 mod load;
 mod node;
 mod outcome;
+mod promotion;
+mod release;
 mod rollout;
+mod scale;
 mod settings;
 mod variables;
 
@@ -22,6 +25,8 @@ use std::{
 
 pub use frontend::{Action, Placement, Report, Step};
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
+pub use release::KEPT_RELEASES;
+pub use scale::Scale;
 pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
 
 use crate::{
@@ -34,6 +39,7 @@ use crate::{
     manifest::Manifest,
     node::{Facts, Lease, Role},
     state::{Answered, REMEMBERED_REQUESTS},
+    time::Millis,
 };
 
 /// A committed command with what the log knows of it.
@@ -88,6 +94,10 @@ pub enum Command {
     DeleteApp {
         app: AppName,
     },
+    SetLocked {
+        app: AppName,
+        on: bool,
+    },
     SetDefaultEnvironment {
         app: AppName,
         environment: EnvironmentName,
@@ -132,10 +142,26 @@ pub enum Command {
         environment: EnvironmentKey,
         on: bool,
     },
+    SetGuard {
+        environment: EnvironmentKey,
+        guard: Millis,
+    },
     SetVariables {
         environment: EnvironmentKey,
-        set: BTreeMap<Arc<str>, Arc<str>>,
+        change: VariableChange,
+    },
+    /// Whose values are shown on a terminal; nothing else changes.
+    SetMasked {
+        environment: EnvironmentKey,
+        set: BTreeSet<Arc<str>>,
         unset: BTreeSet<Arc<str>>,
+    },
+    /// Counts and sizes of a service, by hand.
+    Scale(Scale),
+    /// Replaces every frontend of the active release, or of one service of it.
+    Restart {
+        environment: EnvironmentKey,
+        service: Option<String>,
     },
 
     // Releases in environments.
@@ -154,6 +180,30 @@ pub enum Command {
     Unload {
         environment: EnvironmentKey,
         reference: String,
+    },
+
+    /// Rolls the frontends of the active release over to those of another.
+    Promote {
+        environment: EnvironmentKey,
+        /// `None`: the newest release.
+        reference: Option<String>,
+        /// The active release too: its frontends are replaced.
+        force: bool,
+    },
+    /// Promotes a copy of an earlier release.
+    Rollback {
+        environment: EnvironmentKey,
+        /// `None`: the last one that was active and healthy.
+        reference: Option<String>,
+    },
+    /// A release with the build of one and the variables of another.
+    CreateFrom {
+        environment: EnvironmentKey,
+        build_from: String,
+        variables_from: String,
+    },
+    CancelRollout {
+        environment: EnvironmentKey,
     },
 
     // From the planner; each item carries the revision it assumed.
@@ -205,6 +255,21 @@ pub struct NewBuild {
     pub manifest: Arc<Manifest>,
     /// The control node that took the upload.
     pub holder: NodeId,
+    /// Makes a release of it there, with the variables that are newest there.
+    pub environment: Option<EnvironmentName>,
+    /// What the release says of itself; else `build`, the name and the message.
+    pub description: Option<String>,
+}
+
+/// A change of an environment's variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VariableChange {
+    pub set: BTreeMap<Arc<str>, Arc<str>>,
+    pub unset: BTreeSet<Arc<str>>,
+    /// Begins with no variables at all instead of those there are.
+    pub replace: bool,
+    /// The release to begin with; else the newest.
+    pub base: Option<String>,
 }
 
 /// What became of a loaded release.
@@ -230,6 +295,17 @@ pub enum Advance {
     Fail {
         reason: String,
     },
+    /// Of a promotion: the next frontends, as the committed state allows.
+    Roll,
+    /// Every frontend is of the incoming release.
+    Settle,
+    /// The time of watching is over.
+    Guarded,
+    Revert {
+        reason: String,
+    },
+    /// The outgoing release is back.
+    Reverted,
 }
 
 impl State {
@@ -271,6 +347,7 @@ impl State {
             Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
             Command::CreateApp { name } => app::create(self, &name, actor),
             Command::DeleteApp { app } => app::delete(self, &app, actor),
+            Command::SetLocked { app, on } => app::lock(self, &app, on, actor),
             Command::SetDefaultEnvironment { app, environment } => {
                 app::set_default_environment(self, &app, &environment, actor)
             }
@@ -307,11 +384,38 @@ impl State {
             Command::SetMaintenance { environment, on } => {
                 settings::maintenance(self, &environment, on, actor)
             }
+            Command::SetGuard { environment, guard } => {
+                settings::guard(self, &environment, guard, actor)
+            }
             Command::SetVariables {
+                environment,
+                change,
+            } => variables::set(self, &environment, &change, actor),
+            Command::SetMasked {
                 environment,
                 set,
                 unset,
-            } => variables::set(self, &environment, &set, &unset, actor),
+            } => variables::mask(self, &environment, &set, &unset),
+            Command::Scale(scale) => scale::scale(self, scale, actor),
+            Command::Restart {
+                environment,
+                service,
+            } => scale::restart(self, &environment, service.as_deref(), actor),
+            Command::Promote {
+                environment,
+                reference,
+                force,
+            } => promotion::promote(self, &environment, reference.as_deref(), force, actor),
+            Command::Rollback {
+                environment,
+                reference,
+            } => promotion::rollback(self, &environment, reference.as_deref(), actor),
+            Command::CreateFrom {
+                environment,
+                build_from,
+                variables_from,
+            } => release::create_from(self, &environment, &build_from, &variables_from, actor),
+            Command::CancelRollout { environment } => promotion::cancel(self, &environment, actor),
             Command::Load {
                 environment,
                 reference,

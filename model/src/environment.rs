@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::{
     Time,
@@ -31,6 +31,8 @@ pub struct Environment {
     /// The release made last, active or not; the next `set` forks it.
     pub newest: Option<ReleaseId>,
     pub settings: Settings,
+    /// Variables whose values are not shown on a terminal; a matter of display only.
+    pub masked: OrdSet<Arc<str>>,
     /// Being destroyed: everything in it is unloaded, then it is gone.
     pub destroying: bool,
     /// Log index of the last change.
@@ -62,6 +64,21 @@ pub struct Settings {
     pub tracked_branches: Vec<String>,
     /// How long requests in flight may hold back the stop of a frontend.
     pub drain: Millis,
+    /// How long a promoted release is watched after it took over; zero: not at all.
+    pub guard: Millis,
+    /// What `scale` set by hand, stronger than the manifest.
+    pub scale: OrdMap<ServiceName, Scaling>,
+}
+
+/// What `scale` set for a service. An absent value leaves the manifest's or the environment's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scaling {
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+    /// CPU of each frontend, in thousandths of a core.
+    pub cpu_millicores: Option<u32>,
+    /// Memory of each frontend, in bytes.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Bounds of the count of each scaled service of each loaded release.
@@ -82,6 +99,9 @@ impl Limits {
 /// How long requests in flight may hold back a stop where nothing else was set.
 pub const DEFAULT_DRAIN: Millis = Millis::seconds(30);
 
+/// How long a promoted release is watched where nothing else was set (docs/rollout.md).
+pub const DEFAULT_GUARD: Millis = Millis::seconds(30);
+
 /// The largest count one service may be given; beyond it a typo is more likely than a wish.
 pub const MOST_FRONTENDS: u32 = 10_000;
 
@@ -99,6 +119,8 @@ impl Settings {
             limits: Limits { min: 2, max },
             tracked_branches: Vec::new(),
             drain: DEFAULT_DRAIN,
+            guard: DEFAULT_GUARD,
+            scale: OrdMap::new(),
         }
     }
 }
@@ -121,6 +143,8 @@ pub struct Loaded {
     /// The count wanted per service.
     pub desired: OrdMap<ServiceName, u32>,
     pub slots: OrdMap<(ServiceName, u32), Slot>,
+    /// Services whose frontends placed before a moment are to be replaced (`restart`).
+    pub restarts: OrdMap<ServiceName, Time>,
     /// Log index of the last change of `status` or `desired`.
     pub revision: u64,
 }
@@ -184,10 +208,14 @@ impl LoadedStatus {
             (Loading, Running | Failed { .. })
                 | (Running, Activating | Active)
                 | (Activating, Active | Running)
+                // A promotion is being reversed.
+                | (Activating, Deactivating)
                 | (Active, Deactivating)
                 // Back at once: activated again while its last requests were still in flight.
                 | (Deactivating, Running | Activating | Active)
-                | (Failed { .. }, Loading)
+                // The first release of an environment failed, and there is none to go back to.
+                | (Deactivating, Failed { .. })
+                | (Failed { .. }, Loading | Activating)
                 | (Loading | Running | Deactivating | Failed { .. }, Unloading)
         )
     }
@@ -200,15 +228,30 @@ impl LoadedStatus {
 }
 
 impl Loaded {
-    /// Bounds of a service's count: the manifest's where it has any, else the environment's.
+    /// Bounds of a service's count: what `scale` set by hand, else the manifest's where it has any,
+    /// else the environment's.
     #[must_use]
     pub fn bounds(&self, service: &ServiceName, settings: &Settings) -> Limits {
-        match self.manifest.services.get(service).and_then(|s| s.scale) {
+        let described = self.manifest.services.get(service);
+        if described.is_some_and(|service| service.agent) {
+            // As many as there are workers.
+            return Limits {
+                min: 0,
+                max: MOST_FRONTENDS,
+            };
+        }
+        let own = match described.and_then(|service| service.scale) {
             Some(scale) => Limits {
                 min: scale.min,
                 max: scale.max,
             },
             None => settings.limits,
+        };
+        let by_hand = settings.scale.get(service).copied().unwrap_or_default();
+        let min = by_hand.min.unwrap_or(own.min);
+        Limits {
+            min,
+            max: by_hand.max.unwrap_or(own.max).max(min),
         }
     }
 
@@ -247,12 +290,15 @@ fn reserved(name: &str) -> bool {
     RESERVED.binary_search(&name).is_ok()
 }
 
-/// Sorted. Variable verbs, environment verbs, and those kept for later.
+/// Sorted. Variable verbs, environment verbs, words that read as a release, and those kept for later;
+/// the command line has the same list.
 const RESERVED: &[&str] = &[
     "activate",
     "active",
+    "all",
     "autoscaling",
     "cache",
+    "cancel",
     "cert",
     "clone",
     "create",
@@ -260,26 +306,36 @@ const RESERVED: &[&str] = &[
     "describe",
     "destroy",
     "edit",
+    "export",
     "get",
+    "guard",
     "healthcheck",
     "help",
+    "import",
     "list",
     "load",
+    "lock",
     "maintenance",
     "mask",
     "newrelic",
     "nfs",
+    "none",
     "previous",
     "promote",
     "protected",
     "recycling",
     "rename",
+    "restart",
+    "rollback",
+    "scale",
     "sectionio",
     "set",
     "solr",
     "unload",
+    "unlock",
     "unset",
     "varnish",
+    "wait",
     "whitelist",
     "workers",
 ];

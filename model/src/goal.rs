@@ -5,7 +5,7 @@ use crate::{
     build::BuildStatus,
     environment::LoadedStatus,
     ids::{BuildId, EnvironmentKey, LoadedKey, RolloutId},
-    plan::{copies, warmth},
+    plan::{copies, rolling, warmth},
     rollout::Phase,
 };
 
@@ -122,10 +122,7 @@ fn rollout(state: &State, key: &EnvironmentKey, id: RolloutId) -> Progress {
         // Only an ended rollout is replaced by the next, and the history says how it ended.
         return Progress::Reached("a later rollout followed it".to_owned());
     }
-    let incoming = rollout.incoming.as_ref().map(|release| LoadedKey {
-        environment: key.clone(),
-        release: release.clone(),
-    });
+    let incoming = rollout.incoming_key();
     let name = incoming
         .as_ref()
         .and_then(|key| state.loaded.get(key))
@@ -150,6 +147,27 @@ fn rollout(state: &State, key: &EnvironmentKey, id: RolloutId) -> Progress {
             done: 0,
             total: 0,
         },
+        Phase::Rolling => {
+            let (done, total) = rolling::progress(state, rollout);
+            Progress::Pending {
+                phase: "rolling",
+                done,
+                total,
+            }
+        }
+        Phase::Guarding { .. } => Progress::Pending {
+            phase: "watching",
+            done: 0,
+            total: 0,
+        },
+        Phase::Reverting { .. } => {
+            let (done, total) = rolling::progress(state, rollout);
+            Progress::Pending {
+                phase: "going back",
+                done,
+                total,
+            }
+        }
         Phase::Complete { .. } => Progress::Reached(match name {
             Some(name) => format!("release {name} is ACTIVE"),
             None => "no release is active".to_owned(),

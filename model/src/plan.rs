@@ -12,14 +12,18 @@
 //! [`lease`] who is silent; [`slots`] which frontends there should be, [`placement`] and where;
 //! [`withdrawal`] how the others leave; [`loading`] which releases finished loading or unloading;
 //! [`rollout`] how far activations are; [`warmth`] when a release is warm enough to be switched to;
+//! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`membership`] who votes.
 
 pub mod copies;
+mod guard;
 pub mod ingress;
 pub mod lease;
 pub mod loading;
 pub mod membership;
 pub mod placement;
+mod promotion;
+pub mod rolling;
 pub mod rollout;
 pub mod slots;
 pub mod warmth;
@@ -30,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     State, Time,
     command::{Command, Placement, Step},
-    ids::{EnvironmentKey, FrontendId, NodeId},
+    ids::{EnvironmentKey, FrontendId, LoadedKey, NodeId},
     report::Waiting,
     time::Millis,
 };
@@ -44,6 +48,16 @@ pub struct Load {
     pub workers: BTreeMap<NodeId, Time>,
     /// By node and process: while an ingress is replaced, a node has two.
     pub ingresses: BTreeMap<NodeId, BTreeMap<u64, IngressFacts>>,
+    /// What ingresses counted of the answers of each loaded release.
+    pub answers: BTreeMap<LoadedKey, Answers>,
+}
+
+/// Answers of the frontends of a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    pub all: u64,
+    /// Of these, with a status from 500 to 599, or cut off before there was one.
+    pub failed: u64,
 }
 
 /// What an ingress process last said.
@@ -83,7 +97,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     slots::plan(state, &mut draft);
     withdrawal::plan(state, &ingresses, &mut draft);
     loading::plan(state, &mut draft);
-    rollout::plan(state, &ingresses, &mut draft);
+    rollout::plan(state, load, &ingresses, &mut draft);
     copies::plan(state, &mut draft);
     if leases > 0 {
         // Who is lost changes what all others would decide: they wait for the next look.

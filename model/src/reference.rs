@@ -140,18 +140,71 @@ pub fn loadable<'a>(
         };
     }
     let build = build(state, &environment.key.app, reference)?;
+    available(build)?;
+    Ok(Loadable::Build(build))
+}
+
+/// Refuses a build that cannot be run, or not yet.
+pub fn available(build: &Build) -> Result<(), Rejection> {
     match &build.status {
-        BuildStatus::Complete => Ok(Loadable::Build(build)),
+        BuildStatus::Complete => Ok(()),
         BuildStatus::Running => Err(Rejection::new(
             Code::BuildNotAvailable,
             format!("release {} is still CREATING", build.name),
         )
-        .hint("wait until it is AVAILABLE: fleet release list --watch")),
+        .hint(format!(
+            "wait until it is AVAILABLE: fleet release list -a {}",
+            build.app
+        ))),
         BuildStatus::Failed { reason } => Err(Rejection::new(
             Code::BuildNotAvailable,
             format!("release {} FAILED: {reason}", build.name),
         )
         .hint("a failed release is not repaired: fix the code and create a new one")),
+    }
+}
+
+/// The release of `environment` that `reference` means: by id, `active`, `previous`, or the newest
+/// one made of the build of that name.
+pub fn release(
+    state: &State,
+    environment: &Environment,
+    reference: &str,
+) -> Result<ReleaseId, Rejection> {
+    let key = &environment.key;
+    let none = |what: &str| {
+        Rejection::new(
+            Code::UnknownRelease,
+            format!("{} has no {what} release", key.name),
+        )
+    };
+    match reference {
+        "active" => environment.active.clone().ok_or_else(|| none("active")),
+        "previous" => match &environment.previous {
+            Previous::Release(release) if state.releases.contains_key(release) => {
+                Ok(release.clone())
+            }
+            _ => Err(none("previous")),
+        },
+        _ => match loadable(state, environment, reference)? {
+            Loadable::Release(id) => Ok(id),
+            Loadable::Build(build) => state
+                .releases
+                .values()
+                .filter(|r| r.environment == *key && r.build.as_ref() == Some(&build.id))
+                .max_by_key(|r| (r.created, r.id.clone()))
+                .map(|r| r.id.clone())
+                .ok_or_else(|| {
+                    Rejection::new(
+                        Code::UnknownRelease,
+                        format!("{} was never released in {}", build.name, key.name),
+                    )
+                    .hint(format!(
+                        "promote it: fleet releases promote {} -a {}",
+                        build.name, key.app
+                    ))
+                }),
+        },
     }
 }
 

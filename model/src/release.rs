@@ -23,4 +23,6 @@ pub struct Release {
     /// `build 0a1b2c3d4e my commit message`, `env add:FOO`.
     pub description: String,
     pub created: Time,
+    /// When it last became the active release and stayed healthy; what a rollback may return to.
+    pub served: Option<Time>,
 }

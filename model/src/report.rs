@@ -44,6 +44,20 @@ pub enum Reason {
     },
     /// The incoming release is not at the count of the outgoing one.
     Warming { healthy: u32, wanted: u32 },
+    /// Frontends are being replaced; `left` ones of the outgoing release are still there.
+    Rolling {
+        healthy: u32,
+        wanted: u32,
+        left: u32,
+    },
+    /// The promoted release is watched for this much longer.
+    Guarding { rest: Millis },
+    /// The outgoing release is being brought back, because of this.
+    Reverting {
+        healthy: u32,
+        wanted: u32,
+        cause: String,
+    },
     /// Live ingresses have not confirmed a generation.
     Unconfirmed {
         generation: u64,
@@ -108,11 +122,31 @@ impl fmt::Display for Reason {
                 last,
             } => write!(
                 f,
-                "{service} {slot} failed {failures} times in a row ({last}); next attempt in {rest}"
+                "{service} {slot} failed {} ({last}); next attempt in {rest}",
+                Times(*failures)
             ),
             Self::Warming { healthy, wanted } => {
                 write!(f, "warming up: {healthy} of {wanted} frontends are healthy")
             }
+            Self::Rolling {
+                healthy,
+                wanted,
+                left,
+            } => write!(
+                f,
+                "rolling: {healthy} of {wanted} new frontends are healthy, {left} old ones are left"
+            ),
+            Self::Guarding { rest } => {
+                write!(f, "watching the new release for {rest} more")
+            }
+            Self::Reverting {
+                healthy,
+                wanted,
+                cause,
+            } => write!(
+                f,
+                "going back, {healthy} of {wanted} frontends are healthy again ({cause})"
+            ),
             Self::Unconfirmed { generation, nodes } => {
                 write!(
                     f,
@@ -136,6 +170,19 @@ impl fmt::Display for Reason {
             Self::Copies { have, want } => {
                 write!(f, "{have} of {want} control nodes hold the artefact")
             }
+        }
+    }
+}
+
+/// How often something failed without success between, as people say it.
+pub(crate) struct Times(pub(crate) u32);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 | 1 => f.write_str("once"),
+            2 => f.write_str("twice in a row"),
+            times => write!(f, "{times} times in a row"),
         }
     }
 }

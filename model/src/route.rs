@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     State,
     environment::{Environment, LoadedStatus},
-    ids::{EnvironmentKey, FrontendId, ReleaseId, ServiceName},
+    ids::{EnvironmentKey, FrontendId, LoadedKey, ReleaseId, ServiceName},
 };
 
 /// How the hosts of one environment lead to frontends.
@@ -22,14 +22,16 @@ pub struct EnvironmentRoutes {
 /// A service of a release.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
-    pub release: ReleaseId,
+    /// `None`: of both releases of a promotion, while they share the environment's traffic.
+    pub release: Option<ReleaseId>,
     pub service: ServiceName,
 }
 
 /// The routes of one environment as of `state`; `None` when there is no such environment.
 ///
 /// The active release answers at `<service>.<env>.<app>.<domain>` and below it; every loaded
-/// release, active or not, at `<service>.<release>.<env>.<app>.<domain>`.
+/// release, active or not, at `<service>.<release>.<env>.<app>.<domain>`. While a promotion is under
+/// way both its releases answer where the active one does.
 #[must_use]
 pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
     let environment = state.environments.get(key)?;
@@ -39,7 +41,14 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
         hosts: BTreeMap::new(),
         backends: BTreeMap::new(),
     };
+    // The first release has nobody to share with: it answers when it is complete.
+    let shared = state
+        .rollouts
+        .get(key)
+        .filter(|rollout| rollout.phase.shared() && rollout.outgoing.is_some());
     for (loaded_key, loaded) in state.loaded_in(key) {
+        let release = Some(&loaded_key.release);
+        let sharing = shared.is_some_and(|rollout| rollout.concerns(&loaded_key.release));
         if loaded.status == LoadedStatus::Unloading {
             continue;
         }
@@ -50,33 +59,59 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
             .filter(|(_, service)| service.public());
         for (service, _) in public {
             let target = Target {
-                release: loaded_key.release.clone(),
+                release: release.cloned(),
                 service: service.clone(),
             };
             routes.hosts.insert(
                 format!("{service}.{}.{}", loaded.name, suffix(state, key)),
                 target.clone(),
             );
-            if environment.active.as_ref() == Some(&loaded_key.release) {
+            let active = environment.active.as_ref() == release;
+            // A service that only the incoming release has answers as soon as it can.
+            let front = match (sharing, active || serves(state, loaded_key, service)) {
+                (true, true) => Some(target.of_both()),
+                (false, _) if active => Some(target.clone()),
+                _ => None,
+            };
+            if let Some(front) = front {
                 let host = endpoint(state, environment, service);
-                routes.hosts.insert(format!("*.{host}"), target.clone());
-                routes.hosts.insert(host, target.clone());
+                routes.hosts.insert(format!("*.{host}"), front.clone());
+                routes.hosts.insert(host, front.clone());
+                routes.backends.entry(front).or_default();
             }
-            routes.backends.insert(target, BTreeMap::new());
+            routes.backends.entry(target).or_default();
         }
         for frontend in state.frontends_of(loaded_key) {
             if let (true, Some(address)) = (frontend.routable(), &frontend.observed.address) {
                 let target = Target {
-                    release: loaded_key.release.clone(),
+                    release: release.cloned(),
                     service: frontend.service.clone(),
                 };
-                if let Some(backends) = routes.backends.get_mut(&target) {
-                    backends.insert(frontend.id, address.clone());
+                let both = sharing.then(|| target.of_both());
+                for target in both.into_iter().chain([target]) {
+                    if let Some(backends) = routes.backends.get_mut(&target) {
+                        backends.insert(frontend.id, address.clone());
+                    }
                 }
             }
         }
     }
     Some(routes)
+}
+
+fn serves(state: &State, key: &LoadedKey, service: &ServiceName) -> bool {
+    state
+        .frontends_of(key)
+        .any(|frontend| frontend.service == *service && frontend.routable())
+}
+
+impl Target {
+    fn of_both(&self) -> Self {
+        Self {
+            release: None,
+            service: self.service.clone(),
+        }
+    }
 }
 
 /// The host name of a service of the active release.

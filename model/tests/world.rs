@@ -30,10 +30,14 @@ fn live(seeds: Range<u64>, climate: Climate) {
         total += world.tally;
     }
     eprintln!("{climate:?}: {total:?}");
-    assert!(
-        total.switches > 0 && total.stops > 0 && total.requests > 0,
-        "{total:?}"
-    );
+    let lived = [
+        total.switches,
+        total.stops,
+        total.requests,
+        total.promotions,
+        total.reversals,
+    ];
+    assert!(lived.iter().all(|count| *count > 0), "{total:?}");
 }
 
 /// Other seeds than the usual: `WORLD_SEEDS=1000..2000`.

@@ -28,6 +28,7 @@ pub(super) fn create(state: &mut State, name: &str, actor: &Arc<str>) -> Result<
         name: name.clone(),
         created: state.now,
         default_environment: default_environment.clone(),
+        locked: false,
         revision: state.index,
     };
     state.apps.insert(name.clone(), app);
@@ -51,8 +52,15 @@ pub(super) fn delete(
     name: &AppName,
     actor: &Arc<str>,
 ) -> Result<Detail, Rejection> {
-    if !state.apps.contains_key(name) {
+    let Some(app) = state.apps.get(name) else {
         return Err(unknown_app(state, name.as_str()));
+    };
+    if app.locked {
+        return Err(Rejection::new(
+            Code::Locked,
+            format!("app {name} is locked and cannot be deleted"),
+        )
+        .hint(format!("fleet apps unlock {name}")));
     }
     for environment in state.environments_of(name) {
         let key = &environment.key;
@@ -94,6 +102,24 @@ pub(super) fn delete(
         name.as_str(),
         format!("app {name} deleted"),
     );
+    Ok(Detail::Done)
+}
+
+/// Guards an app against deletion, or no longer.
+pub(super) fn lock(
+    state: &mut State,
+    name: &AppName,
+    on: bool,
+    actor: &Arc<str>,
+) -> Result<Detail, Rejection> {
+    let index = state.index;
+    let Some(app) = state.apps.get_mut(name) else {
+        return Err(unknown_app(state, name.as_str()));
+    };
+    app.locked = on;
+    app.revision = index;
+    let sentence = format!("app {name} {}", if on { "locked" } else { "unlocked" });
+    state.record(Kind::App, actor, None, name.as_str(), sentence);
     Ok(Detail::Done)
 }
 

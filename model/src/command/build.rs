@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Code, Detail, NewBuild, Rejection, itself};
+use super::{
+    Code, Detail, NewBuild, Rejection, environment::refuse_if_destroying, itself, release,
+};
 use crate::{
     State,
     build::{Build, BuildStatus},
     environment::MOST_FRONTENDS,
     event::Kind,
-    ids::{AppName, BuildId, Digest, NodeId},
+    ids::{AppName, BuildId, Digest, EnvironmentKey, NodeId},
     manifest::{Manifest, Scale},
     plan::copies,
     reference::{self, unknown_app},
@@ -27,7 +29,19 @@ pub(super) fn create(
     if !state.nodes.contains_key(&new.holder) {
         return Err(unknown_node(new.holder));
     }
+    let environment = match new.environment {
+        None => None,
+        Some(name) => {
+            let key = EnvironmentKey {
+                app: new.app.clone(),
+                name,
+            };
+            refuse_if_destroying(reference::environment(state, &key)?)?;
+            Some(key)
+        }
+    };
     let id = BuildId::from_index(state.index);
+    let described = describe(&new.name, &new.message);
     let build = Build {
         id: id.clone(),
         app: new.app,
@@ -46,7 +60,25 @@ pub(super) fn create(
     state.record(Kind::Build, actor, None, new.name.clone(), sentence);
     state.builds.insert(id.clone(), build);
     complete(state, &id);
-    Ok(Detail::Build { id, name: new.name })
+    let release = environment.map(|key| {
+        let variables = state
+            .environments
+            .get(&key)
+            .map(|environment| environment.variables.clone())
+            .unwrap_or_default();
+        let description = new.description.unwrap_or(described);
+        release::make(state, &key, Some(id.clone()), variables, description)
+    });
+    Ok(Detail::Build {
+        id,
+        name: new.name,
+        release,
+    })
+}
+
+/// `build 0a1b2c3d4e my commit message` (surface.md B.2).
+pub(super) fn describe(name: &str, message: &str) -> String {
+    format!("build {name} {message}").trim_end().to_owned()
 }
 
 /// With fewer control nodes fewer copies are enough: builds that waited for more are AVAILABLE now.
@@ -165,6 +197,7 @@ pub(super) fn destroy(
     Ok(Detail::Build {
         id: build.id,
         name: build.name,
+        release: None,
     })
 }
 

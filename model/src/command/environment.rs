@@ -53,6 +53,7 @@ pub(super) fn new_environment(state: &mut State, key: EnvironmentKey) {
         variables: imbl::OrdMap::new(),
         newest: None,
         settings: Settings::initial(&key.name),
+        masked: imbl::OrdSet::new(),
         destroying: false,
         revision: state.index,
     };
@@ -180,12 +181,11 @@ pub(super) fn refuse_if_rolling(state: &State, key: &EnvironmentKey) -> Result<(
     else {
         return Ok(());
     };
-    let what = match rollout.incoming.as_ref().and_then(|id| {
-        state.loaded.get(&crate::ids::LoadedKey {
-            environment: key.clone(),
-            release: id.clone(),
-        })
-    }) {
+    let incoming = rollout.incoming_key();
+    let what = match incoming.and_then(|incoming| state.loaded.get(&incoming)) {
+        Some(loaded) if rollout.roll().is_some() => {
+            format!("the promotion of {} ({})", loaded.release, loaded.name)
+        }
         Some(loaded) => format!("the activation of {}", loaded.name),
         None => "the deactivation".to_owned(),
     };

@@ -11,6 +11,7 @@ use crate::{
     health::PROVEN_AFTER,
     ids::{EnvironmentKey, FrontendId, LoadedKey, NodeId, ServiceName},
     plan::placement,
+    rollout,
 };
 
 /// A frontend to be: which slot, on which node.
@@ -110,14 +111,19 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
     let wanted = loaded.desired.get(&placement.service).copied().unwrap_or(0);
     let fresh = loaded.revision == placement.assumed && loaded.status.wants_frontends();
     let in_range = (1..=wanted).contains(&placement.slot);
-    let draining = |id: NodeId| state.nodes.get(&id).is_none_or(|node| node.draining);
+    let restarted = loaded.restarts.get(&placement.service);
+    let going = |frontend: &Frontend| {
+        let node = state.nodes.get(&frontend.node);
+        node.is_none_or(|node| node.draining)
+            || restarted.is_some_and(|since| frontend.placed < *since)
+    };
     // A node that fell silent since would never be declared lost again, and the slot wait for ever.
     let admits = placement::admits(state, placement.node);
     let held = state.frontends_of(&placement.loaded).any(|frontend| {
         frontend.service == placement.service
             && frontend.slot == placement.slot
             && frontend.holds_slot()
-            && !draining(frontend.node)
+            && !going(frontend)
     });
     if !fresh || !in_range || held || !admits {
         return None;
@@ -312,9 +318,26 @@ fn tell(state: &mut State, before: &Frontend, after: &Frontend) {
         _ => return,
     };
     say(state, after, sentence);
-    if after.observed.phase == Phase::Failed && after.desired == Desired::Run {
+    if after.desired != Desired::Run {
+        return;
+    }
+    // While a release has to prove itself, a frontend that was healthy and no longer is speaks
+    // against it as much as one that ended.
+    let relapsed = after.observed.phase == Phase::Unhealthy && on_trial(state, after);
+    if after.observed.phase == Phase::Failed || relapsed {
         remember_failure(state, before, after);
     }
+}
+
+/// Whether the frontend is of a release that is being promoted.
+fn on_trial(state: &State, frontend: &Frontend) -> bool {
+    let rollout = state.rollouts.get(&frontend.loaded.environment);
+    rollout.is_some_and(|rollout| {
+        matches!(
+            rollout.phase,
+            rollout::Phase::Rolling | rollout::Phase::Guarding { .. }
+        ) && rollout.incoming.as_ref() == Some(&frontend.loaded.release)
+    })
 }
 
 fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {

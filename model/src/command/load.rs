@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Code, Detail, Rejection, Verdict,
     environment::{refuse_if_destroying, refuse_if_protected, refuse_if_rolling},
-    itself,
+    itself, release,
 };
 use crate::{
     State,
@@ -13,6 +13,8 @@ use crate::{
     environment::{Environment, Loaded, LoadedStatus, Previous, Slot},
     event::Kind,
     ids::{EnvironmentKey, LoadedKey, ReleaseId, ServiceName},
+    manifest::{Manifest, Service},
+    node::Role,
     reference::{self, Loadable},
     release::Release,
 };
@@ -44,7 +46,7 @@ pub(super) fn load(
     };
     let name = loaded.name.clone();
     let fresh = Loaded {
-        desired: initial_counts(&loaded, &environment),
+        desired: first_counts(state, &loaded, &environment),
         status: LoadedStatus::Loading,
         slots: forgiven(&loaded.slots),
         since: state.now,
@@ -62,7 +64,7 @@ pub(super) fn load(
 
 /// The release of this build with the environment's current variables: the one there is, or a new
 /// one. Equal content is equal behaviour, so nothing is made twice.
-fn release_of(state: &mut State, environment: &Environment, build: &Build) -> ReleaseId {
+pub(super) fn release_of(state: &mut State, environment: &Environment, build: &Build) -> ReleaseId {
     let twin = state
         .releases
         .values()
@@ -75,25 +77,19 @@ fn release_of(state: &mut State, environment: &Environment, build: &Build) -> Re
     if let Some(release) = twin {
         return release.id.clone();
     }
-    let id = ReleaseId::from_index(state.index);
-    let release = Release {
-        id: id.clone(),
-        environment: environment.key.clone(),
-        build: Some(build.id.clone()),
-        variables: environment.variables.clone(),
-        description: format!("build {} {}", build.name, build.message)
-            .trim_end()
-            .to_owned(),
-        created: state.now,
-    };
-    state.releases.insert(id.clone(), release);
-    if let Some(environment) = state.environments.get_mut(&environment.key) {
-        environment.newest = Some(id.clone());
-    }
-    id
+    let description = super::build::describe(&build.name, &build.message);
+    let variables = environment.variables.clone();
+    release::make(
+        state,
+        &environment.key,
+        Some(build.id.clone()),
+        variables,
+        description,
+    )
 }
 
-fn first_time(
+/// A release as it is loaded for the first time; its counts are yet to be set.
+pub(super) fn first_time(
     state: &State,
     environment: &Environment,
     id: &ReleaseId,
@@ -116,6 +112,8 @@ fn first_time(
                 environment.key.app
             ))
         })?;
+    reference::available(build)?;
+    let manifest = manifest_of(build, release)?;
     Ok(Loaded {
         release: id.clone(),
         build: build.id.clone(),
@@ -124,12 +122,41 @@ fn first_time(
         loaded: state.now,
         updated: state.now,
         since: state.now,
-        manifest: build.manifest.clone(),
+        manifest: Arc::new(manifest),
         variables: release.variables.clone(),
         desired: imbl::OrdMap::new(),
         slots: imbl::OrdMap::new(),
+        restarts: imbl::OrdMap::new(),
         revision: state.index,
     })
+}
+
+/// The manifest of a build as a release runs it; refused before anything starts.
+fn manifest_of(build: &Build, release: &Release) -> Result<Manifest, Rejection> {
+    if let Some(sentence) = build.manifest.unsupported() {
+        return Err(Rejection::new(Code::Unsupported, sentence));
+    }
+    let missing = build.manifest.missing(&release.variables);
+    if let Some(first) = missing.first() {
+        let key = &release.environment;
+        let names = missing.join(", ");
+        return Err(Rejection::new(
+            Code::MissingVariables,
+            format!(
+                "release {} needs variables that are not set: {names}",
+                release.id
+            ),
+        )
+        .hint(format!(
+            "set them: fleet env set {first}=VALUE -a {} -e {}",
+            key.app, key.name
+        ))
+        .candidates(missing.iter().map(ToString::to_string).collect()));
+    }
+    build
+        .manifest
+        .interpolate(&release.variables)
+        .map_err(|sentence| Rejection::new(Code::InvalidValue, sentence))
 }
 
 /// Only a release that failed may be loaded while it is loaded.
@@ -166,7 +193,7 @@ fn free_name(state: &State, key: &EnvironmentKey, build: &str) -> String {
 
 /// Slots start anew, but their incarnations go on: a frontend of the attempt before may still be on
 /// its way out.
-fn forgiven(slots: &Slots) -> Slots {
+pub(super) fn forgiven(slots: &Slots) -> Slots {
     let forget_failures = |slot: &Slot| Slot {
         incarnation: slot.incarnation,
         ..Slot::default()
@@ -177,17 +204,27 @@ fn forgiven(slots: &Slots) -> Slots {
         .collect()
 }
 
-fn initial_counts(loaded: &Loaded, environment: &Environment) -> imbl::OrdMap<ServiceName, u32> {
-    let count = |service: &crate::manifest::Service| {
-        service
-            .scale
-            .map_or(environment.settings.limits.min, |scale| scale.count)
+/// The counts of a release that is loaded for the first time.
+pub(super) fn first_counts(
+    state: &State,
+    loaded: &Loaded,
+    environment: &Environment,
+) -> imbl::OrdMap<ServiceName, u32> {
+    // An agent runs once on every worker.
+    let workers = state.nodes_with(Role::Worker).filter(|node| !node.draining);
+    let workers = u32::try_from(workers.count()).unwrap_or(u32::MAX);
+    let count = |name: &ServiceName, service: &Service| {
+        if service.agent {
+            return workers;
+        }
+        let bounds = loaded.bounds(name, &environment.settings);
+        bounds.clamp(service.scale.map_or(bounds.min, |scale| scale.count))
     };
     loaded
         .manifest
         .services
         .iter()
-        .map(|(name, service)| (name.clone(), count(service)))
+        .map(|(name, service)| (name.clone(), count(name, service)))
         .collect()
 }
 

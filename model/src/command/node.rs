@@ -16,6 +16,7 @@ pub(super) fn register(
     asked: Registration,
     actor: &Arc<str>,
 ) -> Result<Detail, Rejection> {
+    refuse_if_nameless(&asked)?;
     if let Some(twin) = state.nodes.values().find(|node| node.name == asked.name) {
         return Err(Rejection::new(
             Code::AlreadyExists,
@@ -67,6 +68,23 @@ pub(super) fn register(
     };
     state.nodes.insert(id, node);
     Ok(Detail::Node(id))
+}
+
+/// Nodes are named in sentences and called at their addresses.
+fn refuse_if_nameless(asked: &Registration) -> Result<(), Rejection> {
+    let plain = |text: &str| {
+        (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let (what, text, flag) = match (plain(&asked.name), plain(&asked.address)) {
+        (false, _) => ("name", &asked.name, "--name NAME"),
+        (_, false) => ("address", &asked.address, "--advertise HOST:PORT"),
+        (true, true) => return Ok(()),
+    };
+    Err(Rejection::new(
+        Code::InvalidName,
+        format!("{text:?} is no {what} of a node"),
+    )
+    .hint(format!("start it with one: fleetd {flag}")))
 }
 
 pub(super) fn remove(state: &mut State, id: NodeId, actor: &Arc<str>) -> Result<Detail, Rejection> {

@@ -23,6 +23,19 @@ pub enum Detail {
     Build {
         id: BuildId,
         name: String,
+        /// The release made of it, where one was asked for.
+        release: Option<ReleaseId>,
+    },
+    /// A release was made; nothing runs it yet.
+    Release {
+        release: ReleaseId,
+        description: String,
+    },
+    /// A copy of an earlier release is being promoted.
+    RolledBack {
+        source: ReleaseId,
+        copy: ReleaseId,
+        rollout: RolloutId,
     },
     /// A loaded release and what it is called in its environment.
     Loaded {
@@ -121,6 +134,7 @@ pub enum Code {
     UnknownRelease,
     UnknownNode,
     UnknownVariable,
+    UnknownService,
     AlreadyExists,
     Ambiguous,
     NotInitialised,
@@ -134,7 +148,11 @@ pub enum Code {
     Protected,
     InUse,
     RolloutInProgress,
+    NoRollout,
     Destroying,
+    Locked,
+    MissingVariables,
+    Unsupported,
     LimitReached,
     Stale,
 }
@@ -158,7 +176,8 @@ impl Code {
             | Self::UnknownEnvironment
             | Self::UnknownRelease
             | Self::UnknownNode
-            | Self::UnknownVariable => Class::NotFound,
+            | Self::UnknownVariable
+            | Self::UnknownService => Class::NotFound,
             _ => Class::Refused,
         }
     }
@@ -174,6 +193,7 @@ impl Code {
             Self::UnknownRelease => "UNKNOWN_RELEASE",
             Self::UnknownNode => "UNKNOWN_NODE",
             Self::UnknownVariable => "UNKNOWN_VARIABLE",
+            Self::UnknownService => "UNKNOWN_SERVICE",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::Ambiguous => "AMBIGUOUS",
             Self::NotInitialised => "NOT_INITIALISED",
@@ -187,13 +207,17 @@ impl Code {
             Self::Protected => "PROTECTED",
             Self::InUse => "IN_USE",
             Self::RolloutInProgress => "ROLLOUT_IN_PROGRESS",
+            Self::NoRollout => "NO_ROLLOUT",
             Self::Destroying => "DESTROYING",
+            Self::Locked => "LOCKED",
+            Self::MissingVariables => "MISSING_VARIABLES",
+            Self::Unsupported => "UNSUPPORTED",
             Self::LimitReached => "LIMIT_REACHED",
             Self::Stale => "STALE",
         }
     }
 
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidName,
         Self::InvalidValue,
         Self::UnknownApp,
@@ -201,6 +225,7 @@ impl Code {
         Self::UnknownRelease,
         Self::UnknownNode,
         Self::UnknownVariable,
+        Self::UnknownService,
         Self::AlreadyExists,
         Self::Ambiguous,
         Self::NotInitialised,
@@ -214,7 +239,11 @@ impl Code {
         Self::Protected,
         Self::InUse,
         Self::RolloutInProgress,
+        Self::NoRollout,
         Self::Destroying,
+        Self::Locked,
+        Self::MissingVariables,
+        Self::Unsupported,
         Self::LimitReached,
         Self::Stale,
     ];

@@ -7,6 +7,7 @@ use super::{
     environment::{refuse_if_destroying, refuse_if_protected, refuse_if_rolling},
     itself,
     load::{change_status, set_status, touch},
+    promotion, release,
 };
 use crate::{
     State,
@@ -15,7 +16,7 @@ use crate::{
     ids::{EnvironmentKey, LoadedKey, ReleaseId, RolloutId},
     plan::warmth,
     reference,
-    rollout::{DEADLINE, Phase, Rollout},
+    rollout::{DEADLINE, Phase, Rollout, Strategy},
 };
 
 pub(super) fn activate(
@@ -36,10 +37,18 @@ pub(super) fn activate(
     refuse_unless_ready(loaded, key)?;
     let name = loaded.name.clone();
     let outgoing = environment.active.clone();
+    let before = loaded.desired.clone();
     if !now {
         warm_up(state, &incoming, outgoing.as_ref());
     }
-    let id = begin(state, key, Some(incoming.release.clone()), outgoing);
+    let id = begin(
+        state,
+        key,
+        Some(incoming.release.clone()),
+        outgoing,
+        Strategy::Switch { before },
+        Phase::Warming,
+    );
     let sentence = format!("release {name} is being activated in {}", key.name);
     state.record(Kind::Rollout, actor, Some(key), name.clone(), sentence);
     // A warm release needs nothing but the pointer: the switch is this very entry.
@@ -96,11 +105,13 @@ fn warm_up(state: &mut State, incoming: &LoadedKey, outgoing: Option<&ReleaseId>
     }
 }
 
-fn begin(
+pub(super) fn begin(
     state: &mut State,
     key: &EnvironmentKey,
     incoming: Option<ReleaseId>,
     outgoing: Option<ReleaseId>,
+    strategy: Strategy,
+    phase: Phase,
 ) -> RolloutId {
     let id = RolloutId(state.index);
     let rollout = Rollout {
@@ -108,7 +119,8 @@ fn begin(
         environment: key.clone(),
         incoming,
         outgoing,
-        phase: Phase::Warming,
+        strategy,
+        phase,
         started: state.now,
         since: state.now,
         deadline: state.now.plus(DEADLINE),
@@ -133,7 +145,16 @@ pub(super) fn deactivate(
         .get(&outgoing)
         .map(|l| l.name.clone())
         .unwrap_or_default();
-    let id = begin(state, key, None, Some(outgoing.release));
+    let id = begin(
+        state,
+        key,
+        None,
+        Some(outgoing.release),
+        Strategy::Switch {
+            before: imbl::OrdMap::new(),
+        },
+        Phase::Warming,
+    );
     let sentence = format!("release {name} is being deactivated in {}", key.name);
     state.record(Kind::Rollout, actor, Some(key), name.clone(), sentence);
     switch(state, key)?;
@@ -144,33 +165,12 @@ pub(super) fn deactivate(
     })
 }
 
-/// Moves the pointer: the one moment at which traffic changes sides.
+/// The one moment at which traffic changes sides.
 fn switch(state: &mut State, key: &EnvironmentKey) -> Result<(), Rejection> {
     let Some(rollout) = state.rollouts.get(key).cloned() else {
         return Err(Rejection::stale("the rollout"));
     };
-    let of = |release: &ReleaseId| LoadedKey {
-        environment: key.clone(),
-        release: release.clone(),
-    };
-    if let Some(incoming) = &rollout.incoming {
-        change_status(state, &of(incoming), LoadedStatus::Active)?;
-    }
-    if let Some(outgoing) = &rollout.outgoing {
-        change_status(state, &of(outgoing), LoadedStatus::Deactivating)?;
-    }
-    if let Some(environment) = state.environments.get_mut(key) {
-        environment.active = rollout.incoming.clone();
-        environment.previous = match (&rollout.outgoing, &environment.previous) {
-            (Some(outgoing), _) => Previous::Release(outgoing.clone()),
-            (None, Previous::Never) => Previous::None,
-            // Deactivated and activated again: nothing else was active before it.
-            (None, Previous::Release(before)) if rollout.incoming.as_ref() == Some(before) => {
-                Previous::None
-            }
-            (None, before) => before.clone(),
-        };
-    }
+    move_pointer(state, key, &rollout)?;
     touch(state, key);
     let generation = state.reroute(key);
     set_phase(state, key, Phase::Switching { generation })?;
@@ -185,6 +185,33 @@ fn switch(state: &mut State, key: &EnvironmentKey) -> Result<(), Rejection> {
         rollout.id.to_string(),
         sentence,
     );
+    Ok(())
+}
+
+/// The incoming release is the active one, the outgoing the previous.
+pub(super) fn move_pointer(
+    state: &mut State,
+    key: &EnvironmentKey,
+    rollout: &Rollout,
+) -> Result<(), Rejection> {
+    if let Some(incoming) = rollout.incoming_key() {
+        change_status(state, &incoming, LoadedStatus::Active)?;
+    }
+    if let Some(outgoing) = rollout.outgoing_key() {
+        change_status(state, &outgoing, LoadedStatus::Deactivating)?;
+    }
+    if let Some(environment) = state.environments.get_mut(key) {
+        environment.active = rollout.incoming.clone();
+        environment.previous = match (&rollout.outgoing, &environment.previous) {
+            (Some(outgoing), _) => Previous::Release(outgoing.clone()),
+            (None, Previous::Never) => Previous::None,
+            // Deactivated and activated again: nothing else was active before it.
+            (None, Previous::Release(before)) if rollout.incoming.as_ref() == Some(before) => {
+                Previous::None
+            }
+            (None, before) => before.clone(),
+        };
+    }
     Ok(())
 }
 
@@ -204,11 +231,9 @@ pub(super) fn advance(
         .ok_or_else(|| Rejection::stale(format_args!("the rollout of {key}")))?;
     let generation = rollout.phase.generation().unwrap_or_default();
     match step {
+        _ if rollout.roll().is_some() => promotion::advance(state, key, &rollout, step)?,
         Advance::Switch => {
-            let incoming = rollout.incoming.as_ref().map(|release| LoadedKey {
-                environment: key.clone(),
-                release: release.clone(),
-            });
+            let incoming = rollout.incoming_key();
             if !incoming.is_some_and(|incoming| warmth::of(state, &incoming).is_warm()) {
                 return Err(Rejection::stale("the warmth of the release"));
             }
@@ -219,40 +244,29 @@ pub(super) fn advance(
             set_phase(state, key, Phase::Complete { generation })?;
             complete(state, key, &rollout);
         }
-        Advance::Fail { reason } => {
-            set_phase(
-                state,
-                key,
-                Phase::Failed {
-                    reason: reason.clone(),
-                },
-            )?;
-            fail(state, key, &rollout, &reason);
-        }
+        Advance::Fail { reason } => fail(state, key, &rollout, &reason)?,
+        Advance::Roll
+        | Advance::Settle
+        | Advance::Guarded
+        | Advance::Revert { .. }
+        | Advance::Reverted => return Err(Rejection::stale(format_args!("the rollout of {key}"))),
     }
     Ok(Detail::Done)
 }
 
 fn complete(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) {
-    let name_of = |state: &State, release: &Option<ReleaseId>| {
-        let release = release.clone()?;
-        let key = LoadedKey {
-            environment: key.clone(),
-            release,
-        };
-        state.loaded.get(&key).map(|loaded| loaded.name.clone())
-    };
-    if let Some(outgoing) = &rollout.outgoing {
-        let outgoing = LoadedKey {
-            environment: key.clone(),
-            release: outgoing.clone(),
-        };
+    let incoming = rollout.incoming_key();
+    let name = incoming
+        .and_then(|key| state.loaded.get(&key))
+        .map(|loaded| loaded.name.clone());
+    if let Some(outgoing) = rollout.outgoing_key() {
         let leaving = state.loaded.get(&outgoing).map(|loaded| &loaded.status);
         if leaving == Some(&LoadedStatus::Deactivating) {
             set_status(state, &outgoing, LoadedStatus::Running);
         }
     }
-    let sentence = match name_of(state, &rollout.incoming) {
+    release::served(state, rollout.incoming.as_ref());
+    let sentence = match name {
         Some(name) => format!("release {name} is ACTIVE in {}", key.name),
         None => format!("no release is active in {}", key.name),
     };
@@ -267,15 +281,25 @@ fn complete(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) {
 }
 
 /// Before the switch nothing was taken from anybody: the incoming release is as it was.
-fn fail(state: &mut State, key: &EnvironmentKey, rollout: &Rollout, reason: &str) {
-    if let Some(incoming) = &rollout.incoming {
-        let incoming = LoadedKey {
-            environment: key.clone(),
-            release: incoming.clone(),
-        };
+pub(super) fn fail(
+    state: &mut State,
+    key: &EnvironmentKey,
+    rollout: &Rollout,
+    reason: &str,
+) -> Result<(), Rejection> {
+    let failed = Phase::Failed {
+        reason: reason.to_owned(),
+    };
+    set_phase(state, key, failed)?;
+    if let Some(incoming) = rollout.incoming_key() {
         let warming = state.loaded.get(&incoming).map(|loaded| &loaded.status);
         if warming == Some(&LoadedStatus::Activating) {
             set_status(state, &incoming, LoadedStatus::Running);
+            if let (Some(loaded), Strategy::Switch { before }) =
+                (state.loaded.get_mut(&incoming), &rollout.strategy)
+            {
+                loaded.desired = before.clone();
+            }
         }
     }
     touch(state, key);
@@ -287,9 +311,14 @@ fn fail(state: &mut State, key: &EnvironmentKey, rollout: &Rollout, reason: &str
         rollout.id.to_string(),
         sentence,
     );
+    Ok(())
 }
 
-fn set_phase(state: &mut State, key: &EnvironmentKey, next: Phase) -> Result<(), Rejection> {
+pub(super) fn set_phase(
+    state: &mut State,
+    key: &EnvironmentKey,
+    next: Phase,
+) -> Result<(), Rejection> {
     let (now, index) = (state.now, state.index);
     match state.rollouts.get_mut(key) {
         Some(rollout) if rollout.phase.may_become(&next) => {

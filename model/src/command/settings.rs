@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{Code, Detail, Rejection, environment::refuse_if_destroying};
+use imbl::OrdMap;
+
+use super::{
+    Code, Detail, Rejection,
+    environment::{refuse_if_destroying, refuse_if_rolling},
+};
 use crate::{
     State,
-    environment::{Limits, MOST_FRONTENDS, Settings},
+    environment::{Limits, Loaded, MOST_FRONTENDS, Settings},
     event::Kind,
-    ids::{EnvironmentKey, LoadedKey},
+    ids::{EnvironmentKey, LoadedKey, ServiceName},
     reference,
+    rollout::Strategy,
+    time::Millis,
 };
 
 pub(super) fn limits(
@@ -33,8 +40,9 @@ pub(super) fn limits(
     let before = change(state, key, |settings| settings.limits = limits)?.limits;
     let affected: Vec<LoadedKey> = state.loaded_in(key).map(|(k, _)| k.clone()).collect();
     for loaded_key in affected {
-        clamp_desired(state, &loaded_key, limits);
+        clamp_desired(state, &loaded_key);
     }
+    clamp_targets(state, key);
     state.record(
         Kind::Scaling,
         actor,
@@ -49,22 +57,65 @@ pub(super) fn limits(
 }
 
 /// The running count changes only if it is now outside (surface.md A.3).
-fn clamp_desired(state: &mut State, key: &LoadedKey, limits: Limits) {
+fn clamp_desired(state: &mut State, key: &LoadedKey) {
     let index = state.index;
-    let Some(loaded) = state.loaded.get_mut(key) else {
+    let rollout = state.rollouts.get(&key.environment);
+    let rolling = rollout.is_some_and(|rollout| rollout.concerns(&key.release));
+    let settings = state
+        .environments
+        .get(&key.environment)
+        .map(|e| e.settings.clone());
+    let (Some(loaded), Some(settings), false) = (state.loaded.get_mut(key), settings, rolling)
+    else {
         return;
     };
-    let services: Vec<_> = loaded.desired.keys().cloned().collect();
-    for service in services
-        .into_iter()
-        .filter(|s| loaded.scaled_by_environment(s))
-        .collect::<Vec<_>>()
-    {
-        if let Some(count) = loaded.desired.get_mut(&service) {
-            *count = limits.clamp(*count);
-        }
-    }
+    loaded.desired = clamped(loaded, &settings, &loaded.desired);
     loaded.revision = index;
+}
+
+/// A promotion under way has counts of its own; what it aims at follows the limits.
+fn clamp_targets(state: &mut State, key: &EnvironmentKey) {
+    let Some(settings) = state.environments.get(key).map(|e| e.settings.clone()) else {
+        return;
+    };
+    let Some(rollout) = state
+        .rollouts
+        .get(key)
+        .filter(|r| r.phase.shared())
+        .cloned()
+    else {
+        return;
+    };
+    let Strategy::Roll(mut roll) = rollout.strategy.clone() else {
+        return;
+    };
+    let of = |key: Option<LoadedKey>| key.and_then(|key| state.loaded.get(&key));
+    if let Some(incoming) = of(rollout.incoming_key()) {
+        roll.targets = clamped(incoming, &settings, &roll.targets);
+        roll.incoming = roll
+            .incoming
+            .map(|counts| clamped(incoming, &settings, &counts));
+    }
+    if let Some(outgoing) = of(rollout.outgoing_key()) {
+        roll.outgoing = clamped(outgoing, &settings, &roll.outgoing);
+    }
+    let index = state.index;
+    if let Some(rollout) = state.rollouts.get_mut(key) {
+        rollout.strategy = Strategy::Roll(roll);
+        rollout.revision = index;
+    }
+}
+
+fn clamped(
+    loaded: &Loaded,
+    settings: &Settings,
+    counts: &OrdMap<ServiceName, u32>,
+) -> OrdMap<ServiceName, u32> {
+    let within = |service: &ServiceName, count: u32| loaded.bounds(service, settings).clamp(count);
+    counts
+        .iter()
+        .map(|(service, count)| (service.clone(), within(service, *count)))
+        .collect()
 }
 
 pub(super) fn desired(
@@ -76,6 +127,7 @@ pub(super) fn desired(
 ) -> Result<Detail, Rejection> {
     let environment = reference::environment(state, key)?;
     refuse_if_destroying(environment)?;
+    refuse_if_promoting(state, key)?;
     let loaded_key = reference::loaded(state, environment, asked.unwrap_or("active"))?;
     let Limits { min, max } = environment.settings.limits;
     if !(min..=max).contains(&count) {
@@ -91,6 +143,7 @@ pub(super) fn desired(
             key.name
         )));
     }
+    let settings = environment.settings.clone();
     let (now, index) = (state.now, state.index);
     let Some(loaded) = state.loaded.get_mut(&loaded_key) else {
         return Err(Rejection::stale("the release"));
@@ -102,7 +155,8 @@ pub(super) fn desired(
         .cloned()
         .collect();
     for service in scaled {
-        loaded.desired.insert(service, count);
+        let bounds = loaded.bounds(&service, &settings);
+        loaded.desired.insert(service, bounds.clamp(count));
     }
     loaded.updated = now;
     loaded.revision = index;
@@ -119,6 +173,42 @@ pub(super) fn desired(
         name,
     })
 }
+
+/// The counts of a promotion under way are its own.
+fn refuse_if_promoting(state: &State, key: &EnvironmentKey) -> Result<(), Rejection> {
+    match state.rollouts.get(key) {
+        Some(rollout) if rollout.phase.shared() => refuse_if_rolling(state, key),
+        _ => Ok(()),
+    }
+}
+
+/// How long a promoted release is watched after it took over.
+pub(super) fn guard(
+    state: &mut State,
+    key: &EnvironmentKey,
+    guard: Millis,
+    actor: &Arc<str>,
+) -> Result<Detail, Rejection> {
+    if guard > LONGEST_GUARD {
+        return Err(Rejection::new(
+            Code::InvalidValue,
+            format!("a guard of {guard} is longer than {LONGEST_GUARD}"),
+        ));
+    }
+    change(state, key, |settings| settings.guard = guard)?;
+    let sentence = format!("promoted releases are watched for {guard}");
+    state.record(
+        Kind::Environment,
+        actor,
+        Some(key),
+        key.name.as_str(),
+        sentence,
+    );
+    Ok(Detail::Done)
+}
+
+/// A rollout holds back every other one, and a guard is part of it.
+const LONGEST_GUARD: Millis = Millis::seconds(3600);
 
 pub(super) fn protected(
     state: &mut State,

@@ -1,38 +1,47 @@
 //! Variables of environments. Every change makes a release (surface.md B.5).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Code, Detail, Rejection, environment::refuse_if_destroying};
-use crate::{
-    State,
-    event::Kind,
-    ids::{EnvironmentKey, ReleaseId},
-    reference,
-    release::Release,
-};
+use super::{Code, Detail, Rejection, VariableChange, environment::refuse_if_destroying, release};
+use crate::{State, event::Kind, ids::EnvironmentKey, reference, release::Variables};
 
 /// surface.md B.3: at most 500 keys.
 pub const MOST_VARIABLES: usize = 500;
 /// A value larger than this belongs into a file of the artefact; the kernel refuses 128 KiB.
 pub const LONGEST_VALUE: usize = 64 * 1024;
 
+/// surface.md B.3: at most 500 masked names.
+const MOST_MASKED: usize = 500;
+
 pub(super) fn set(
     state: &mut State,
     key: &EnvironmentKey,
-    set: &BTreeMap<Arc<str>, Arc<str>>,
-    unset: &BTreeSet<Arc<str>>,
+    change: &VariableChange,
     actor: &Arc<str>,
 ) -> Result<Detail, Rejection> {
     let environment = reference::environment(state, key)?;
     refuse_if_destroying(environment)?;
-    check(set, unset)?;
-    let mut variables = environment.variables.clone();
+    let VariableChange {
+        set,
+        unset,
+        replace,
+        base,
+    } = change;
+    check(change)?;
+    let forked = match base {
+        Some(base) => Some(reference::release(state, environment, base)?),
+        None => environment.newest.clone(),
+    };
+    let fork = forked.as_ref().and_then(|id| state.releases.get(id));
+    let before = fork.map_or(&environment.variables, |release| &release.variables);
+    let mut after = if *replace {
+        Variables::new()
+    } else {
+        before.clone()
+    };
     for name in unset {
-        if variables.remove(name).is_none() {
-            let existing = environment.variables.keys().map(|name| &**name);
+        if after.remove(name).is_none() {
+            let existing = before.keys().map(|name| &**name);
             return Err(Rejection::unknown(
                 Code::UnknownVariable,
                 "variable",
@@ -41,78 +50,103 @@ pub(super) fn set(
             ));
         }
     }
-    let (mut added, mut changed) = (Vec::new(), Vec::new());
-    for (name, value) in set {
-        match variables.insert(name.clone(), value.clone()) {
-            None => added.push(&**name),
-            Some(before) if before != *value => changed.push(&**name),
-            Some(_) => {}
-        }
-    }
-    if variables.len() > MOST_VARIABLES {
+    after.extend(
+        set.iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    if after.len() > MOST_VARIABLES {
         return Err(Rejection::new(
             Code::LimitReached,
-            format!(
-                "{} variables are more than {MOST_VARIABLES}",
-                variables.len()
-            ),
+            format!("{} variables are more than {MOST_VARIABLES}", after.len()),
         ));
     }
-    let removed: Vec<&str> = unset.iter().map(|name| &**name).collect();
-    let description = describe(&added, &changed, &removed);
-    let forked = environment.newest.clone();
-    let build = forked
-        .as_ref()
-        .and_then(|id| state.releases.get(id))
-        .and_then(|r| r.build.clone());
+    let description = describe(before, &after);
+    let build = fork.and_then(|release| release.build.clone());
     let forked_inactive = forked.filter(|id| environment.active.as_ref() != Some(id));
-
-    let id = ReleaseId::from_index(state.index);
-    let release = Release {
-        id: id.clone(),
-        environment: key.clone(),
-        build,
-        variables: variables.clone(),
-        description: description.clone(),
-        created: state.now,
-    };
-    state.releases.insert(id.clone(), release);
-    let (now, index) = (state.now, state.index);
-    if let Some(environment) = state.environments.get_mut(key) {
-        environment.variables = variables;
-        environment.newest = Some(id.clone());
-        environment.updated = now;
-        environment.revision = index;
-    }
+    let release = release::make(state, key, build, after, description.clone());
     // Names only: values are secrets.
     state.record(
         Kind::Release,
         actor,
         Some(key),
-        id.as_str(),
+        release.as_str(),
         description.clone(),
     );
     Ok(Detail::Variables {
-        release: id,
+        release,
         description,
         forked_inactive,
     })
 }
 
-/// `env add:A change:B remove:C`, groups in that order, names sorted (surface.md B.2).
-fn describe(added: &[&str], changed: &[&str], removed: &[&str]) -> String {
-    let groups = [("add", added), ("change", changed), ("remove", removed)];
-    let mut description = "env".to_owned();
-    for (verb, names) in groups {
-        for name in names {
-            description.push_str(&format!(" {verb}:{name}"));
+/// Masks and unmasks names. A name need not be set: it may be masked before its value is known.
+pub(super) fn mask(
+    state: &mut State,
+    key: &EnvironmentKey,
+    set: &BTreeSet<Arc<str>>,
+    unset: &BTreeSet<Arc<str>>,
+) -> Result<Detail, Rejection> {
+    let environment = reference::environment(state, key)?;
+    refuse_if_destroying(environment)?;
+    let mut masked = environment.masked.clone();
+    for name in set {
+        if let Some(problem) = name_problem(name) {
+            return Err(invalid_name(name, problem));
         }
+        masked.insert(name.clone());
+    }
+    for name in unset {
+        if masked.remove(name).is_none() {
+            let existing = environment.masked.iter().map(|name| &**name);
+            return Err(Rejection::unknown(
+                Code::UnknownVariable,
+                "masked variable",
+                name,
+                existing,
+            ));
+        }
+    }
+    if masked.len() > MOST_MASKED {
+        return Err(Rejection::new(
+            Code::LimitReached,
+            format!("{} masked names are more than {MOST_MASKED}", masked.len()),
+        ));
+    }
+    let index = state.index;
+    if let Some(environment) = state.environments.get_mut(key) {
+        environment.masked = masked;
+        environment.revision = index;
+    }
+    Ok(Detail::Done)
+}
+
+/// `env add:A change:B remove:C`, groups in that order, names sorted (surface.md B.2).
+fn describe(before: &Variables, after: &Variables) -> String {
+    let added = after.keys().filter(|name| !before.contains_key(*name));
+    let changed = after
+        .iter()
+        .filter(|(name, value)| before.get(*name).is_some_and(|old| old != *value))
+        .map(|(name, _)| name);
+    let removed = before.keys().filter(|name| !after.contains_key(*name));
+    let mut description = "env".to_owned();
+    let words = added
+        .map(|name| ("add", name))
+        .chain(changed.map(|name| ("change", name)))
+        .chain(removed.map(|name| ("remove", name)));
+    for (verb, name) in words {
+        description.push_str(&format!(" {verb}:{name}"));
     }
     description
 }
 
-fn check(set: &BTreeMap<Arc<str>, Arc<str>>, unset: &BTreeSet<Arc<str>>) -> Result<(), Rejection> {
-    if set.is_empty() && unset.is_empty() {
+fn check(change: &VariableChange) -> Result<(), Rejection> {
+    let VariableChange {
+        set,
+        unset,
+        replace,
+        ..
+    } = change;
+    if set.is_empty() && unset.is_empty() && !replace {
         return Err(Rejection::new(Code::InvalidValue, "no variable is named")
             .hint("fleet env set NAME=VALUE"));
     }
@@ -124,11 +158,7 @@ fn check(set: &BTreeMap<Arc<str>, Arc<str>>, unset: &BTreeSet<Arc<str>>) -> Resu
     }
     for (name, value) in set {
         if let Some(problem) = name_problem(name) {
-            return Err(Rejection::new(
-                Code::InvalidName,
-                format!("variable name {name:?} {problem}"),
-            )
-            .hint("letters, digits and underscores, beginning with a letter or an underscore"));
+            return Err(invalid_name(name, problem));
         }
         if value.contains('\0') {
             return Err(Rejection::new(
@@ -147,6 +177,14 @@ fn check(set: &BTreeMap<Arc<str>, Arc<str>>, unset: &BTreeSet<Arc<str>>) -> Resu
         }
     }
     Ok(())
+}
+
+fn invalid_name(name: &str, problem: &str) -> Rejection {
+    Rejection::new(
+        Code::InvalidName,
+        format!("variable name {name:?} {problem}"),
+    )
+    .hint("letters, digits and underscores, beginning with a letter or an underscore")
 }
 
 fn name_problem(name: &str) -> Option<&'static str> {

@@ -7,6 +7,7 @@ use crate::{
     environment::{Loaded, LoadedStatus, Slot},
     health::{LOAD_DEADLINE, START_ATTEMPTS},
     ids::{LoadedKey, ServiceName},
+    report::Times,
 };
 
 pub(super) fn plan(state: &State, draft: &mut Draft) {
@@ -66,14 +67,11 @@ fn given_up(loaded: &Loaded) -> Option<(&ServiceName, &Slot)> {
 }
 
 /// What a person needs to see: which service, how it ended, what it last said.
-fn failure(service: &ServiceName, slot: &Slot) -> String {
+pub(super) fn failure(service: &ServiceName, slot: &Slot) -> String {
     let Some(last) = &slot.last_failure else {
         return format!("{service} failed to start");
     };
-    let mut reason = format!(
-        "{service} failed {} times in a row: {}",
-        slot.failures, last.reason
-    );
+    let mut reason = format!("{service} failed {}: {}", Times(slot.failures), last.reason);
     if !last.output.is_empty() {
         reason.push_str("; last output:");
         for line in &last.output {

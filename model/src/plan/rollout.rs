@@ -1,16 +1,15 @@
 //! How far activations are: warm up, switch, wait for confirmation, let requests end.
 
-use super::{Draft, ingress::Ingresses, warmth};
+use super::{Draft, Load, ingress::Ingresses, promotion, warmth};
 use crate::{
     State,
     command::{Advance, Command},
     environment::LoadedStatus,
-    ids::{LoadedKey, ReleaseId},
     report::{Reason, Waiting},
     rollout::{Phase, Rollout},
 };
 
-pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) {
+pub(super) fn plan(state: &State, load: &Load, ingresses: &Ingresses<'_>, draft: &mut Draft) {
     for rollout in state
         .rollouts
         .values()
@@ -23,6 +22,9 @@ pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) 
             }
             Phase::Draining { generation } => {
                 draining(state, rollout, generation, ingresses, draft)
+            }
+            Phase::Rolling | Phase::Guarding { .. } | Phase::Reverting { .. } => {
+                promotion::next(state, load, rollout, draft)
             }
             Phase::Complete { .. } | Phase::Failed { .. } => None,
         };
@@ -38,10 +40,7 @@ pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) 
 }
 
 fn warming(state: &State, rollout: &Rollout, draft: &mut Draft) -> Option<Advance> {
-    let incoming = rollout
-        .incoming
-        .as_ref()
-        .map(|release| of(rollout, release))?;
+    let incoming = rollout.incoming_key()?;
     let Some(loaded) = state.loaded.get(&incoming) else {
         return Some(Advance::Fail {
             reason: "the release is no longer loaded".to_owned(),
@@ -149,24 +148,14 @@ fn draining(
 
 /// How many frontends of the outgoing release may still have requests in flight.
 fn leaving(state: &State, rollout: &Rollout) -> u32 {
-    let outgoing = rollout
-        .outgoing
-        .as_ref()
-        .map(|release| of(rollout, release));
+    let outgoing = rollout.outgoing_key();
     outgoing
         .iter()
         .flat_map(|key| state.frontends_of(key))
         .count() as u32
 }
 
-fn of(rollout: &Rollout, release: &ReleaseId) -> LoadedKey {
-    LoadedKey {
-        environment: rollout.environment.clone(),
-        release: release.clone(),
-    }
-}
-
-fn wait(rollout: &Rollout, reason: Reason, draft: &mut Draft) {
+pub(super) fn wait(rollout: &Rollout, reason: Reason, draft: &mut Draft) {
     draft.waiting.push(Waiting {
         environment: Some(rollout.environment.clone()),
         release: rollout.incoming.clone(),

@@ -1,9 +1,12 @@
 //! Which frontends there should be: every slot from 1 to the wanted count holds one that serves or
 //! may come to serve, and no slot beyond it holds any.
 
+mod restart;
+mod retreat;
+
 use std::collections::BTreeMap;
 
-use super::{Draft, placement::Tally};
+use super::{Draft, placement::Tally, rolling};
 use crate::{
     State,
     command::{Action, Placement, Step},
@@ -24,37 +27,88 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
             dismiss(state, key, loaded, draft);
             continue;
         }
-        let mut by_slot: BTreeMap<(ServiceName, u32), Vec<&Frontend>> = BTreeMap::new();
-        for frontend in state
-            .frontends_of(key)
-            .filter(|f| f.desired == Desired::Run)
-        {
-            by_slot
-                .entry((frontend.service.clone(), frontend.slot))
-                .or_default()
-                .push(frontend);
-        }
-        for (service, wanted) in &loaded.desired {
-            let mut spare = Spare::of(state, key, service, *wanted);
-            let mut missing = Vec::new();
-            for slot in 1..=*wanted {
-                let held = by_slot.remove(&(service.clone(), slot)).unwrap_or_default();
-                if fill(state, environment, &held, &mut spare, draft)
-                    && rested(key, loaded, service, slot, draft)
-                {
-                    missing.push(slot);
-                }
+        let rollout = state
+            .rollouts
+            .get(&key.environment)
+            .filter(|rollout| rollout.concerns(&key.release));
+        let giving_way = rollout.and_then(|rollout| rollout.giving_way()) == Some(&key.release);
+        let work = Work {
+            state,
+            environment,
+            key,
+            loaded,
+        };
+        for service in loaded.desired.keys() {
+            let mut missing = if giving_way {
+                retreat::plan(&work, service, draft)
+            } else {
+                work.hold(service, draft)
+            };
+            if let Some(rollout) = rollout {
+                let begun = draft.placements.iter().filter(|placement| {
+                    placement.loaded.environment == key.environment && placement.service == *service
+                });
+                let room = rolling::room(state, rollout, service) as usize;
+                missing.truncate(room.saturating_sub(begun.count()));
             }
             place(key, loaded, service, &missing, &mut tally, draft);
-            // What is left of the service lies beyond its count; the highest slots go first.
-            let surplus = by_slot.extract_if(.., |(of, _), _| of == service);
-            let surplus: Vec<&Frontend> = surplus.flat_map(|(_, held)| held).collect();
-            for frontend in surplus.into_iter().rev() {
-                if spare.allows(frontend) {
-                    leave(frontend, "the count shrank", draft);
-                }
+        }
+    }
+}
+
+/// A loaded release that is looked after.
+struct Work<'a> {
+    state: &'a State,
+    environment: &'a Environment,
+    key: &'a LoadedKey,
+    loaded: &'a Loaded,
+}
+
+impl Work<'_> {
+    fn wanted(&self, service: &ServiceName) -> u32 {
+        self.loaded.desired.get(service).copied().unwrap_or(0)
+    }
+
+    /// Its frontends that shall run, by slot.
+    fn by_slot(&self, service: &ServiceName) -> BTreeMap<u32, Vec<&Frontend>> {
+        let mut by_slot: BTreeMap<u32, Vec<&Frontend>> = BTreeMap::new();
+        for frontend in self
+            .state
+            .frontends_of(self.key)
+            .filter(|f| f.desired == Desired::Run && f.service == *service)
+        {
+            by_slot.entry(frontend.slot).or_default().push(frontend);
+        }
+        by_slot
+    }
+
+    /// Holds every slot up to the count; answers which need a frontend.
+    fn hold(&self, service: &ServiceName, draft: &mut Draft) -> Vec<u32> {
+        let wanted = self.wanted(service);
+        let mut by_slot = self.by_slot(service);
+        let turn = restart::turn(self, service, &by_slot);
+        let mut spare = Spare::of(self.state, self.key, service, wanted);
+        let mut missing = Vec::new();
+        for slot in 1..=wanted {
+            let held = by_slot.remove(&slot).unwrap_or_default();
+            let turning = turn.filter(|turn| turn.slot == slot);
+            if let Some(turn) = turning.filter(|turn| turn.stop_first) {
+                turn.dismiss(&held, draft);
+                continue;
+            }
+            if fill(self, &held, turning, &mut spare, draft)
+                && rested(self.key, self.loaded, service, slot, draft)
+            {
+                missing.push(slot);
             }
         }
+        // What is left lies beyond the count; the highest slots go first.
+        for frontend in by_slot.into_values().flatten().rev() {
+            if spare.allows(frontend) {
+                leave(frontend, "the count shrank", draft);
+            }
+        }
+        missing
     }
 }
 
@@ -97,21 +151,29 @@ impl Spare {
 
 /// Looks after one slot; answers whether it needs a frontend.
 fn fill(
-    state: &State,
-    environment: &Environment,
+    work: &Work<'_>,
     held: &[&Frontend],
+    turning: Option<restart::Turn>,
     spare: &mut Spare,
     draft: &mut Draft,
 ) -> bool {
-    let draining = |f: &Frontend| state.nodes.get(&f.node).is_none_or(|node| node.draining);
-    // Who stays, best first: healthy before starting, on a node that stays, the newest.
+    let recycling = work.environment.settings.recycling;
+    // One whose node is drained, or that is restarted, serves on until another is healthy.
+    let going = |f: &Frontend| {
+        work.state
+            .nodes
+            .get(&f.node)
+            .is_none_or(|node| node.draining)
+            || turning.is_some_and(|turn| turn.outdated(f))
+    };
+    // Who stays, best first: healthy before starting, one that is not going, the newest.
     let best = held
         .iter()
         .filter(|f| f.holds_slot())
         .max_by_key(|f| {
             (
                 f.healthy(),
-                !draining(f),
+                !going(f),
                 f.observed.phase != Phase::Unhealthy,
                 f.incarnation,
             )
@@ -120,10 +182,10 @@ fn fill(
     for frontend in held.iter().copied() {
         match frontend.observed.phase {
             phase if phase.over() => forget(frontend, draft),
-            Phase::Unhealthy if environment.settings.recycling => {
+            Phase::Unhealthy if recycling => {
                 leave(frontend, "it is unhealthy and recycling is ON", draft);
             }
-            _ if best.is_some_and(|b| b.id != frontend.id && b.healthy() && !draining(b))
+            _ if best.is_some_and(|b| b.id != frontend.id && b.healthy() && !going(b))
                 && spare.allows(frontend) =>
             {
                 leave(frontend, "another has taken its slot", draft);
@@ -133,9 +195,8 @@ fn fill(
     }
     match best {
         None => true,
-        Some(b) if b.observed.phase == Phase::Unhealthy => environment.settings.recycling,
-        // One on a draining node serves on until another is healthy elsewhere.
-        Some(b) => draining(b) && !held.iter().any(|f| f.holds_slot() && !draining(f)),
+        Some(b) if b.observed.phase == Phase::Unhealthy => recycling,
+        Some(b) => going(b) && !held.iter().any(|f| f.holds_slot() && !going(f)),
     }
 }
 

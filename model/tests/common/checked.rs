@@ -1,5 +1,7 @@
 //! A state that is looked at from all sides after every command.
 
+mod rolling;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use fleet_model::{
@@ -93,8 +95,16 @@ impl Checked {
         let before = self.state.clone();
         let said = format!("{command:?}");
         let by_hand = matches!(command, Command::Step(_));
-        if self.commit(now, command).is_ok() && by_hand {
+        // That a node is lost is somebody else's doing.
+        let told = matches!(command, Command::MarkNode { .. });
+        if self.commit(now, command).is_err() {
+            return;
+        }
+        if by_hand {
             counts_are_kept(&before, &self.state, &said);
+        }
+        if !told {
+            rolling::bounds_hold(&before, &self.state, &said);
         }
     }
 
@@ -175,11 +185,16 @@ fn placed_where_one_was_missing(before: &State, placed: &Frontend, said: &str) {
     let node = before.nodes.get(&placed.node);
     let ready = node.is_some_and(|node| node.lease == Lease::Ready && !node.draining);
     assert!(ready, "{} was placed on {node:?} {said}", placed.name());
+    let restarted = before
+        .loaded
+        .get(&placed.loaded)
+        .and_then(|loaded| loaded.restarts.get(&placed.service));
     let stays = |f: &&Frontend| {
         let place = (&f.loaded, &f.service, f.slot);
         place == (&placed.loaded, &placed.service, placed.slot)
             && f.holds_slot()
             && !before.nodes[&f.node].draining
+            && restarted.is_none_or(|since| f.placed >= *since)
     };
     let holder = before.frontends.values().find(stays);
     assert!(
@@ -222,7 +237,11 @@ fn routes_are_news(before: &State, after: &State, said: &str) {
 fn statuses_follow_their_table(before: &State, after: &State, said: &str) {
     for (key, loaded) in &after.loaded {
         let Some(was) = before.loaded.get(key) else {
-            assert_eq!(loaded.status, LoadedStatus::Loading, "{said}");
+            let first = matches!(
+                loaded.status,
+                LoadedStatus::Loading | LoadedStatus::Activating
+            );
+            assert!(first, "{key:?} begins as {:?} {said}", loaded.status);
             continue;
         };
         // Unloading the active release passes through Deactivating within one command.

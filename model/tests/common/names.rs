@@ -76,5 +76,7 @@ pub fn build_of(name: &str, number: u64) -> Command {
         size: 10,
         manifest: manifest(&[("web", web())]),
         holder: NodeId(1),
+        environment: None,
+        description: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use fleet_model::{
     Command, Time,
-    command::{Advance, NewBuild, Report, Verdict},
+    command::{Advance, NewBuild, Report, VariableChange, Verdict},
     environment::Limits,
     frontend::{Exit, Phase},
     ids::{EnvironmentKey, LoadedKey, NodeId},
@@ -310,6 +310,8 @@ fn build(name: &str, number: u64, two_services: bool) -> Command {
         size: 10,
         manifest: manifest(&services[..count]),
         holder: NodeId(1),
+        environment: None,
+        description: None,
     })
 }
 
@@ -423,8 +425,10 @@ fn command() -> impl Strategy<Value = Command> {
         (key(), select(vec!["A", "B", "LD_X"]), 0..3_u8).prop_map(|(environment, name, value)| {
             Command::SetVariables {
                 environment,
-                set: [(name.into(), value.to_string().into())].into(),
-                unset: [].into(),
+                change: VariableChange {
+                    set: [(name.into(), value.to_string().into())].into(),
+                    ..VariableChange::default()
+                },
             }
         }),
         (key(), reference()).prop_map(|(environment, reference)| Command::Load {

@@ -37,6 +37,8 @@ fn build_scaled(count: u32, min: u32, max: u32) -> Command {
         size: u64::MAX,
         manifest: manifest(&[("web", scaled)]),
         holder: NodeId(1),
+        environment: None,
+        description: None,
     })
 }
 

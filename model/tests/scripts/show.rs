@@ -88,7 +88,7 @@ pub fn routes(state: &State, key: &EnvironmentKey) -> Vec<String> {
             .collect();
         said.push(format!(
             "{host} -> {} [{}]",
-            name(&target.release),
+            target.release.as_ref().map_or("both".to_owned(), name),
             backends.join(" ")
         ));
     }

@@ -2,7 +2,7 @@
 
 use fleet_model::{
     Command, Outcome, Rejection, Time,
-    command::{NewBuild, Report},
+    command::{NewBuild, Report, Scale, VariableChange},
     environment::Limits,
     frontend::{Desired, Exit, Frontend, Phase},
     ids::{EnvironmentKey, NodeId},
@@ -105,6 +105,8 @@ impl Stage {
             size: 1_024,
             manifest: manifest(&[("web", web())]),
             holder: NodeId(1),
+            environment: None,
+            description: None,
         })
     }
 
@@ -283,14 +285,47 @@ fn command(words: &[&str]) -> Command {
         },
         ["set", env, name, value] => Command::SetVariables {
             environment: key(env),
-            set: [((*name).into(), (*value).into())].into(),
-            unset: [].into(),
+            change: VariableChange {
+                set: [((*name).into(), (*value).into())].into(),
+                ..VariableChange::default()
+            },
         },
         ["unset", env, name] => Command::SetVariables {
             environment: key(env),
-            set: [].into(),
-            unset: [(*name).into()].into(),
+            change: VariableChange {
+                unset: [(*name).into()].into(),
+                ..VariableChange::default()
+            },
         },
+        ["promote", env, rest @ ..] => Command::Promote {
+            environment: key(env),
+            reference: rest.first().copied().map(reference),
+            force: rest.contains(&"--force"),
+        },
+        ["rollback", env, rest @ ..] => Command::Rollback {
+            environment: key(env),
+            reference: rest.first().copied().map(reference),
+        },
+        ["cancel", env] => Command::CancelRollout {
+            environment: key(env),
+        },
+        ["guard", env, seconds] => Command::SetGuard {
+            environment: key(env),
+            guard: Millis::seconds(seconds.parse().unwrap()),
+        },
+        ["restart", env] => Command::Restart {
+            environment: key(env),
+            service: None,
+        },
+        ["scale", env, service, count] => Command::Scale(Scale {
+            environment: key(env),
+            service: reference(service),
+            count: Some(count.parse().unwrap()),
+            min: None,
+            max: None,
+            cpu_millicores: None,
+            memory_bytes: None,
+        }),
         _ => panic!("{words:?} is no line of a story"),
     }
 }

@@ -60,6 +60,8 @@ pub struct Tally {
     pub stops: u64,
     pub switches: u64,
     pub warm_switches: u64,
+    pub promotions: u64,
+    pub reversals: u64,
 }
 
 impl Tally {
@@ -75,6 +77,14 @@ impl Tally {
                 step: Advance::Switch,
                 ..
             } => self.switches += 1,
+            Command::AdvanceRollout {
+                step: Advance::Guarded,
+                ..
+            } => self.promotions += 1,
+            Command::AdvanceRollout {
+                step: Advance::Reverted,
+                ..
+            } => self.reversals += 1,
             _ => {}
         }
     }
@@ -87,6 +97,8 @@ impl std::ops::AddAssign for Tally {
         self.stops += other.stops;
         self.switches += other.switches;
         self.warm_switches += other.warm_switches;
+        self.promotions += other.promotions;
+        self.reversals += other.reversals;
     }
 }
 

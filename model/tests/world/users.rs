@@ -2,7 +2,7 @@
 
 use fleet_model::{
     Command, Detail,
-    command::NewBuild,
+    command::{self, NewBuild, VariableChange},
     environment::{Limits, LoadedStatus},
     frontend::Phase,
     ids::{EnvironmentKey, LoadedKey, NodeId, ServiceName},
@@ -53,7 +53,7 @@ impl World {
         let nodes: Vec<NodeId> = self.checked.state.nodes.keys().copied().collect();
         let some_node = *self.random.pick(&nodes).unwrap();
         let on = self.random.one_in(2);
-        let command = match self.random.between(0, 24) {
+        let command = match self.random.between(0, 36) {
             0..6 => Command::Load {
                 environment: key,
                 reference: some_build,
@@ -93,11 +93,36 @@ impl World {
                 on,
             },
             _ if on => Command::Deactivate { environment: key },
-            _ => Command::SetVariables {
+            23 => Command::SetVariables {
                 environment: key,
-                set: [("N".into(), self.now.0.to_string().into())].into(),
-                unset: [].into(),
+                change: VariableChange {
+                    set: [("N".into(), self.now.0.to_string().into())].into(),
+                    ..VariableChange::default()
+                },
             },
+            24..31 => Command::Promote {
+                environment: key,
+                reference: on.then_some(some_build),
+                force: false,
+            },
+            31..33 => Command::Rollback {
+                environment: key,
+                reference: None,
+            },
+            33 => Command::CancelRollout { environment: key },
+            34 => Command::Restart {
+                environment: key,
+                service: None,
+            },
+            _ => Command::Scale(command::Scale {
+                environment: key,
+                service: "web".to_owned(),
+                count: None,
+                min: Some(self.random.between(1, 2) as u32),
+                max: Some(self.random.between(2, 7) as u32),
+                cpu_millicores: None,
+                memory_bytes: None,
+            }),
         };
         self.ask(command);
     }
@@ -237,5 +262,7 @@ fn build(name: &str, number: u64) -> Command {
         size: 10,
         manifest: manifest(&services[..count]),
         holder: NodeId(1),
+        environment: None,
+        description: None,
     })
 }

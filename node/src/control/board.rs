@@ -7,9 +7,9 @@ use std::{
 
 use fleet_model::{
     Time,
-    ids::NodeId,
+    ids::{LoadedKey, NodeId},
     node::SUSPECT_AFTER,
-    plan::{IngressFacts, Load},
+    plan::{Answers, IngressFacts, Load},
 };
 use tokio::sync::Notify;
 
@@ -95,6 +95,21 @@ impl Board {
         if !heartbeat_only {
             self.inner.news.notify_one();
         }
+    }
+
+    /// Adds what an ingress counted of the answers of loaded releases.
+    pub(crate) fn answers(&self, counted: impl Iterator<Item = (LoadedKey, Answers)>) {
+        let mut heard = self.lock();
+        for (key, counted) in counted {
+            let answers = heard.load.answers.entry(key).or_default();
+            answers.all += counted.all;
+            answers.failed += counted.failed;
+        }
+    }
+
+    /// Forgets the answers of releases that are not loaded any more.
+    pub(crate) fn forget_answers(&self, loaded: impl Fn(&LoadedKey) -> bool) {
+        self.lock().load.answers.retain(|key, _| loaded(key));
     }
 
     /// The session of an ingress process ended. If it said goodbye with nothing in flight it is

@@ -47,6 +47,15 @@ pub(super) fn delta(state: &State, base: u64) -> Option<Routes> {
     }))
 }
 
+/// Empty: of both releases of a promotion.
+fn release_of(target: &route::Target) -> String {
+    target
+        .release
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
 fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
     let environment = state.environments.get(key)?;
     let route::EnvironmentRoutes {
@@ -57,11 +66,11 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
     } = route::environment(state, key)?;
     let hosts = hosts.into_iter().map(|(host, target)| HostRoute {
         host,
-        release: target.release.to_string(),
+        release: release_of(&target),
         service: target.service.to_string(),
     });
     let pools = backends.into_iter().map(|(target, backends)| ReleasePool {
-        release: target.release.to_string(),
+        release: release_of(&target),
         service: target.service.to_string(),
         backends: backends
             .into_iter()

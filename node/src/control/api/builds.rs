@@ -50,10 +50,12 @@ impl Builds for Api {
             size,
             manifest: Arc::new(manifest),
             holder: self.0.id(),
+            environment: None,
+            description: None,
         });
         let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
         let state = self.0.read(false).await.map_err(unread)?;
-        let Detail::Build { id, name } = outcome.detail else {
+        let Detail::Build { id, name, .. } = outcome.detail else {
             return Err(Status::internal("a build was answered with something else"));
         };
         let wait = v1::WaitTarget {
@@ -127,7 +129,7 @@ impl Builds for Api {
         };
         let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
         let (build_id, name) = match outcome.detail {
-            Detail::Build { id, name } => (id.to_string(), name),
+            Detail::Build { id, name, .. } => (id.to_string(), name),
             _ => Default::default(),
         };
         Ok(Response::new(v1::DestroyBuildResponse {

@@ -7,7 +7,7 @@ use std::{
 
 use fleet_model::{
     Command, Detail, Rejection, State,
-    command::Code,
+    command::{Code, VariableChange},
     ids::{EnvironmentKey, ReleaseId},
     reference,
 };
@@ -107,8 +107,11 @@ impl Api {
         let id = request_id(request)?;
         let command = Command::SetVariables {
             environment: key.clone(),
-            set,
-            unset,
+            change: VariableChange {
+                set,
+                unset,
+                ..VariableChange::default()
+            },
         };
         let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
         let Detail::Variables {

@@ -37,6 +37,11 @@ plain_enum!(
         Destroying,
         LimitReached,
         Stale,
+        UnknownService,
+        NoRollout,
+        Locked,
+        MissingVariables,
+        Unsupported,
     ]
 );
 
@@ -88,9 +93,26 @@ impl Stored for Detail {
         match self {
             Self::Done => outcome::Detail::Done(stored::DoneDetail {}),
             Self::Node(id) => outcome::Detail::Node(stored::NodeDetail { id: id.to_stored() }),
-            Self::Build { id, name } => outcome::Detail::Build(stored::BuildDetail {
+            Self::Build { id, name, release } => outcome::Detail::Build(stored::BuildDetail {
                 id: id.to_stored(),
                 name: name.clone(),
+                release: release.as_ref().map(ReleaseId::to_stored),
+            }),
+            Self::Release {
+                release,
+                description,
+            } => outcome::Detail::Release(stored::ReleaseDetail {
+                release: release.to_stored(),
+                description: description.clone(),
+            }),
+            Self::RolledBack {
+                source,
+                copy,
+                rollout,
+            } => outcome::Detail::RolledBack(stored::RolledBackDetail {
+                source: source.to_stored(),
+                copy: copy.to_stored(),
+                rollout: rollout.to_stored(),
             }),
             Self::Loaded { release, name } => outcome::Detail::Loaded(stored::LoadedDetail {
                 release: release.to_stored(),
@@ -126,9 +148,26 @@ impl Stored for Detail {
         Ok(match wire {
             outcome::Detail::Done(stored::DoneDetail {}) => Self::Done,
             outcome::Detail::Node(stored::NodeDetail { id }) => Self::Node(NodeId(id)),
-            outcome::Detail::Build(stored::BuildDetail { id, name }) => Self::Build {
+            outcome::Detail::Build(stored::BuildDetail { id, name, release }) => Self::Build {
                 id: BuildId::from_stored(id)?,
                 name,
+                release: optional(release)?,
+            },
+            outcome::Detail::Release(stored::ReleaseDetail {
+                release,
+                description,
+            }) => Self::Release {
+                release: ReleaseId::from_stored(release)?,
+                description,
+            },
+            outcome::Detail::RolledBack(stored::RolledBackDetail {
+                source,
+                copy,
+                rollout,
+            }) => Self::RolledBack {
+                source: ReleaseId::from_stored(source)?,
+                copy: ReleaseId::from_stored(copy)?,
+                rollout: RolloutId(rollout),
             },
             outcome::Detail::Loaded(stored::LoadedDetail { release, name }) => Self::Loaded {
                 release: ReleaseId::from_stored(release)?,

@@ -52,12 +52,14 @@ impl Stored for App {
             name,
             created,
             default_environment,
+            locked,
             revision,
         } = self;
         stored::App {
             name: name.to_stored(),
             created_ms: created.to_stored(),
             default_environment: default_environment.to_stored(),
+            locked: *locked,
             revision: *revision,
         }
     }
@@ -67,12 +69,14 @@ impl Stored for App {
             name,
             created_ms,
             default_environment,
+            locked,
             revision,
         } = wire;
         Ok(Self {
             name: AppName::from_stored(name)?,
             created: Time(created_ms),
             default_environment: EnvironmentName::from_stored(default_environment)?,
+            locked,
             revision,
         })
     }

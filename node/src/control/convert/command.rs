@@ -6,13 +6,15 @@ mod reported;
 
 use fleet_model::{
     Command,
-    command::{Advance, NewBuild, Registration, Verdict},
+    command::{Advance, NewBuild, Registration, Scale, Verdict},
     environment::Limits,
     ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId},
     node::{Facts, Lease},
+    time::Millis,
 };
 use fleet_proto::stored::{self, command_envelope::Command as Wire};
 
+use self::asked::{change_from_stored, change_to_stored};
 use super::{DecodeError, Stored, all, all_stored, present, required};
 
 impl Stored for Command {
@@ -100,15 +102,60 @@ impl Stored for Command {
             }
             Self::SetVariables {
                 environment,
+                change,
+            } => Wire::SetVariables(change_to_stored(environment, change)),
+            Self::SetMasked {
+                environment,
                 set,
                 unset,
-            } => Wire::SetVariables(stored::SetVariables {
+            } => Wire::SetMasked(stored::SetMasked {
                 environment: Some(environment.to_stored()),
-                set: set
-                    .iter()
-                    .map(|(name, value)| (name.to_string(), value.to_string()))
-                    .collect(),
+                set: all_stored(set),
                 unset: all_stored(unset),
+            }),
+            Self::SetGuard { environment, guard } => Wire::SetGuard(stored::SetGuard {
+                environment: Some(environment.to_stored()),
+                guard_ms: guard.0,
+            }),
+            Self::SetLocked { app, on } => Wire::SetLocked(stored::SetLocked {
+                app: app.to_stored(),
+                on: *on,
+            }),
+            Self::Scale(scale) => Wire::Scale(scale.to_stored()),
+            Self::Restart {
+                environment,
+                service,
+            } => Wire::Restart(stored::Restart {
+                environment: Some(environment.to_stored()),
+                service: service.clone(),
+            }),
+            Self::Promote {
+                environment,
+                reference,
+                force,
+            } => Wire::Promote(stored::Promote {
+                environment: Some(environment.to_stored()),
+                reference: reference.clone(),
+                force: *force,
+            }),
+            Self::Rollback {
+                environment,
+                reference,
+            } => Wire::Rollback(stored::Rollback {
+                environment: Some(environment.to_stored()),
+                reference: reference.clone(),
+            }),
+            Self::CreateFrom {
+                environment,
+                build_from,
+                variables_from,
+            } => Wire::CreateFrom(stored::CreateFrom {
+                environment: Some(environment.to_stored()),
+                build_from: build_from.clone(),
+                variables_from: variables_from.clone(),
+            }),
+            Self::CancelRollout { environment } => Wire::CancelRollout(stored::CancelRollout {
+                environment: Some(environment.to_stored()),
             }),
             Self::Load {
                 environment,
@@ -258,17 +305,68 @@ impl Stored for Command {
                 environment: key(environment)?,
                 on,
             },
-            Wire::SetVariables(stored::SetVariables {
+            Wire::SetVariables(wire) => {
+                let (environment, change) = change_from_stored(wire)?;
+                Self::SetVariables {
+                    environment,
+                    change,
+                }
+            }
+            Wire::SetMasked(stored::SetMasked {
                 environment,
                 set,
                 unset,
-            }) => Self::SetVariables {
+            }) => Self::SetMasked {
                 environment: key(environment)?,
-                set: set
-                    .into_iter()
-                    .map(|(name, value)| (name.into(), value.into()))
-                    .collect(),
+                set: all(set)?,
                 unset: all(unset)?,
+            },
+            Wire::SetGuard(stored::SetGuard {
+                environment,
+                guard_ms,
+            }) => Self::SetGuard {
+                environment: key(environment)?,
+                guard: Millis(guard_ms),
+            },
+            Wire::SetLocked(stored::SetLocked { app, on }) => Self::SetLocked {
+                app: AppName::from_stored(app)?,
+                on,
+            },
+            Wire::Scale(scale) => Self::Scale(Scale::from_stored(scale)?),
+            Wire::Restart(stored::Restart {
+                environment,
+                service,
+            }) => Self::Restart {
+                environment: key(environment)?,
+                service,
+            },
+            Wire::Promote(stored::Promote {
+                environment,
+                reference,
+                force,
+            }) => Self::Promote {
+                environment: key(environment)?,
+                reference,
+                force,
+            },
+            Wire::Rollback(stored::Rollback {
+                environment,
+                reference,
+            }) => Self::Rollback {
+                environment: key(environment)?,
+                reference,
+            },
+            Wire::CreateFrom(stored::CreateFrom {
+                environment,
+                build_from,
+                variables_from,
+            }) => Self::CreateFrom {
+                environment: key(environment)?,
+                build_from,
+                variables_from,
+            },
+            Wire::CancelRollout(stored::CancelRollout { environment }) => Self::CancelRollout {
+                environment: key(environment)?,
             },
             Wire::Load(stored::Load {
                 environment,

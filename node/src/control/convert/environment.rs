@@ -1,9 +1,11 @@
 //! Environments and their settings.
 
+use std::sync::Arc;
+
 use fleet_model::{
     Time,
-    environment::{Environment, Limits, Previous, Settings},
-    ids::ReleaseId,
+    environment::{Environment, Limits, Previous, Scaling, Settings},
+    ids::{ReleaseId, ServiceName},
     time::Millis,
 };
 use fleet_proto::stored::{self, previous};
@@ -27,6 +29,7 @@ impl Stored for Environment {
             variables,
             newest,
             settings,
+            masked,
             destroying,
             revision,
         } = self;
@@ -41,6 +44,7 @@ impl Stored for Environment {
             settings: Some(settings.to_stored()),
             destroying: *destroying,
             revision: *revision,
+            masked: masked.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Stored for Environment {
             settings,
             destroying,
             revision,
+            masked,
         } = wire;
         Ok(Self {
             key: required(key, "environment.key")?,
@@ -66,6 +71,7 @@ impl Stored for Environment {
             variables: variables_from_stored(variables),
             newest: optional(newest)?,
             settings: required(settings, "environment.settings")?,
+            masked: masked.into_iter().map(Arc::<str>::from).collect(),
             destroying,
             revision,
         })
@@ -108,6 +114,8 @@ impl Stored for Settings {
             limits,
             tracked_branches,
             drain,
+            guard,
+            scale,
         } = self;
         stored::Settings {
             whitelist: whitelist.clone(),
@@ -118,6 +126,11 @@ impl Stored for Settings {
             limits: Some(limits.to_stored()),
             tracked_branches: tracked_branches.clone(),
             drain_ms: drain.0,
+            guard_ms: guard.0,
+            scale: scale
+                .iter()
+                .map(|(service, scaling)| (service.to_stored(), scaling.to_stored()))
+                .collect(),
         }
     }
 
@@ -131,6 +144,8 @@ impl Stored for Settings {
             limits,
             tracked_branches,
             drain_ms,
+            guard_ms,
+            scale,
         } = wire;
         Ok(Self {
             whitelist,
@@ -141,6 +156,50 @@ impl Stored for Settings {
             limits: required(limits, "settings.limits")?,
             tracked_branches,
             drain: Millis(drain_ms),
+            guard: Millis(guard_ms),
+            scale: scale
+                .into_iter()
+                .map(|(service, scaling)| {
+                    Ok((
+                        ServiceName::from_stored(service)?,
+                        Scaling::from_stored(scaling)?,
+                    ))
+                })
+                .collect::<Result<_, DecodeError>>()?,
+        })
+    }
+}
+
+impl Stored for Scaling {
+    type Wire = stored::Scaling;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self {
+            min,
+            max,
+            cpu_millicores,
+            memory_bytes,
+        } = *self;
+        stored::Scaling {
+            min,
+            max,
+            cpu_millicores,
+            memory_bytes,
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::Scaling {
+            min,
+            max,
+            cpu_millicores,
+            memory_bytes,
+        } = wire;
+        Ok(Self {
+            min,
+            max,
+            cpu_millicores,
+            memory_bytes,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Loaded releases and the memory of their slots.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use fleet_model::{
     Time,
@@ -8,6 +8,7 @@ use fleet_model::{
     ids::{BuildId, LoadedKey, ServiceName},
 };
 use fleet_proto::stored::{self, loaded_status::Status};
+use imbl::OrdMap;
 
 use super::{
     DecodeError, Stored, optional, present,
@@ -39,6 +40,7 @@ impl Stored for LoadedAt {
             variables,
             desired,
             slots,
+            restarts,
             revision,
         } = loaded;
         stored::Loaded {
@@ -51,15 +53,16 @@ impl Stored for LoadedAt {
             since_ms: since.to_stored(),
             manifest: Some(manifest.to_stored()),
             variables: variables_to_stored(variables),
-            desired: desired
-                .iter()
-                .map(|(service, count)| (service.to_stored(), *count))
-                .collect(),
+            desired: counts_to_stored(desired),
             slots: slots
                 .iter()
                 .map(|((service, number), slot)| slot_to_stored(service, *number, slot))
                 .collect(),
             revision: *revision,
+            restarts_ms: restarts
+                .iter()
+                .map(|(service, at)| (service.to_stored(), at.0))
+                .collect(),
         }
     }
 
@@ -77,6 +80,7 @@ impl Stored for LoadedAt {
             desired,
             slots,
             revision,
+            restarts_ms,
         } = wire;
         let key: LoadedKey = required(key, "loaded.key")?;
         let loaded = Loaded {
@@ -89,18 +93,34 @@ impl Stored for LoadedAt {
             since: Time(since_ms),
             manifest: Arc::new(required(manifest, "loaded.manifest")?),
             variables: variables_from_stored(variables),
-            desired: desired
-                .into_iter()
-                .map(|(service, count)| Ok((ServiceName::from_stored(service)?, count)))
-                .collect::<Result<_, DecodeError>>()?,
+            desired: counts_from_stored(desired)?,
             slots: slots
                 .into_iter()
                 .map(slot_from_stored)
                 .collect::<Result<_, _>>()?,
+            restarts: restarts_ms
+                .into_iter()
+                .map(|(service, at)| Ok((ServiceName::from_stored(service)?, Time(at))))
+                .collect::<Result<_, DecodeError>>()?,
             revision,
         };
         Ok(Self { key, loaded })
     }
+}
+
+pub(super) fn counts_to_stored(counts: &OrdMap<ServiceName, u32>) -> BTreeMap<String, u32> {
+    counts
+        .iter()
+        .map(|(service, count)| (service.to_stored(), *count))
+        .collect()
+}
+
+pub(super) fn counts_from_stored(
+    wire: BTreeMap<String, u32>,
+) -> Result<OrdMap<ServiceName, u32>, DecodeError> {
+    wire.into_iter()
+        .map(|(service, count)| Ok((ServiceName::from_stored(service)?, count)))
+        .collect()
 }
 
 impl Stored for LoadedStatus {

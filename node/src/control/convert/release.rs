@@ -22,6 +22,7 @@ impl Stored for Release {
             variables,
             description,
             created,
+            served,
         } = self;
         stored::Release {
             id: id.to_stored(),
@@ -30,6 +31,7 @@ impl Stored for Release {
             variables: variables_to_stored(variables),
             description: description.clone(),
             created_ms: created.to_stored(),
+            served_ms: served.map(|at| at.0),
         }
     }
 
@@ -41,6 +43,7 @@ impl Stored for Release {
             variables,
             description,
             created_ms,
+            served_ms,
         } = wire;
         Ok(Self {
             id: ReleaseId::from_stored(id)?,
@@ -49,6 +52,7 @@ impl Stored for Release {
             variables: variables_from_stored(variables),
             description,
             created: Time(created_ms),
+            served: served_ms.map(Time),
         })
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use fleet_model::{
-    ids::{AppName, EnvironmentKey, EnvironmentName, FrontendId, NodeId},
+    State,
+    ids::{AppName, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId},
     node::Role,
-    plan::IngressFacts,
+    plan::{Answers, IngressFacts},
 };
 use fleet_proto::internal::{
     IngressHello, IngressOrder, IngressReport, IngressStatus, OldestRoutes, ingress_order::Routes,
@@ -96,6 +97,11 @@ async fn listen(
             tracing::info!(%node, reason = status.reason, "an ingress asks for all routes");
             asked.notify_one();
         }
+        let state = context.snapshot();
+        context.board.answers(counted(&state, &status));
+        context
+            .board
+            .forget_answers(|key| state.loaded.contains_key(key));
         context
             .board
             .ingress(node, process, heard(context, &status));
@@ -174,6 +180,21 @@ fn heard(context: &Context, status: &IngressStatus) -> IngressFacts {
         busy: status.busy.iter().copied().map(FrontendId).collect(),
         outdated: outdated(&status.outdated),
     }
+}
+
+/// What the frontends of each loaded release answered since the last status.
+fn counted<'a>(
+    state: &'a State,
+    status: &'a IngressStatus,
+) -> impl Iterator<Item = (LoadedKey, Answers)> + 'a {
+    status.load.iter().filter_map(|load| {
+        let frontend = state.frontends.get(&FrontendId(load.frontend_id))?;
+        let answers = Answers {
+            all: load.requests + load.connection_errors,
+            failed: load.server_errors + load.connection_errors,
+        };
+        Some((frontend.loaded.clone(), answers))
+    })
 }
 
 fn outdated(routes: &[OldestRoutes]) -> std::collections::BTreeMap<EnvironmentKey, u64> {

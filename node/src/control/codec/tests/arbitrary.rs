@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use fleet_model::{
     Command, Detail, Outcome, Rejection,
-    command::{Action, Advance, Code, NewBuild, Placement, Registration, Report, Step, Verdict},
+    command::{
+        Action, Advance, Code, NewBuild, Placement, Registration, Report, Scale, Step,
+        VariableChange, Verdict,
+    },
     environment::Limits,
     frontend::{Exit, Phase},
     ids::{
@@ -14,6 +17,7 @@ use fleet_model::{
         ReleaseId, RolloutId, ServiceName,
     },
     node::{Capability, Facts, Lease, Role},
+    time::Millis,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -21,11 +25,13 @@ use self::manifest::manifest;
 use super::Digest;
 
 pub(super) fn command() -> impl Strategy<Value = Command> {
+    // Boxed: as one type they would be too large for the stack of a test's thread.
     prop_oneof![
-        2 => cluster_command(),
-        3 => app_command(),
-        4 => environment_command(),
-        3 => planned_command(),
+        2 => cluster_command().boxed(),
+        3 => app_command().boxed(),
+        4 => environment_command().boxed(),
+        2 => promotion_command().boxed(),
+        3 => planned_command().boxed(),
         2 => (node(), vec(report(), 0..3))
             .prop_map(|(node, reports)| Command::Observe { node, reports }),
     ]
@@ -66,19 +72,26 @@ fn app_command() -> impl Strategy<Value = Command> {
             0..3_u8,
             any::<u64>(),
             manifest(),
-            node()
+            node(),
+            option::of(key()),
+            option::of(text()),
         )
-            .prop_map(|(app, name, message, digit, size, manifest, holder)| {
-                Command::CreateBuild(NewBuild {
-                    app,
-                    name,
-                    message,
-                    digest: digest(digit),
-                    size,
-                    manifest: Arc::new(manifest),
-                    holder,
-                })
-            }),
+            .prop_map(
+                |(app, name, message, digit, size, manifest, holder, key, description)| {
+                    Command::CreateBuild(NewBuild {
+                        app,
+                        name,
+                        message,
+                        digest: digest(digit),
+                        size,
+                        manifest: Arc::new(manifest),
+                        holder,
+                        environment: key.map(|key| key.name),
+                        description,
+                    })
+                }
+            ),
+        (app_name(), any::<bool>()).prop_map(|(app, on)| Command::SetLocked { app, on }),
         (0..3_u8, node()).prop_map(|(digit, node)| Command::RecordCopy {
             digest: digest(digit),
             node
@@ -109,13 +122,22 @@ fn environment_command() -> impl Strategy<Value = Command> {
         switch(|environment, on| Command::SetProtected { environment, on }),
         switch(|environment, on| Command::SetRecycling { environment, on }),
         switch(|environment, on| Command::SetMaintenance { environment, on }),
-        (key(), vec((text(), text()), 0..4), vec(text(), 0..3)).prop_map(
-            |(environment, set, unset)| Command::SetVariables {
+        (key(), change()).prop_map(|(environment, change)| Command::SetVariables {
+            environment,
+            change
+        }),
+        (key(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(|(environment, set, unset)| {
+            Command::SetMasked {
                 environment,
-                set: set.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+                set: set.into_iter().map(Arc::from).collect(),
                 unset: unset.into_iter().map(Arc::from).collect(),
             }
-        ),
+        }),
+        (key(), 0..99_000_u64).prop_map(|(environment, millis)| Command::SetGuard {
+            environment,
+            guard: Millis(millis),
+        }),
+        scale().prop_map(Command::Scale),
         (key(), reference()).prop_map(|(environment, reference)| Command::Load {
             environment,
             reference
@@ -133,6 +155,75 @@ fn environment_command() -> impl Strategy<Value = Command> {
             reference
         }),
     ]
+}
+
+fn promotion_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        (key(), option::of(reference()), any::<bool>()).prop_map(
+            |(environment, reference, force)| Command::Promote {
+                environment,
+                reference,
+                force,
+            }
+        ),
+        (key(), option::of(reference())).prop_map(|(environment, reference)| Command::Rollback {
+            environment,
+            reference
+        }),
+        (key(), reference(), reference()).prop_map(|(environment, build_from, variables_from)| {
+            Command::CreateFrom {
+                environment,
+                build_from,
+                variables_from,
+            }
+        }),
+        key().prop_map(|environment| Command::CancelRollout { environment }),
+        (key(), option::of(text())).prop_map(|(environment, service)| Command::Restart {
+            environment,
+            service
+        }),
+    ]
+}
+
+fn change() -> impl Strategy<Value = VariableChange> {
+    let base = option::of(reference());
+    (
+        vec((text(), text()), 0..4),
+        vec(text(), 0..3),
+        any::<bool>(),
+        base,
+    )
+        .prop_map(|(set, unset, replace, base)| VariableChange {
+            set: set.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+            unset: unset.into_iter().map(Arc::from).collect(),
+            replace,
+            base,
+        })
+}
+
+fn scale() -> impl Strategy<Value = Scale> {
+    let number = || option::of(0..6_u32);
+    let memory = option::of(any::<u64>());
+    (
+        key(),
+        text(),
+        number(),
+        number(),
+        number(),
+        number(),
+        memory,
+    )
+        .prop_map(
+            |(environment, service, count, min, max, cpu_millicores, memory_bytes)| Scale {
+                environment,
+                service,
+                count,
+                min,
+                max,
+                cpu_millicores,
+                memory_bytes,
+            },
+        )
 }
 
 fn planned_command() -> impl Strategy<Value = Command> {
@@ -165,6 +256,11 @@ fn planned_command() -> impl Strategy<Value = Command> {
         Just(Advance::Confirmed),
         Just(Advance::Drained),
         text().prop_map(|reason| Advance::Fail { reason }),
+        Just(Advance::Roll),
+        Just(Advance::Settle),
+        Just(Advance::Guarded),
+        text().prop_map(|reason| Advance::Revert { reason }),
+        Just(Advance::Reverted),
     ];
     prop_oneof![
         vec(placement, 0..4).prop_map(Command::Place),
@@ -195,9 +291,21 @@ pub(super) fn answer() -> impl Strategy<Value = Result<Outcome, Rejection>> {
     let detail = prop_oneof![
         Just(Detail::Done),
         node().prop_map(Detail::Node),
-        (any::<u64>(), text()).prop_map(|(index, name)| Detail::Build {
-            id: BuildId::from_index(index),
-            name
+        (any::<u64>(), text(), option::of(release())).prop_map(|(index, name, release)| {
+            Detail::Build {
+                id: BuildId::from_index(index),
+                name,
+                release,
+            }
+        }),
+        (release(), text()).prop_map(|(release, description)| Detail::Release {
+            release,
+            description
+        }),
+        (release(), release(), any::<u64>()).prop_map(|(source, copy, id)| Detail::RolledBack {
+            source,
+            copy,
+            rollout: RolloutId(id),
         }),
         (release(), text()).prop_map(|(release, name)| Detail::Loaded { release, name }),
         (any::<u64>(), option::of(release()), text()).prop_map(|(id, release, name)| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fleet_model::{
-    Command, State, Time,
+    Command, State,
     command::{NewBuild, Registration, Report},
     frontend::{Desired, Phase},
     ids::NodeId,
@@ -48,6 +48,8 @@ pub(super) fn beginning() -> Vec<Command> {
             ..Manifest::default()
         }),
         holder: NodeId(1),
+        environment: None,
+        description: None,
     }));
     commands.push(Command::Load {
         environment: environment.clone(),
@@ -73,13 +75,13 @@ pub(super) fn load(state: &State) -> Load {
         ..IngressFacts::default()
     };
     Load {
-        since: Time::default(),
         workers: state.nodes.keys().map(|id| (*id, state.now)).collect(),
         ingresses: state
             .nodes
             .keys()
             .map(|id| (*id, [(1, facts.clone())].into()))
             .collect(),
+        ..Load::default()
     }
 }
 

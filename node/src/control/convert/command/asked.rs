@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use fleet_model::{
-    command::{NewBuild, Registration},
-    ids::{AppName, Digest, NodeId},
+    command::{NewBuild, Registration, Scale, VariableChange},
+    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId},
 };
 use fleet_proto::stored;
 
-use crate::control::convert::{DecodeError, Stored, all, all_stored, required};
+use crate::control::convert::{DecodeError, Stored, all, all_stored, optional, required};
 
 impl Stored for Registration {
     type Wire = stored::Registration;
@@ -64,6 +64,8 @@ impl Stored for NewBuild {
             size,
             manifest,
             holder,
+            environment,
+            description,
         } = self;
         stored::NewBuild {
             app: app.to_stored(),
@@ -73,6 +75,8 @@ impl Stored for NewBuild {
             size: *size,
             manifest: Some(manifest.to_stored()),
             holder: holder.0,
+            environment: environment.as_ref().map(EnvironmentName::to_stored),
+            description: description.clone(),
         }
     }
 
@@ -85,6 +89,8 @@ impl Stored for NewBuild {
             size,
             manifest,
             holder,
+            environment,
+            description,
         } = wire;
         Ok(Self {
             app: AppName::from_stored(app)?,
@@ -94,6 +100,99 @@ impl Stored for NewBuild {
             size,
             manifest: Arc::new(required(manifest, "create_build.manifest")?),
             holder: NodeId(holder),
+            environment: optional(environment)?,
+            description,
+        })
+    }
+}
+
+/// A change of variables with the environment it is made in.
+pub(super) fn change_to_stored(
+    environment: &EnvironmentKey,
+    change: &VariableChange,
+) -> stored::SetVariables {
+    let VariableChange {
+        set,
+        unset,
+        replace,
+        base,
+    } = change;
+    stored::SetVariables {
+        environment: Some(environment.to_stored()),
+        set: set
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect(),
+        unset: all_stored(unset),
+        replace: *replace,
+        base: base.clone(),
+    }
+}
+
+pub(super) fn change_from_stored(
+    wire: stored::SetVariables,
+) -> Result<(EnvironmentKey, VariableChange), DecodeError> {
+    let stored::SetVariables {
+        environment,
+        set,
+        unset,
+        replace,
+        base,
+    } = wire;
+    let change = VariableChange {
+        set: set
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        unset: all(unset)?,
+        replace,
+        base,
+    };
+    Ok((required(environment, "set_variables.environment")?, change))
+}
+
+impl Stored for Scale {
+    type Wire = stored::ScaleService;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self {
+            environment,
+            service,
+            count,
+            min,
+            max,
+            cpu_millicores,
+            memory_bytes,
+        } = self;
+        stored::ScaleService {
+            environment: Some(environment.to_stored()),
+            service: service.clone(),
+            count: *count,
+            min: *min,
+            max: *max,
+            cpu_millicores: *cpu_millicores,
+            memory_bytes: *memory_bytes,
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::ScaleService {
+            environment,
+            service,
+            count,
+            min,
+            max,
+            cpu_millicores,
+            memory_bytes,
+        } = wire;
+        Ok(Self {
+            environment: required(environment, "scale.environment")?,
+            service,
+            count,
+            min,
+            max,
+            cpu_millicores,
+            memory_bytes,
         })
     }
 }

@@ -114,6 +114,11 @@ impl Stored for Advance {
             Self::Confirmed => advance_rollout::Step::Confirmed(stored::Unit {}),
             Self::Drained => advance_rollout::Step::Drained(stored::Unit {}),
             Self::Fail { reason } => advance_rollout::Step::Fail(reason.clone()),
+            Self::Roll => advance_rollout::Step::Roll(stored::Unit {}),
+            Self::Settle => advance_rollout::Step::Settle(stored::Unit {}),
+            Self::Guarded => advance_rollout::Step::Guarded(stored::Unit {}),
+            Self::Revert { reason } => advance_rollout::Step::Revert(reason.clone()),
+            Self::Reverted => advance_rollout::Step::Reverted(stored::Unit {}),
         }
     }
 
@@ -123,6 +128,11 @@ impl Stored for Advance {
             advance_rollout::Step::Confirmed(stored::Unit {}) => Self::Confirmed,
             advance_rollout::Step::Drained(stored::Unit {}) => Self::Drained,
             advance_rollout::Step::Fail(reason) => Self::Fail { reason },
+            advance_rollout::Step::Roll(stored::Unit {}) => Self::Roll,
+            advance_rollout::Step::Settle(stored::Unit {}) => Self::Settle,
+            advance_rollout::Step::Guarded(stored::Unit {}) => Self::Guarded,
+            advance_rollout::Step::Revert(reason) => Self::Revert { reason },
+            advance_rollout::Step::Reverted(stored::Unit {}) => Self::Reverted,
         })
     }
 }

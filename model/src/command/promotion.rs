@@ -434,6 +434,10 @@ fn complete(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) -> Resul
         // Its frontends are gone; only the record of them is left to clear.
         set_status(state, &outgoing, LoadedStatus::Unloading);
     }
+    if let (Some(incoming), Some(roll)) = (rollout.incoming_key(), rollout.roll()) {
+        // Limits may have changed since it was complete.
+        set_counts(state, &incoming, &roll.targets);
+    }
     release::served(state, rollout.incoming.as_ref());
     release::collect(state, key);
     touch(state, key);

@@ -10,7 +10,6 @@
 //! - [`receive`]: a stream of chunks becomes an artefact. Uploads and fetches both end there.
 //! - [`server`], [`client`]: `fleet.internal.Blobs`, by which nodes copy from each other.
 //! - [`archive`]: what is inside an artefact, and how it is unpacked without trusting it.
-//! - [`manifest`]: `fleet.yml` becomes the model's manifest, or an error with line and column.
 //!
 //! What is absent: who should hold which copy and when an artefact may go, which the model and its
 //! planner decide, and the unpacked trees of a worker, which `worker::artefacts` keeps.
@@ -18,7 +17,6 @@
 pub mod archive;
 pub mod client;
 pub mod digest;
-pub mod manifest;
 pub mod receive;
 pub mod server;
 pub mod store;

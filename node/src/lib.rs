@@ -9,5 +9,6 @@ pub mod consensus;
 pub mod control;
 pub mod holder;
 pub mod ingress;
+pub mod manifest;
 pub mod telemetry;
 pub mod worker;

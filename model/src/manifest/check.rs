@@ -15,7 +15,7 @@ pub fn health_path(path: &str) -> Result<(), Doubt> {
     let plain = path
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'\\');
-    if !path.starts_with('/') || path.starts_with("//") || !plain || path.len() > 2048 {
+    if !path.starts_with('/') || path.starts_with("//") || !plain || path.len() > 1024 {
         return Err("must begin with one / and hold no blanks, #, \\ or letters beyond ASCII");
     }
     Ok(())

@@ -18,7 +18,7 @@ pub struct Inspection {
     pub totals: Totals,
     /// One of [`MANIFESTS`].
     pub manifest_name: String,
-    /// As written; [`crate::blobs::manifest`] reads it.
+    /// As written; [`crate::manifest`] reads it.
     pub manifest: String,
 }
 

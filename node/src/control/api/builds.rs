@@ -16,11 +16,12 @@ use tonic::{Request, Response, Status};
 
 use super::{ACTOR, instant, message, page, request_id, resolve};
 use crate::{
-    blobs::{self, archive, manifest},
+    blobs::{self, archive},
     control::{
         Context, copies,
         refusal::{detail, invalid, refused, rejected, unread, with_detail},
     },
+    manifest,
 };
 
 pub(crate) struct Api(pub(super) Arc<Context>);

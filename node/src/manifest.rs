@@ -1,25 +1,30 @@
 //! `fleet.yml` becomes the model's manifest, or one error with line and column.
 //!
-//! `convox.yml` is read as it is: the same keys mean the same. Every key of that format is known,
-//! those that nothing here acts on yet stay in the text and are not looked into; a key that is not
-//! known is an error with the nearest one that is, because a misspelt `health` would otherwise be
-//! found out in production.
+//! `convox.yml` is read as it is: the same keys mean the same. Every key of that format is in one
+//! table ([`keys`]), against which the text is checked from top to bottom before anything is read
+//! out of it; a key that is not known is an error with the nearest one that is, because a misspelt
+//! `health` would otherwise be found out in production.
 //!
 //! The text is data from outside. It is read within budgets ([`LARGEST`], [`DEEPEST`], [`ALIASED`])
 //! and with YAML 1.2's idea of booleans, so that `no` stays a word.
+//!
+//! What is absent: the values of variables. `${NAME}` is left in texts, checked for what can be
+//! checked without them, and filled in by the model when a release is loaded.
 
+mod check;
 mod error;
 mod fields;
 mod keys;
 mod node;
-mod service;
-
-use std::collections::BTreeMap;
+mod read;
+mod reference;
+mod schema;
+mod values;
 
 use fleet_model::manifest::Manifest;
 
-pub use self::error::ManifestError;
-use self::{fields::Fields, node::Node};
+use self::node::Node;
+pub use self::{error::ManifestError, reference::reference, schema::schema};
 
 /// Bytes of a manifest; depth of its nesting; nodes that its aliases may add to it
 /// (reliability.md 5.3 row 5).
@@ -37,7 +42,7 @@ pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new()
             .stack_size(STACK)
-            .spawn_scoped(scope, || read(text));
+            .spawn_scoped(scope, || parse_here(text));
         let refused = |what: &str| Err(ManifestError::at(error::Position::default(), what));
         match reader.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(outcome)) => outcome,
@@ -50,26 +55,10 @@ pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
 /// Address space of the stack; only what is touched costs memory.
 const STACK: usize = 32 << 20;
 
-fn read(text: &str) -> Result<Manifest, ManifestError> {
+fn parse_here(text: &str) -> Result<Manifest, ManifestError> {
     let root = Node::parse(text)?;
-    let top = Fields::of(&root, "the manifest", keys::TOP)?;
-    let Some(section) = top.get("services") else {
-        return Err(ManifestError::at(root.at, "services are missing"));
-    };
-    let entries = section.entries("services")?;
-    if entries.is_empty() {
-        return Err(ManifestError::at(section.at, "services has no entry"));
-    }
-    let mut services = BTreeMap::new();
-    for (key, node) in entries {
-        let (name, service) = service::read(key, node)?;
-        services.insert(name, service);
-    }
-    Ok(Manifest {
-        text: text.to_owned(),
-        services,
-        ..Manifest::default()
-    })
+    check::check(&root)?;
+    read::manifest(text, &root)
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+mod examples;
+mod generated;
+mod malformed;
+
 use fleet_model::{
     ids::ServiceName,
     manifest::{Health, Port, Run, Scale, Scheme, Service},
@@ -111,7 +115,7 @@ timers:
 
 #[test]
 fn the_example_is_one() {
-    let shop = parse(include_str!("../../../../examples/shop/fleet.yml")).unwrap();
+    let shop = parse(include_str!("../../../examples/shop/fleet.yml")).unwrap();
     let scales: Vec<_> = shop
         .services
         .values()
@@ -199,6 +203,14 @@ fn short_forms() {
     );
     assert_eq!(with("scale: {cpu: 256, memory: 512}").scale, None);
     assert!(with("internalRouter: true").internal);
+    assert_eq!(with("domain: 'a.org, b.org'").domains, ["a.org", "b.org"]);
+    assert_eq!(with("domain: [a.org, '${B}']").domains, ["a.org", "${B}"]);
+    assert!(with("agent: {enabled: true}").agent);
+    assert!(!with("agent: {enabled: false}").agent);
+    assert_eq!(
+        with("port: {port: 443, scheme: https}").port,
+        with("port: https:443").port
+    );
 }
 
 #[test]
@@ -224,20 +236,6 @@ fn what_yaml_can_do() {
                 .to_vec()
         )
     );
-}
-
-#[test]
-fn every_key_of_convox_is_known() {
-    let keys = keys::SERVICE.iter().filter(|key| {
-        !matches!(
-            **key,
-            "command" | "health" | "scale" | "port" | "termination"
-        ) && !key.starts_with("internal")
-    });
-    let body: String = keys
-        .map(|key| format!("    {key}: {{anything: [goes, 1, 2.5]}}\n"))
-        .collect();
-    www(&format!("services:\n  www:\n    command: run\n{body}"));
 }
 
 /// Where and why: each text with its error.
@@ -284,10 +282,6 @@ fn errors_name_place_key_and_the_nearest_known_key() {
             r#"line 1, column 17: service www must be a mapping, not the text "a""#,
         ),
         (
-            "services: {www: {port: 80}}",
-            "line 1, column 12: service www has no command, which is how its frontends are started",
-        ),
-        (
             "services: {www: {command: {a: b}}}",
             "line 1, column 27: command must be text or a list of texts, not a mapping",
         ),
@@ -317,7 +311,7 @@ fn errors_name_place_key_and_the_nearest_known_key() {
         ),
         (
             "services: {www: {command: a, port: 'ftp:21'}}",
-            r#"line 1, column 36: port has scheme "ftp"; known are http, https, grpc"#,
+            r#"line 1, column 36: port has scheme "ftp"; known are http, https, grpc, secure-grpc"#,
         ),
         (
             "services: {www: {command: a, internal: yes}}",

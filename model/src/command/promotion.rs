@@ -421,6 +421,8 @@ fn settle(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) -> Result<
         let rollout = state.rollouts.get(key).cloned();
         return rollout.map_or(Ok(()), |rollout| complete(state, key, &rollout));
     }
+    let sentence = format!("the new release is watched for {guard}");
+    state.record(Kind::Rollout, &itself(), Some(key), "app", sentence);
     let until = state.now.plus(guard);
     set_phase(state, key, Phase::Guarding { generation, until })
 }

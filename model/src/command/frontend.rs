@@ -118,12 +118,7 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
             || restarted.is_some_and(|since| frontend.placed < *since)
     };
     // A node that fell silent since would never be declared lost again, and the slot wait for ever.
-    let admits = placement::admits(
-        state,
-        &placement.loaded,
-        &placement.service,
-        placement.node,
-    );
+    let admits = placement::admits(state, &placement.loaded, &placement.service, placement.node);
     let held = state
         .group(&placement.loaded, &placement.service)
         .into_iter()

@@ -8,6 +8,7 @@ mod archives;
 mod bad_apps;
 mod command_line_killed;
 mod contention;
+mod convox_transcript;
 mod frontend_killed;
 mod held_back_ingress;
 mod ingress_killed;

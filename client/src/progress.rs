@@ -3,6 +3,8 @@
 //! On a terminal what is waited for stands in one line that changes in place; in a pipe every
 //! change is a line of its own. With `-o json` nothing is told until the end.
 
+use std::collections::BTreeSet;
+
 use fleet_proto::v1::progress_client::ProgressClient;
 use fleet_proto::v1::{ProgressLine, ProgressOutcome, WaitRequest, WaitTarget};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -85,7 +87,7 @@ async fn follow(
             &mut teller,
             |teller: &Teller<'_>| {
                 let mut target = target.clone();
-                target.since_index = target.since_index.max(teller.seen);
+                target.since_index = target.since_index.max(teller.resume_at());
                 WaitRequest {
                     target: Some(target),
                 }
@@ -120,6 +122,8 @@ struct Teller<'a> {
     /// Last log index seen: where a new stream begins.
     seen: u64,
     told: String,
+    /// Steps told, by source and text: each happens once in a rollout.
+    steps: BTreeSet<(String, String)>,
 }
 
 impl<'a> Teller<'a> {
@@ -132,6 +136,16 @@ impl<'a> Teller<'a> {
             bar,
             seen: 0,
             told: String::new(),
+            steps: BTreeSet::new(),
+        }
+    }
+
+    /// Where a new stream is to begin. One log entry may be told in several lines, of which only
+    /// some have come: a story asks for the last entry again, and leaves out what it has told.
+    fn resume_at(&self) -> u64 {
+        match self.manner {
+            Manner::Story => self.seen.saturating_sub(1),
+            Manner::Waiting | Manner::Log => self.seen,
         }
     }
 
@@ -157,6 +171,10 @@ impl<'a> Teller<'a> {
             bar.set_message(escape(&waiting(line)));
         }
         if line.source.is_empty() {
+            return Ok(());
+        }
+        let step = (line.source.clone(), line.text.clone());
+        if self.manner == Manner::Story && !self.steps.insert(step) {
             return Ok(());
         }
         let text = match self.manner {

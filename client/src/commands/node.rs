@@ -39,12 +39,11 @@ async fn list(session: &mut Session) -> Result<(), Failure> {
 }
 
 async fn describe(session: &mut Session, node: String) -> Result<(), Failure> {
-    let connection = session.connection().await?;
     let question = DescribeNodeRequest {
         node,
         stale: session.globals.stale,
     };
-    let answer = connection
+    let answer = session
         .read(question, |c, r| async move {
             NodesClient::new(c).describe(r).await
         })

@@ -206,6 +206,7 @@ fn apps_and_processes() {
     let app = App {
         name: "shop".to_owned(),
         status: AppStatus::Running.into(),
+        generation: 3,
         release_id: "RABCDEFGHIJ".to_owned(),
         environments: vec!["prod".to_owned(), "qa".to_owned()],
         created: at("2015-06-09 01:50:25Z"),
@@ -222,6 +223,7 @@ fn apps_and_processes() {
         service: "www".to_owned(),
         status: ProcessStatus::Running.into(),
         release: "8ef9d2f".to_owned(),
+        release_id: "RABCDEFGHIJ".to_owned(),
         started: at("2015-06-09 01:50:25Z"),
         command: "bin/web".to_owned(),
         node_id: 2,

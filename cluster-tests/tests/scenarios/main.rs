@@ -9,6 +9,7 @@ mod bad_apps;
 mod broken_promotions;
 mod command_line_killed;
 mod contention;
+mod convox_transcript;
 mod frontend_killed;
 mod held_back_ingress;
 mod ingress_killed;

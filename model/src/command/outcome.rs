@@ -98,7 +98,8 @@ impl Rejection {
         self
     }
 
-    /// "There is no such thing", with the nearest names that exist.
+    /// "There is no such thing", with the nearest names that exist. A `kind` like `release of shop`
+    /// reads `there is no release "8ef9d2f" of shop`.
     pub fn unknown<'a>(
         code: Code,
         kind: &str,
@@ -106,7 +107,11 @@ impl Rejection {
         existing: impl Iterator<Item = &'a str>,
     ) -> Self {
         let candidates = nearest(asked, existing);
-        let rejection = Self::new(code, format!("there is no {kind} {asked:?}"));
+        let message = match kind.split_once(" of ") {
+            Some((kind, whole)) => format!("there is no {kind} {asked:?} of {whole}"),
+            None => format!("there is no {kind} {asked:?}"),
+        };
+        let rejection = Self::new(code, message);
         match candidates.first() {
             Some(name) => rejection.hint(format!("did you mean {name:?}?")),
             None => rejection,

@@ -119,16 +119,61 @@ pub(super) fn source(event: &Event) -> String {
 /// `Healthy`.
 pub(super) fn sentence(event: &Event) -> String {
     let message = event.message.as_str();
-    let rest = match message.strip_prefix(event.subject.as_str()) {
-        Some(rest) if !event.subject.is_empty() => rest
-            .strip_prefix(' ')
-            .map(|rest| rest.strip_prefix("is ").unwrap_or(rest)),
-        _ => None,
-    };
-    let rest = rest.unwrap_or(message);
-    let mut letters = rest.chars();
+    let rest = message
+        .strip_prefix(event.subject.as_str())
+        .and_then(|rest| rest.strip_prefix(' '))
+        .map(|rest| rest.strip_prefix("is ").unwrap_or(rest));
+    let mut letters = rest.unwrap_or_default().chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_model::Time;
+
+    use super::*;
+
+    fn event(kind: Kind, subject: &str, message: &str) -> Event {
+        Event {
+            sequence: 1,
+            index: 1,
+            at: Time(1),
+            actor: "fleet".into(),
+            kind,
+            environment: None,
+            subject: subject.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn history_reads_as_the_predecessor_wrote_it() {
+        let lines = [
+            event(Kind::Rollout, "app", "Status: Running => Pending"),
+            event(Kind::Scaling, "web", "Scaled up web of RABCDEFGHI to 1"),
+            event(Kind::Frontend, "web-12", "web-12 placed on b (slot 1)"),
+            event(Kind::Frontend, "web-12", "web-12 is healthy"),
+            event(Kind::Frontend, "web-12", "web-123 is another"),
+            event(
+                Kind::Rollout,
+                "RABCDEFGHI",
+                "promotion of RABCDEFGHI is reversed",
+            ),
+        ]
+        .map(|event| format!("{} {}", source(&event), sentence(&event)));
+        assert_eq!(
+            lines,
+            [
+                "system/app Status: Running => Pending",
+                "system/web Scaled up web of RABCDEFGHI to 1",
+                "system/web-12 Placed on b (slot 1)",
+                "system/web-12 Healthy",
+                "system/web-12 web-123 is another",
+                "system/app promotion of RABCDEFGHI is reversed",
+            ]
+        );
     }
 }

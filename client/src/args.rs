@@ -3,11 +3,20 @@
 
 mod environment;
 mod node;
+mod release;
+mod service;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use environment::{AutoscalingVerb, EnvironmentVerb, OnOff, VariableVerb};
+pub use environment::{
+    AutoscalingVerb, ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb,
+};
 pub use node::{NodeVerb, Role};
+pub use release::{
+    BuildArgs, BuildVerb, CreateFrom, DeployArgs, PromoteOptions, ReleaseCreate, ReleaseVerb,
+    ReleasesVerb,
+};
+pub use service::{ProcessArgs, ScaleArgs, ServiceVerb};
 
 /// Release software on your own machines.
 #[derive(Debug, Parser)]
@@ -74,6 +83,16 @@ pub enum Noun {
     /// The library of builds, by git name
     #[command(subcommand)]
     Release(ReleaseVerb),
+    /// Make a build of a directory, and a release of it
+    Build(BuildArgs),
+    /// The builds, by id
+    #[command(subcommand)]
+    Builds(BuildVerb),
+    /// Make a build of a directory and promote its release
+    Deploy(DeployArgs),
+    /// The releases of an environment: builds with variables
+    #[command(subcommand)]
+    Releases(ReleasesVerb),
     /// Environments (typed as: env)
     #[command(subcommand, hide = true)]
     Envs(EnvironmentVerb),
@@ -83,6 +102,13 @@ pub enum Noun {
     /// Settings of the cluster
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Show or change the counts of services
+    Scale(ScaleArgs),
+    /// Replace the frontends of all services gradually
+    Restart,
+    /// Services: the entries of the manifest, as they run
+    #[command(subcommand)]
+    Services(ServiceVerb),
     /// Processes: frontends, one by one
     Ps(ProcessArgs),
     /// The history
@@ -123,39 +149,12 @@ pub enum AppVerb {
     },
     /// Show one app
     Info { name: Option<String> },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ReleaseVerb {
-    /// List the library, newest first
-    List,
-    /// Make a release from a git object, a directory or an archive
-    Create(ReleaseCreate),
-    /// Remove a release that is loaded nowhere
-    Destroy {
-        /// Git name, a unique prefix of it, or id
-        release: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct ReleaseCreate {
-    /// What git resolves here (hash, tag, branch); a directory (./shop); or an archive
-    /// (FILE.tar, .tar.gz, .tgz, .tar.zst)
-    #[arg(value_name = "OBJECT|DIR|FILE")]
-    pub source: String,
-    /// What to show in lists; else the subject of the commit
-    #[arg(short, long, allow_hyphen_values = true, value_name = "TEXT")]
-    pub message: Option<String>,
-    /// Name of a directory's or archive's release: 7 to 40 hex digits; else from its content
-    #[arg(long, value_name = "HEX")]
-    pub name: Option<String>,
-    /// Path of the manifest inside; else fleet.yml, then convox.yml
-    #[arg(long, value_name = "PATH")]
-    pub manifest: Option<String>,
-    /// Do not wait until it is AVAILABLE
-    #[arg(long)]
-    pub no_wait: bool,
+    /// Reverse the rollout that is under way, at once
+    Cancel { name: Option<String> },
+    /// Refuse to delete it
+    Lock { name: Option<String> },
+    /// Allow to delete it
+    Unlock { name: Option<String> },
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,13 +165,6 @@ pub enum ConfigVerb {
     DefaultEnv { environment: Option<String> },
     /// Show or set the last part of every host name
     Domain { domain: Option<String> },
-}
-
-#[derive(Debug, Args)]
-pub struct ProcessArgs {
-    /// Only those of one release
-    #[arg(long, value_name = "RELEASE")]
-    pub release: Option<String>,
 }
 
 #[derive(Debug, Args)]

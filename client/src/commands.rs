@@ -1,6 +1,8 @@
 //! One file for each noun; each verb asks the cluster one thing and shows the answer.
 
 mod apps;
+mod build;
+mod builds;
 mod cluster;
 mod config;
 mod context;
@@ -8,8 +10,12 @@ mod environment;
 mod events;
 mod node;
 mod processes;
+mod promotion;
 mod receipt;
 mod release;
+mod releases;
+mod services;
+mod source;
 mod variables;
 
 use crate::args::{Noun, tree};
@@ -22,6 +28,13 @@ pub(crate) async fn run(session: &mut Session, noun: Noun) -> Result<(), Failure
     match noun {
         Noun::Apps(verb) => Box::pin(apps::run(session, verb)).await,
         Noun::Release(verb) => Box::pin(release::run(session, verb)).await,
+        Noun::Build(options) => Box::pin(build::build(session, options)).await,
+        Noun::Builds(verb) => Box::pin(builds::run(session, verb)).await,
+        Noun::Deploy(options) => Box::pin(build::deploy(session, options)).await,
+        Noun::Releases(verb) => Box::pin(releases::run(session, verb)).await,
+        Noun::Scale(options) => Box::pin(services::scale(session, options)).await,
+        Noun::Restart => Box::pin(services::restart(session, None)).await,
+        Noun::Services(verb) => Box::pin(services::run(session, verb)).await,
         Noun::Envs(verb) => Box::pin(environment::run(session, verb)).await,
         Noun::Vars(verb) => Box::pin(variables::run(session, verb)).await,
         Noun::Config(verb) => Box::pin(config::run(session, verb)).await,
@@ -48,11 +61,4 @@ fn completion(session: &mut Session, shell: clap_complete::Shell) -> Result<(), 
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut tree(), "fleet", &mut script);
     session.console.write(&String::from_utf8_lossy(&script))
-}
-
-/// Whether a page was the last: an empty token, or one that leads in a circle.
-fn last_page(token: &mut String, next: String) -> bool {
-    let last = next.is_empty() || next == *token;
-    *token = next;
-    last
 }

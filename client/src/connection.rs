@@ -195,6 +195,11 @@ impl Connection {
         Ok(channel)
     }
 
+    /// Stays with the address in favour, over a connection of its own: the present one broke.
+    async fn reopen(&self) {
+        self.state.lock().await.channel = None;
+    }
+
     /// Leaves the address in favour for the next.
     async fn advance(&self) {
         let mut state = self.state.lock().await;

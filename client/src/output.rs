@@ -10,4 +10,4 @@ pub(crate) use console::Console;
 pub(crate) use escape::{escape, escape_lines};
 pub(crate) use json::to_json;
 pub(crate) use table::{Align, Block, Columns, Plain};
-pub(crate) use time::{ago, rfc3339, stamp, to_the_second};
+pub(crate) use time::{ago, elapsed, rfc3339, stamp, to_the_second};

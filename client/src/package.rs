@@ -7,16 +7,20 @@ mod archive;
 mod directory;
 mod git;
 mod ignored;
+mod scratch;
 mod source;
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
+pub(crate) use git::Clean;
+pub(crate) use scratch::ScratchDirectory;
 pub(crate) use source::Source;
+
+use scratch::Scratch;
 
 /// An artefact ready to be sent.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ impl Package {
     pub(crate) fn path(&self) -> &Path {
         match &self.file {
             Kept::Theirs(path) => path,
-            Kept::Ours(scratch) => &scratch.path,
+            Kept::Ours(scratch) => scratch.path(),
         }
     }
 }
@@ -54,37 +58,6 @@ pub(crate) fn pack(source: &Source) -> Result<Package, Failure> {
         Source::Commit(commit) => git::pack(commit),
         Source::Directory(path) => directory::pack(path),
         Source::Archive(path) => archive::pack(path),
-    }
-}
-
-/// A private temporary file, removed when dropped.
-#[derive(Debug)]
-struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    fn create() -> Result<(Self, File), Failure> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let name = format!("fleet-{:032x}.tar", rand::random::<u128>());
-        let path = std::env::temp_dir().join(name);
-        let mut options = File::options();
-        let opened = options
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
-        let file =
-            opened.map_err(|e| Failure::failed(format!("cannot make {}: {e}", path.display())))?;
-        Ok((Self { path }, file))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Left in the temporary directory at worst.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 

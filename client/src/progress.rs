@@ -21,8 +21,65 @@ pub(crate) async fn wait(
     session: &mut Session,
     target: WaitTarget,
 ) -> Result<ProgressLine, Failure> {
+    follow(session, target, Manner::Waiting).await
+}
+
+/// Waits for the end of a promotion, and tells its steps where results are told, in the manner of
+/// the predecessor: time, what it happened to, what happened.
+///
+/// # Errors
+/// As [`wait`]. A key press (^C), a lost cluster and `--timeout` end the telling and not the
+/// rollout: exit 6, and how to see the rest.
+pub(crate) async fn story(
+    session: &mut Session,
+    target: WaitTarget,
+    rest: &str,
+) -> Result<ProgressLine, Failure> {
+    let told = tokio::select! {
+        told = follow(session, target, Manner::Story) => told,
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::new(
+            Exit::TimedOut,
+            "INTERRUPTED",
+            "stopped watching; the rollout goes on",
+        )),
+    };
+    told.map_err(|mut failure| {
+        if failure.exit == Exit::TimedOut {
+            failure.hint = Some(format!("see the rest: {rest}"));
+        }
+        failure
+    })
+}
+
+/// Waits until a build is there, and tells what making it says.
+///
+/// # Errors
+/// As [`wait`].
+pub(crate) async fn log(
+    session: &mut Session,
+    target: WaitTarget,
+) -> Result<ProgressLine, Failure> {
+    follow(session, target, Manner::Log).await
+}
+
+/// What is told, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// What is waited for, beside the result.
+    Waiting,
+    /// What happens, as the result.
+    Story,
+    /// What a build says, as it says it.
+    Log,
+}
+
+async fn follow(
+    session: &mut Session,
+    target: WaitTarget,
+    manner: Manner,
+) -> Result<ProgressLine, Failure> {
     let connection = session.connection().await?;
-    let mut teller = Teller::new(session);
+    let mut teller = Teller::new(session, manner);
     let last = connection
         .follow(
             &mut teller,
@@ -35,7 +92,7 @@ pub(crate) async fn wait(
             },
             |channel, request| async move { ProgressClient::new(channel).wait(request).await },
             |teller, line: ProgressLine| {
-                teller.tell(&line);
+                teller.tell(&line)?;
                 Ok(if line.r#final {
                     Next::Stop(line)
                 } else {
@@ -58,6 +115,7 @@ pub(crate) async fn wait(
 /// Tells lines in the manner of the console.
 struct Teller<'a> {
     session: &'a mut Session,
+    manner: Manner,
     bar: Option<ProgressBar>,
     /// Last log index seen: where a new stream begins.
     seen: u64,
@@ -65,24 +123,53 @@ struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    fn new(session: &'a mut Session) -> Self {
+    fn new(session: &'a mut Session, manner: Manner) -> Self {
         let console = &session.console;
         let bar = (console.errors_are_terminal && !console.is_json()).then(spinner);
         Self {
             session,
+            manner,
             bar,
             seen: 0,
             told: String::new(),
         }
     }
 
-    fn tell(&mut self, line: &ProgressLine) {
+    fn tell(&mut self, line: &ProgressLine) -> Result<(), Failure> {
         self.seen = self.seen.max(line.log_index);
         // A failure's last line is the error message; told once is enough.
         let failed = line.r#final && line.outcome() != ProgressOutcome::Ok;
         if self.session.console.is_json() || failed {
-            return;
+            return Ok(());
         }
+        match self.manner {
+            Manner::Story | Manner::Log => self.tell_step(line),
+            Manner::Waiting => {
+                self.tell_wait(line);
+                Ok(())
+            }
+        }
+    }
+
+    /// One step of the story; what is waited for between steps is for terminals alone.
+    fn tell_step(&mut self, line: &ProgressLine) -> Result<(), Failure> {
+        if let Some(bar) = &self.bar {
+            bar.set_message(escape(&waiting(line)));
+        }
+        if line.source.is_empty() {
+            return Ok(());
+        }
+        let text = match self.manner {
+            Manner::Log => line.text.clone(),
+            _ => stamped(line, &format!("{} {}", line.source, line.text)),
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.session.console.line(&text)),
+            None => self.session.console.line(&text),
+        }
+    }
+
+    fn tell_wait(&mut self, line: &ProgressLine) {
         let waits = waiting(line);
         if let Some(bar) = &self.bar {
             bar.set_message(escape(&waits));

@@ -1,9 +1,12 @@
 //! One run of one command: its flags, its console, and its connection once it needs one.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use fleet_proto::v1::GetAppRequest;
 use fleet_proto::v1::apps_client::AppsClient;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
 
 use crate::args::Globals;
 use crate::connection::{Connection, Target};
@@ -40,6 +43,60 @@ impl Session {
         let connection = Arc::new(Connection::new(&target, self.globals.timeout)?);
         self.connected = Some((connection.clone(), target));
         Ok(connection)
+    }
+
+    /// Asks the cluster; see [`Connection::read`].
+    pub(crate) async fn read<Q, A, F, R>(&mut self, question: Q, send: F) -> Result<A, Failure>
+    where
+        Q: Clone,
+        F: Fn(Channel, Request<Q>) -> R,
+        R: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.connection().await?.read(question, send).await
+    }
+
+    /// Commands the cluster; see [`Connection::write`].
+    pub(crate) async fn write<Q, A, F, R>(&mut self, command: Q, send: F) -> Result<A, Failure>
+    where
+        Q: Clone,
+        F: Fn(Channel, Request<Q>) -> R,
+        R: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.connection().await?.write(command, send).await
+    }
+
+    /// All rows of a list, or the first `most` of them: asks for page after page. `question` is
+    /// given the number of rows still wanted (0: as many as there are) and the token of the page;
+    /// `open` takes rows and next token out of an answer.
+    pub(crate) async fn pages<Q, A, T, F, R>(
+        &mut self,
+        most: Option<u32>,
+        question: impl Fn(u32, String) -> Q,
+        send: F,
+        open: impl Fn(A) -> (Vec<T>, String),
+    ) -> Result<Vec<T>, Failure>
+    where
+        Q: Clone,
+        F: Fn(Channel, Request<Q>) -> R,
+        R: Future<Output = Result<Response<A>, Status>>,
+    {
+        let connection = self.connection().await?;
+        let mut rows: Vec<T> = Vec::new();
+        let mut token = String::new();
+        loop {
+            let there = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            let wanted = most.map_or(0, |most| most - there.min(most));
+            let answer = connection.read(question(wanted, token.clone()), &send);
+            let (page, next) = open(answer.await?);
+            rows.extend(page);
+            let full = most.is_some_and(|most| rows.len() >= most as usize);
+            // The last page has no token; one that leads in a circle must not be followed.
+            if full || next.is_empty() || next == token {
+                rows.truncate(most.map_or(usize::MAX, |most| most as usize));
+                return Ok(rows);
+            }
+            token = next;
+        }
     }
 
     /// The app this command is about: `-a`, FLEET_APP, the app named like this directory, the

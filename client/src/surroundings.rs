@@ -12,6 +12,7 @@ pub struct Surroundings {
     pub input: Box<dyn Read + Send>,
     pub output: Box<dyn Write + Send>,
     pub errors: Box<dyn Write + Send>,
+    pub input_is_terminal: bool,
     pub output_is_terminal: bool,
     pub errors_are_terminal: bool,
     /// Milliseconds since the epoch; for relative times.
@@ -33,6 +34,7 @@ impl Surroundings {
             input: Box::new(std::io::stdin()),
             output: Box::new(std::io::stdout()),
             errors: Box::new(std::io::stderr()),
+            input_is_terminal: std::io::stdin().is_terminal(),
             output_is_terminal: std::io::stdout().is_terminal(),
             errors_are_terminal: std::io::stderr().is_terminal(),
             now_ms: now.map_or(0, |since| {

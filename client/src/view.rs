@@ -9,23 +9,31 @@ mod description;
 mod environment;
 mod event;
 mod local;
+mod masking;
 mod node;
 mod process;
+mod promotion;
+mod release;
+mod service;
 mod variables;
 
 #[cfg(test)]
 mod golden;
 
 pub(crate) use app::{AppList, AppView};
-pub(crate) use build::BuildList;
+pub(crate) use build::{BuildList, BuildLogView, BuildView, BuiltView};
 pub(crate) use cluster::ClusterView;
 pub(crate) use config::ConfigView;
 pub(crate) use description::DescriptionView;
 pub(crate) use environment::EnvironmentList;
 pub(crate) use event::EventView;
 pub(crate) use local::{FoundedView, JoinedView, LocalView};
+pub(crate) use masking::Masking;
 pub(crate) use node::{NodeDescriptionView, NodeList};
 pub(crate) use process::ProcessList;
+pub(crate) use promotion::PromotionView;
+pub(crate) use release::{CreatedReleaseView, ReleaseList, ReleaseView};
+pub(crate) use service::ServiceList;
 pub(crate) use variables::{VariableChangeView, VariablesView};
 
 /// The word of a state: its name in the API without the prefix of its type. A state that a newer

@@ -137,6 +137,13 @@ fn indexes_are_true(state: &State, found: &mut Vec<String>) {
     if by_loaded != all || by_node != all {
         found.push("an index of frontends disagrees with the frontends".to_owned());
     }
+    let mut counted = State::default();
+    for frontend in state.frontends.values() {
+        counted.put_frontend(frontend.clone());
+    }
+    if counted.groups != state.groups || counted.leaving != state.leaving {
+        found.push("what is counted of frontends disagrees with the frontends".to_owned());
+    }
 }
 
 /// I22: what grows with time is bounded.

@@ -162,6 +162,12 @@ impl Frontend {
         self.desired == Desired::Run && answers && self.observed.address.is_some()
     }
 
+    /// Whether it runs or is about to, as far as anybody can tell: neither over nor lost.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        !self.observed.phase.over() && self.observed.phase != Phase::Lost
+    }
+
     /// Whether it is wanted and known to be healthy.
     #[must_use]
     pub fn healthy(&self) -> bool {
@@ -171,9 +177,7 @@ impl Frontend {
     /// Whether it holds its slot: wanted, and neither over nor lost.
     #[must_use]
     pub fn holds_slot(&self) -> bool {
-        self.desired == Desired::Run
-            && !self.observed.phase.over()
-            && self.observed.phase != Phase::Lost
+        self.desired == Desired::Run && self.is_there()
     }
 
     /// What `ps` and the logs call it.

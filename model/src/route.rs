@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     State,
-    environment::{Environment, LoadedStatus},
+    environment::{Environment, Loaded, LoadedStatus},
     ids::{EnvironmentKey, FrontendId, LoadedKey, ReleaseId, ServiceName},
 };
 
@@ -62,10 +62,9 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
                 release: release.cloned(),
                 service: service.clone(),
             };
-            routes.hosts.insert(
-                format!("{service}.{}.{}", loaded.name, suffix(state, key)),
-                target.clone(),
-            );
+            routes
+                .hosts
+                .insert(own_endpoint(state, key, loaded, service), target.clone());
             let active = environment.active.as_ref() == release;
             // A service that only the incoming release has answers as soon as it can.
             let front = match (sharing, active || serves(state, loaded_key, service)) {
@@ -118,6 +117,17 @@ impl Target {
 #[must_use]
 pub fn endpoint(state: &State, environment: &Environment, service: &ServiceName) -> String {
     format!("{service}.{}", suffix(state, &environment.key))
+}
+
+/// The host name of a service of one loaded release, active or not.
+#[must_use]
+pub fn own_endpoint(
+    state: &State,
+    key: &EnvironmentKey,
+    loaded: &Loaded,
+    service: &ServiceName,
+) -> String {
+    format!("{service}.{}.{}", loaded.name, suffix(state, key))
 }
 
 fn suffix(state: &State, key: &EnvironmentKey) -> String {

@@ -1,9 +1,12 @@
 //! Everything the cluster has agreed on.
 
+mod group;
+
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+pub use self::group::Group;
 use crate::{
     Time,
     access::{ALLOW_ALL, Certificate, SELF_SIGNED, Whitelist},
@@ -12,8 +15,11 @@ use crate::{
     command::{Outcome, Rejection},
     environment::{Environment, Loaded},
     event::Event,
-    frontend::Frontend,
-    ids::{AppName, BuildId, EnvironmentKey, FrontendId, LoadedKey, NodeId, ReleaseId, RequestId},
+    frontend::{Desired, Frontend},
+    ids::{
+        AppName, BuildId, EnvironmentKey, FrontendId, LoadedKey, NodeId, ReleaseId, RequestId,
+        ServiceName,
+    },
     node::{Node, Role},
     release::Release,
     rollout::Rollout,
@@ -56,6 +62,9 @@ pub struct State {
     // Indexes, derived from `frontends` and kept with it.
     pub(crate) by_loaded: OrdMap<LoadedKey, OrdSet<FrontendId>>,
     pub(crate) by_node: OrdMap<NodeId, OrdSet<FrontendId>>,
+    pub(crate) groups: OrdMap<(LoadedKey, ServiceName), Group>,
+    /// Frontends that are not wanted any more and not yet forgotten.
+    pub(crate) leaving: OrdSet<FrontendId>,
 }
 
 /// What the cluster is called and where its hosts live.
@@ -154,8 +163,41 @@ impl State {
         self.nodes.values().filter(move |node| node.has(role))
     }
 
+    /// What is counted of the frontends of a service of a loaded release; `None` while there are
+    /// none.
+    #[must_use]
+    pub fn group(&self, loaded: &LoadedKey, service: &ServiceName) -> Option<&Group> {
+        self.groups.get(&(loaded.clone(), service.clone()))
+    }
+
+    /// Frontends that are not wanted any more, oldest first.
+    pub fn leaving(&self) -> impl Iterator<Item = &Frontend> {
+        self.leaving.iter().filter_map(|id| self.frontends.get(id))
+    }
+
+    /// Wanted frontends in a slot of a group.
+    pub(crate) fn frontends_in<'a>(
+        &'a self,
+        group: &Group,
+        slot: u32,
+    ) -> impl Iterator<Item = &'a Frontend> + use<'a> {
+        let ids: Vec<FrontendId> = group.in_slot(slot).collect();
+        ids.into_iter().filter_map(|id| self.frontends.get(&id))
+    }
+
     /// Adds or replaces a frontend and keeps the indexes true.
     pub fn put_frontend(&mut self, frontend: Frontend) {
+        let group = (frontend.loaded.clone(), frontend.service.clone());
+        let group = self.groups.entry(group).or_default();
+        if let Some(before) = self.frontends.get(&frontend.id) {
+            group.remove(before);
+        }
+        group.add(&frontend);
+        if frontend.desired == Desired::Run {
+            self.leaving.remove(&frontend.id);
+        } else {
+            self.leaving.insert(frontend.id);
+        }
         self.by_loaded
             .entry(frontend.loaded.clone())
             .or_default()
@@ -169,6 +211,14 @@ impl State {
 
     pub(crate) fn remove_frontend(&mut self, id: FrontendId) -> Option<Frontend> {
         let frontend = self.frontends.remove(&id)?;
+        self.leaving.remove(&id);
+        let group = (frontend.loaded.clone(), frontend.service.clone());
+        if let Some(counted) = self.groups.get_mut(&group) {
+            counted.remove(&frontend);
+            if counted.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
         unindex(&mut self.by_loaded, &frontend.loaded, id);
         unindex(&mut self.by_node, &frontend.node, id);
         Some(frontend)

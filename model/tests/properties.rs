@@ -3,6 +3,7 @@
 //! must hold.
 
 mod moves;
+mod rolling;
 mod total;
 
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Verbs of environments and of their variables.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 /// ON or OFF, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -106,7 +106,7 @@ pub enum EnvironmentVerb {
 }
 
 /// Cloning comes later. An environment is made empty, so saying "no" to it is fine.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 pub struct CloneOptions {
     #[arg(long, hide = true)]
     pub no_snapshot: bool,
@@ -173,20 +173,71 @@ pub enum VariableVerb {
         /// Those of one release
         #[arg(long, value_name = "RELEASE")]
         release: Option<String>,
-        #[arg(long, hide = true)]
+        /// Show masked values on a terminal too
+        #[arg(long)]
         reveal: bool,
     },
     /// Print the value of one variable
-    Get { name: String },
-    /// Set variables; without any, from lines NAME=VALUE on standard input
-    Set {
-        #[arg(value_name = "NAME=VALUE")]
-        pairs: Vec<String>,
-        /// Remove all that are not named
-        #[arg(long)]
-        replace: bool,
+    Get {
+        name: String,
+        /// That of one release
+        #[arg(long, value_name = "RELEASE")]
+        release: Option<String>,
     },
+    /// Set variables; without any, from lines NAME=VALUE on standard input
+    Set(SetArgs),
     /// Remove variables
+    Unset {
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        change: ChangeOptions,
+    },
+    /// Change the variables in the editor of $EDITOR
+    Edit {
+        #[command(flatten)]
+        change: ChangeOptions,
+    },
+    /// Show, or change, whose values terminals show as ****
+    Mask {
+        #[command(subcommand)]
+        verb: Option<MaskVerb>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    #[arg(value_name = "NAME=VALUE")]
+    pub pairs: Vec<String>,
+    /// Remove all that are not named
+    #[arg(long)]
+    pub replace: bool,
+    #[command(flatten)]
+    pub change: ChangeOptions,
+}
+
+/// What every change of variables may be asked beside.
+#[derive(Debug, Args)]
+pub struct ChangeOptions {
+    /// Promote the release it makes
+    #[arg(short, long)]
+    pub promote: bool,
+    /// Print the id of the release alone; everything else goes to standard error
+    #[arg(long)]
+    pub id: bool,
+    /// Change the variables of this release instead of the newest
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MaskVerb {
+    /// Show them as **** from now on
+    Set {
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Show them again
     Unset {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,

@@ -31,7 +31,28 @@ fn canonical_words_parse() {
         "release create HEAD -m -w",
         "config default-env",
         "events -f",
-        "ps --release 8ef9d2f",
+        "ps --release 8ef9d2f -s web",
+        "build -d -x . --id",
+        "build src -m convox.yml",
+        "deploy --force --no-wait",
+        "builds --limit 3",
+        "builds logs BABCDEFGHI",
+        "releases",
+        "releases info RABCDEFGHI --reveal",
+        "releases promote",
+        "releases promote RABCDEFGHI --wait",
+        "releases rollback",
+        "releases create-from --build-from RABCDEFGHI --use-active-release-env --promote",
+        "env set A=1 -p --id",
+        "env unset A --release RABCDEFGHI",
+        "env edit -p",
+        "env mask",
+        "env mask set A B",
+        "scale",
+        "scale web --count 3 --min 1 --max 4 --cpu 250 --memory 512",
+        "services restart web",
+        "apps cancel -e qa",
+        "apps unlock",
         "node join 127.0.0.1:7400 --role worker --label zone=a",
         "racks",
         "switch home",
@@ -40,6 +61,17 @@ fn canonical_words_parse() {
     ] {
         let got = parsed(line);
         assert!(got.is_ok(), "{line}: {}", got.unwrap_err());
+    }
+}
+
+#[test]
+fn half_a_source_makes_no_release() {
+    for line in [
+        "releases create-from --build-from RABCDEFGHI",
+        "releases create-from --use-active-release-env",
+        "releases create-from --build-from RABCDEFGHI --use-active-release-build --env-from active",
+    ] {
+        assert!(parsed(line).is_err(), "{line}");
     }
 }
 

@@ -1,9 +1,12 @@
-//! `apps list|create|delete|info`.
+//! `apps`: the things that are released.
 
 use fleet_proto::v1::apps_client::AppsClient;
-use fleet_proto::v1::{App, CreateAppRequest, DeleteAppRequest, GetAppRequest, ListAppsRequest};
+use fleet_proto::v1::{
+    CancelRolloutRequest, CreateAppRequest, DeleteAppRequest, GetAppRequest, ListAppsRequest,
+    SetLockedRequest,
+};
 
-use super::{last_page, receipt};
+use super::receipt;
 use crate::args::AppVerb;
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -16,30 +19,27 @@ pub(super) async fn run(session: &mut Session, verb: AppVerb) -> Result<(), Fail
         AppVerb::Create { name } => create(session, name).await,
         AppVerb::Delete { name, no_confirm } => delete(session, name, no_confirm).await,
         AppVerb::Info { name } => info(session, name).await,
+        AppVerb::Cancel { name } => cancel(session, name).await,
+        AppVerb::Lock { name } => lock(session, name, true).await,
+        AppVerb::Unlock { name } => lock(session, name, false).await,
     }
 }
 
 async fn list(session: &mut Session) -> Result<(), Failure> {
-    let connection = session.connection().await?;
-    let mut apps: Vec<App> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let question = ListAppsRequest {
-            stale: session.globals.stale,
-            page_size: 0,
-            page_token: page_token.clone(),
-        };
-        let page = connection
-            .read(
-                question,
-                |c, r| async move { AppsClient::new(c).list(r).await },
-            )
-            .await?;
-        apps.extend(page.apps);
-        if last_page(&mut page_token, page.next_page_token) {
-            break;
-        }
-    }
+    let stale = session.globals.stale;
+    let question = |page_size, page_token| ListAppsRequest {
+        stale,
+        page_size,
+        page_token,
+    };
+    let apps = session
+        .pages(
+            None,
+            question,
+            |c, r| async move { AppsClient::new(c).list(r).await },
+            |page| (page.apps, page.next_page_token),
+        )
+        .await?;
     session.console.result(&AppList::new(&apps), AppList::text)
 }
 
@@ -50,25 +50,18 @@ async fn create(session: &mut Session, name: Option<String>) -> Result<(), Failu
     let name = named.ok_or_else(|| {
         Failure::usage("this directory's name cannot name an app").hint("fleet apps create NAME")
     })?;
-    let connection = session.connection().await?;
     let command = CreateAppRequest {
         request_id: Connection::request_id(),
         name: name.clone(),
     };
-    let answer = connection
+    let answer = session
         .write(
             command,
             |c, r| async move { AppsClient::new(c).create(r).await },
         )
         .await?;
-    let wait = session.globals.wait;
-    receipt::settle(
-        session,
-        answer.receipt,
-        |_| format!("Creating {name}... OK"),
-        wait,
-    )
-    .await
+    let message = |_: &_| format!("Creating {name}... OK");
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn delete(session: &mut Session, app: String, no_confirm: bool) -> Result<(), Failure> {
@@ -76,38 +69,26 @@ async fn delete(session: &mut Session, app: String, no_confirm: bool) -> Result<
         info(session, Some(app.clone())).await?;
         session.confirm(&app, "Type the name of the app to delete it")?;
     }
-    let connection = session.connection().await?;
     let command = DeleteAppRequest {
         request_id: Connection::request_id(),
         app: app.clone(),
     };
-    let answer = connection
+    let answer = session
         .write(
             command,
             |c, r| async move { AppsClient::new(c).delete(r).await },
         )
         .await?;
-    let wait = session.globals.wait;
-    receipt::settle(
-        session,
-        answer.receipt,
-        |_| format!("Deleting {app}... OK"),
-        wait,
-    )
-    .await
+    let message = |_: &_| format!("Deleting {app}... OK");
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn info(session: &mut Session, name: Option<String>) -> Result<(), Failure> {
-    let app = match name {
-        Some(name) => name,
-        None => session.app().await?,
-    };
-    let connection = session.connection().await?;
     let question = GetAppRequest {
-        app,
+        app: app_or(session, name).await?,
         stale: session.globals.stale,
     };
-    let answer = connection
+    let answer = session
         .read(
             question,
             |c, r| async move { AppsClient::new(c).get(r).await },
@@ -117,4 +98,45 @@ async fn info(session: &mut Session, name: Option<String>) -> Result<(), Failure
         &AppView::from(&answer.app.unwrap_or_default()),
         AppView::text,
     )
+}
+
+async fn cancel(session: &mut Session, name: Option<String>) -> Result<(), Failure> {
+    let command = CancelRolloutRequest {
+        request_id: Connection::request_id(),
+        app: app_or(session, name).await?,
+        environment: session.environment(),
+    };
+    let answer = session
+        .write(
+            command,
+            |c, r| async move { AppsClient::new(c).cancel(r).await },
+        )
+        .await?;
+    let message =
+        |r: &fleet_proto::v1::Receipt| format!("Cancelling deployment of {}... OK", r.app);
+    receipt::tell(session, answer.receipt, message).await
+}
+
+async fn lock(session: &mut Session, name: Option<String>, on: bool) -> Result<(), Failure> {
+    let command = SetLockedRequest {
+        request_id: Connection::request_id(),
+        app: app_or(session, name).await?,
+        on,
+    };
+    let answer = session
+        .write(command, |c, r| async move {
+            AppsClient::new(c).set_locked(r).await
+        })
+        .await?;
+    let verb = if on { "Locking" } else { "Unlocking" };
+    let message = |r: &fleet_proto::v1::Receipt| format!("{verb} {}... OK", r.app);
+    receipt::tell(session, answer.receipt, message).await
+}
+
+/// The app that is named here, or the one in question.
+async fn app_or(session: &mut Session, name: Option<String>) -> Result<String, Failure> {
+    match name {
+        Some(name) => Ok(name),
+        None => session.app().await,
+    }
 }

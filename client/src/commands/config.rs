@@ -39,23 +39,20 @@ pub(super) async fn run(session: &mut Session, verb: ConfigVerb) -> Result<(), F
         (Some(name), _) => format!("The default environment is now {name}"),
         (None, domain) => format!("The domain is now {}", domain.clone().unwrap_or_default()),
     };
-    let connection = session.connection().await?;
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             ClusterClient::new(c).set_config(r).await
         })
         .await?;
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, |_: &Receipt| message, wait).await
+    receipt::tell(session, answer.receipt, |_: &Receipt| message).await
 }
 
 async fn asked(session: &mut Session) -> Result<ClusterConfig, Failure> {
-    let connection = session.connection().await?;
     let question = GetConfigRequest {
         app: session.app().await?,
         stale: session.globals.stale,
     };
-    let answer = connection
+    let answer = session
         .read(question, |c, r| async move {
             ClusterClient::new(c).get_config(r).await
         })

@@ -5,12 +5,11 @@ mod settings;
 
 use fleet_proto::v1::environments_client::EnvironmentsClient;
 use fleet_proto::v1::{
-    ActivateRequest, CreateEnvironmentRequest, DescribeEnvironmentRequest, Environment,
-    EnvironmentDescription, EnvironmentRequest, ListEnvironmentsRequest, LoadRequest,
-    UnloadRequest,
+    ActivateRequest, CreateEnvironmentRequest, DescribeEnvironmentRequest, EnvironmentDescription,
+    EnvironmentRequest, ListEnvironmentsRequest, LoadRequest, Receipt, UnloadRequest,
 };
 
-use super::{last_page, receipt};
+use super::receipt;
 use crate::args::{EnvironmentVerb, OnOff};
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -93,26 +92,21 @@ pub(super) async fn run(session: &mut Session, verb: EnvironmentVerb) -> Result<
 
 async fn list(session: &mut Session) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
-    let mut environments: Vec<Environment> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let question = ListEnvironmentsRequest {
-            app: app.clone(),
-            stale: session.globals.stale,
-            page_size: 0,
-            page_token: page_token.clone(),
-        };
-        let page = connection
-            .read(question, |c, r| async move {
-                EnvironmentsClient::new(c).list(r).await
-            })
-            .await?;
-        environments.extend(page.environments);
-        if last_page(&mut page_token, page.next_page_token) {
-            break;
-        }
-    }
+    let stale = session.globals.stale;
+    let question = |page_size, page_token| ListEnvironmentsRequest {
+        app: app.clone(),
+        stale,
+        page_size,
+        page_token,
+    };
+    let environments = session
+        .pages(
+            None,
+            question,
+            |c, r| async move { EnvironmentsClient::new(c).list(r).await },
+            |page| (page.environments, page.next_page_token),
+        )
+        .await?;
     session
         .console
         .result(&EnvironmentList::new(&environments), EnvironmentList::text)
@@ -124,13 +118,12 @@ async fn described(
     environment: String,
 ) -> Result<EnvironmentDescription, Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
     let question = DescribeEnvironmentRequest {
         app,
         environment,
         stale: session.globals.stale,
     };
-    let answer = connection
+    let answer = session
         .read(question, |c, r| async move {
             EnvironmentsClient::new(c).describe(r).await
         })
@@ -139,40 +132,36 @@ async fn described(
 }
 
 async fn create(session: &mut Session, command: CreateEnvironmentRequest) -> Result<(), Failure> {
-    let connection = session.connection().await?;
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).create(r).await
         })
         .await?;
     let message = |r: &_| format!("Environment {} is now being created", environment_of(r));
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn load(session: &mut Session, environment: String, release: String) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
     let command = LoadRequest {
         request_id: Connection::request_id(),
         app,
         environment,
         release,
     };
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).load(r).await
         })
         .await?;
     // The wording of this and of activate is fixed: scripts of the predecessor look for it.
-    let message = |r: &fleet_proto::v1::Receipt| {
+    let message = |r: &Receipt| {
         format!(
             "Release {} is now being loaded into environment {}",
             r.release, r.environment
         )
     };
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn activate(
@@ -182,7 +171,6 @@ async fn activate(
     now: bool,
 ) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
     let command = ActivateRequest {
         request_id: Connection::request_id(),
         app,
@@ -190,37 +178,34 @@ async fn activate(
         release,
         now,
     };
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).activate(r).await
         })
         .await?;
-    let message = |r: &fleet_proto::v1::Receipt| {
+    let message = |r: &Receipt| {
         format!(
             "Release {} is now being activated for environment {}",
             r.release, r.environment
         )
     };
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn deactivate(session: &mut Session, environment: String) -> Result<(), Failure> {
     let command = named(session, environment).await?;
-    let connection = session.connection().await?;
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).deactivate(r).await
         })
         .await?;
-    let message = |r: &fleet_proto::v1::Receipt| {
+    let message = |r: &Receipt| {
         format!(
             "Release {} is now being deactivated in environment {}",
             r.release, r.environment
         )
     };
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn unload(
@@ -229,32 +214,29 @@ async fn unload(
     release: String,
 ) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
     let command = UnloadRequest {
         request_id: Connection::request_id(),
         app,
         environment,
         release,
     };
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).unload(r).await
         })
         .await?;
-    let message = |r: &fleet_proto::v1::Receipt| {
+    let message = |r: &Receipt| {
         format!(
             "Release {} is now being unloaded from environment {}",
             r.release, r.environment
         )
     };
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn cancel(session: &mut Session, environment: String) -> Result<(), Failure> {
     let command = named(session, environment).await?;
-    let connection = session.connection().await?;
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).cancel(r).await
         })
@@ -265,8 +247,7 @@ async fn cancel(session: &mut Session, environment: String) -> Result<(), Failur
             environment_of(r)
         )
     };
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 /// A command that needs an environment and nothing else.
@@ -279,6 +260,6 @@ async fn named(session: &mut Session, environment: String) -> Result<Environment
     })
 }
 
-fn environment_of(receipt: &fleet_proto::v1::Receipt) -> &str {
+fn environment_of(receipt: &Receipt) -> &str {
     &receipt.environment
 }

@@ -60,9 +60,11 @@ async fn newest(
         read_to.get_or_insert(page.log_index);
         events.splice(0..0, page.events);
         let full = events.len() >= limit as usize;
-        if super::last_page(&mut page_token, page.previous_page_token) || full {
+        let older = page.previous_page_token;
+        if full || older.is_empty() || older == page_token {
             break;
         }
+        page_token = older;
     }
     let surplus = events.len().saturating_sub(limit as usize);
     events.drain(..surplus);

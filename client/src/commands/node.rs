@@ -3,9 +3,8 @@
 mod local;
 
 use fleet_proto::v1::nodes_client::NodesClient;
-use fleet_proto::v1::{DescribeNodeRequest, ListNodesRequest, Node};
+use fleet_proto::v1::{DescribeNodeRequest, ListNodesRequest};
 
-use super::last_page;
 use crate::args::NodeVerb;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -20,26 +19,20 @@ pub(super) async fn run(session: &mut Session, verb: NodeVerb) -> Result<(), Fai
 }
 
 async fn list(session: &mut Session) -> Result<(), Failure> {
-    let connection = session.connection().await?;
-    let mut nodes: Vec<Node> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let question = ListNodesRequest {
-            stale: session.globals.stale,
-            page_size: 0,
-            page_token: page_token.clone(),
-        };
-        let page = connection
-            .read(
-                question,
-                |c, r| async move { NodesClient::new(c).list(r).await },
-            )
-            .await?;
-        nodes.extend(page.nodes);
-        if last_page(&mut page_token, page.next_page_token) {
-            break;
-        }
-    }
+    let stale = session.globals.stale;
+    let question = |page_size, page_token| ListNodesRequest {
+        stale,
+        page_size,
+        page_token,
+    };
+    let nodes = session
+        .pages(
+            None,
+            question,
+            |c, r| async move { NodesClient::new(c).list(r).await },
+            |page| (page.nodes, page.next_page_token),
+        )
+        .await?;
     session
         .console
         .result(&NodeList::new(&nodes), NodeList::text)

@@ -1,9 +1,8 @@
 //! `ps`: frontends, one by one.
 
+use fleet_proto::v1::ListProcessesRequest;
 use fleet_proto::v1::processes_client::ProcessesClient;
-use fleet_proto::v1::{ListProcessesRequest, Process};
 
-use super::last_page;
 use crate::args::ProcessArgs;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -11,28 +10,26 @@ use crate::view::ProcessList;
 
 pub(super) async fn list(session: &mut Session, options: ProcessArgs) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
-    let mut processes: Vec<Process> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let question = ListProcessesRequest {
-            app: app.clone(),
-            environment: session.environment(),
-            release: options.release.clone().unwrap_or_default(),
-            stale: session.globals.stale,
-            page_size: 0,
-            page_token: page_token.clone(),
-        };
-        let page = connection
-            .read(question, |c, r| async move {
-                ProcessesClient::new(c).list(r).await
-            })
-            .await?;
-        processes.extend(page.processes);
-        if last_page(&mut page_token, page.next_page_token) {
-            break;
-        }
-    }
+    let (environment, stale) = (session.environment(), session.globals.stale);
+    let release = options.release.unwrap_or_default();
+    let service = options.service.unwrap_or_default();
+    let question = |page_size, page_token| ListProcessesRequest {
+        app: app.clone(),
+        environment: environment.clone(),
+        release: release.clone(),
+        service: service.clone(),
+        stale,
+        page_size,
+        page_token,
+    };
+    let processes = session
+        .pages(
+            None,
+            question,
+            |c, r| async move { ProcessesClient::new(c).list(r).await },
+            |page| (page.processes, page.next_page_token),
+        )
+        .await?;
     let now_ms = session.surroundings.now_ms;
     session
         .console

@@ -26,6 +26,30 @@ struct ReceiptView {
     outcome: Option<String>,
 }
 
+/// As [`settle`], waiting when `--wait` says so.
+pub(crate) async fn tell(
+    session: &mut Session,
+    receipt: Option<Receipt>,
+    message: impl FnOnce(&Receipt) -> String,
+) -> Result<(), Failure> {
+    let wait = session.globals.wait;
+    settle(session, receipt, message, wait).await
+}
+
+/// As [`tell`], for a command that has told its message as a step already.
+pub(crate) async fn settle_step(
+    session: &mut Session,
+    receipt: Option<Receipt>,
+    message: &str,
+) -> Result<(), Failure> {
+    let receipt = receipt.unwrap_or_default();
+    if !session.console.is_json() {
+        notices(session, &receipt);
+    }
+    let wait = session.globals.wait;
+    finish(session, receipt, message.to_owned(), wait).await
+}
+
 /// Prints the message at once, waits if that is wanted and something goes on.
 pub(crate) async fn settle(
     session: &mut Session,
@@ -43,13 +67,19 @@ pub(crate) async fn settle(
         session.console.write(&format!("{}\n", escape(&message)))?;
         notices(session, &receipt);
     }
+    finish(session, receipt, message, wait).await
+}
+
+async fn finish(
+    session: &mut Session,
+    receipt: Receipt,
+    message: String,
+    wait: bool,
+) -> Result<(), Failure> {
     let mut outcome = None;
     if let Some(target) = receipt.wait.clone().filter(|_| wait) {
         let last = progress::wait(session, target).await?;
         outcome = Some(last.text);
-    }
-    if !session.console.is_json() {
-        return Ok(());
     }
     let view = ReceiptView {
         message,
@@ -64,7 +94,7 @@ pub(crate) async fn settle(
         waited: outcome.is_some(),
         outcome,
     };
-    session.console.result(&view, |_| String::new())
+    session.console.document(&view)
 }
 
 /// Remarks of the cluster, beside the result.

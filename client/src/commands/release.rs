@@ -2,10 +2,10 @@
 
 mod create;
 
+use fleet_proto::v1::DestroyBuildRequest;
 use fleet_proto::v1::builds_client::BuildsClient;
-use fleet_proto::v1::{Build, DestroyBuildRequest, ListBuildsRequest};
 
-use super::{last_page, receipt};
+use super::{builds, receipt};
 use crate::args::ReleaseVerb;
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -14,59 +14,27 @@ use crate::view::BuildList;
 
 pub(super) async fn run(session: &mut Session, verb: ReleaseVerb) -> Result<(), Failure> {
     match verb {
-        ReleaseVerb::List => list(session).await,
+        ReleaseVerb::List => {
+            let builds = builds::list(session, None).await?;
+            session.console.result(&builds, BuildList::library)
+        }
         ReleaseVerb::Create(options) => create::run(session, options).await,
         ReleaseVerb::Destroy { release } => destroy(session, release).await,
     }
 }
 
-async fn list(session: &mut Session) -> Result<(), Failure> {
-    let app = session.app().await?;
-    let connection = session.connection().await?;
-    let mut builds: Vec<Build> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let question = ListBuildsRequest {
-            app: app.clone(),
-            stale: session.globals.stale,
-            page_size: 0,
-            page_token: page_token.clone(),
-        };
-        let page = connection
-            .read(question, |c, r| async move {
-                BuildsClient::new(c).list(r).await
-            })
-            .await?;
-        builds.extend(page.builds);
-        if last_page(&mut page_token, page.next_page_token) {
-            break;
-        }
-    }
-    session
-        .console
-        .result(&BuildList::new(&builds), BuildList::text)
-}
-
 async fn destroy(session: &mut Session, build: String) -> Result<(), Failure> {
-    let app = session.app().await?;
-    let connection = session.connection().await?;
     let command = DestroyBuildRequest {
         request_id: Connection::request_id(),
-        app,
+        app: session.app().await?,
         build,
     };
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             BuildsClient::new(c).destroy(r).await
         })
         .await?;
     let name = answer.name;
-    let wait = session.globals.wait;
-    receipt::settle(
-        session,
-        answer.receipt,
-        |_| format!("Release {name} is destroyed"),
-        wait,
-    )
-    .await
+    let message = |_: &_| format!("Release {name} is destroyed");
+    receipt::tell(session, answer.receipt, message).await
 }

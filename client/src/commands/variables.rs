@@ -1,4 +1,8 @@
-//! `env`, `env get|set|unset`: variables. Values are data: printed only when asked for.
+//! `env`, `env get|set|unset|edit|mask`: variables. Values are data: printed only when asked for.
+
+mod edit;
+mod mask;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -8,31 +12,33 @@ use fleet_proto::v1::{
     UnsetVariablesRequest,
 };
 
+use super::promotion;
 use super::receipt::notices;
-use crate::args::VariableVerb;
+use crate::args::{ChangeOptions, PromoteOptions, SetArgs, VariableVerb};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::grammar::{is_environment_name, nearest};
-use crate::output::escape;
-use crate::progress;
+use crate::grammar::nearest;
 use crate::session::Session;
-use crate::view::{VariableChangeView, VariablesView};
+use crate::view::{Masking, VariableChangeView, VariablesView};
 
 pub(super) async fn run(session: &mut Session, verb: VariableVerb) -> Result<(), Failure> {
     match verb {
-        VariableVerb::List { release, .. } => list(session, release).await,
-        VariableVerb::Get { name } => get(session, name).await,
-        VariableVerb::Set { pairs, replace } => set(session, pairs, replace).await,
-        VariableVerb::Unset { names } => unset(session, names).await,
+        VariableVerb::List { release, reveal } => list(session, release, reveal).await,
+        VariableVerb::Get { name, release } => get(session, name, release).await,
+        VariableVerb::Set(options) => set(session, options).await,
+        VariableVerb::Unset { names, change } => unset(session, names, change).await,
+        VariableVerb::Edit { change } => edit::run(session, change).await,
+        VariableVerb::Mask { verb } => mask::run(session, verb).await,
     }
 }
 
-async fn list(session: &mut Session, release: Option<String>) -> Result<(), Failure> {
+async fn list(session: &mut Session, release: Option<String>, reveal: bool) -> Result<(), Failure> {
     let answer = asked(session, release).await?;
+    let masking = Masking::on(&session.console, &answer.masked, reveal);
     session
         .console
-        .result(&VariablesView::from(&answer), VariablesView::text)?;
+        .result(&VariablesView::from(&answer), |view| view.text(&masking))?;
     if session.console.output_is_terminal && !session.console.is_json() {
         session
             .console
@@ -51,16 +57,15 @@ async fn asked(
         release: release.unwrap_or_default(),
         stale: session.globals.stale,
     };
-    let connection = session.connection().await?;
-    connection
+    session
         .read(question, |c, r| async move {
             VariablesClient::new(c).list(r).await
         })
         .await
 }
 
-async fn get(session: &mut Session, name: String) -> Result<(), Failure> {
-    let answer = asked(session, None).await?;
+async fn get(session: &mut Session, name: String, release: Option<String>) -> Result<(), Failure> {
+    let answer = asked(session, release).await?;
     let Some(value) = answer.variables.get(&name) else {
         let what = format!("no variable {name} in environment {}", answer.environment);
         let mut failure = Failure::new(Exit::NotFound, "UNKNOWN_VARIABLE", what);
@@ -70,127 +75,121 @@ async fn get(session: &mut Session, name: String) -> Result<(), Failure> {
     };
     if session.console.is_json() {
         let value = serde_json::json!({ "name": name, "value": value });
-        return session.console.result(&value, |_| String::new());
+        return session.console.document(&value);
     }
-    // A pipe wants the value as it is, whatever is in it; a terminal must not.
+    // A pipe wants the value as it is, whatever is in it; a terminal must not. Who asks for one
+    // value by its name wants to see it: it is not masked.
     let shown = if session.console.output_is_terminal {
-        escape(value)
+        crate::output::escape(value)
     } else {
         value.clone()
     };
     session.console.write(&format!("{shown}\n"))
 }
 
-async fn set(session: &mut Session, pairs: Vec<String>, replace: bool) -> Result<(), Failure> {
-    let variables = if pairs.is_empty() {
-        parse_lines(&session.console.read_all()?)?
+async fn set(session: &mut Session, options: SetArgs) -> Result<(), Failure> {
+    let SetArgs {
+        pairs,
+        replace,
+        change,
+    } = options;
+    let variables = if !pairs.is_empty() {
+        text::pairs(&pairs)?
+    } else if session.console.input_is_terminal {
+        BTreeMap::new()
     } else {
-        pairs
-            .iter()
-            .map(|pair| split_pair(pair))
-            .collect::<Result<_, _>>()?
+        text::lines(&session.console.read_all()?)?
     };
     if variables.is_empty() && !replace {
         return Err(Failure::usage("no variable to set").hint("fleet env set NAME=VALUE..."));
     }
-    let names = variables.keys().cloned().collect::<Vec<_>>().join(", ");
-    let app = session.app().await?;
-    let environment = session.environment();
-    let connection = session.connection().await?;
-    let request_id = Connection::request_id();
-    let command = SetVariablesRequest {
-        request_id,
-        app,
-        environment,
+    let mut command = SetVariablesRequest {
         variables,
         replace,
+        ..SetVariablesRequest::default()
     };
-    begin(session, &format!("Setting {names}... "))?;
-    let answer = connection
-        .write(command, |c, r| async move {
-            VariablesClient::new(c).set(r).await
-        })
-        .await;
-    finish(session, answer).await
+    let names: Vec<&str> = command.variables.keys().map(String::as_str).collect();
+    let step = if names.is_empty() {
+        "Unsetting all... ".to_owned()
+    } else {
+        format!("Setting {}... ", names.join(", "))
+    };
+    begin(session, &mut command, &change).await?;
+    send(session, command, &step, change).await
 }
 
-async fn unset(session: &mut Session, names: Vec<String>) -> Result<(), Failure> {
-    let app = session.app().await?;
-    let environment = session.environment();
-    let connection = session.connection().await?;
-    let text = format!("Unsetting {}... ", names.join(", "));
-    let request_id = Connection::request_id();
+async fn unset(
+    session: &mut Session,
+    names: Vec<String>,
+    change: ChangeOptions,
+) -> Result<(), Failure> {
+    let step = format!("Unsetting {}... ", names.join(", "));
+    session.console.id_only = change.id;
     let command = UnsetVariablesRequest {
-        request_id,
-        app,
-        environment,
+        request_id: Connection::request_id(),
+        app: session.app().await?,
+        environment: session.environment(),
         names,
+        release: change.release.clone().unwrap_or_default(),
     };
-    begin(session, &text)?;
-    let answer = connection
+    session.console.step(&step)?;
+    let answer = session
         .write(command, |c, r| async move {
             VariablesClient::new(c).unset(r).await
         })
         .await;
-    finish(session, answer).await
+    finish(session, answer, change).await
 }
 
-fn begin(session: &mut Session, text: &str) -> Result<(), Failure> {
-    if session.console.is_json() {
-        Ok(())
-    } else {
-        session.console.write(&escape(text))
-    }
-}
-
-/// Ends the line that was begun, and names the release that holds the change.
-async fn finish(
+/// Fills in where a change goes.
+async fn begin(
     session: &mut Session,
-    answer: Result<ChangeVariablesResponse, Failure>,
+    command: &mut SetVariablesRequest,
+    change: &ChangeOptions,
 ) -> Result<(), Failure> {
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(failure) => {
-            begin(session, "")?;
-            if !session.console.is_json() {
-                session.console.write("\n")?;
-            }
-            return Err(failure);
-        }
-    };
-    let view = VariableChangeView::from(&answer);
-    session.console.result(&view, VariableChangeView::text)?;
-    if let Some(receipt) = &answer.receipt {
-        notices(session, receipt);
-        if let Some(target) = receipt.wait.clone().filter(|_| session.globals.wait) {
-            progress::wait(session, target).await?;
-        }
-    }
+    session.console.id_only = change.id;
+    command.request_id = Connection::request_id();
+    command.app = session.app().await?;
+    command.environment = session.environment();
+    command.release = change.release.clone().unwrap_or_default();
     Ok(())
 }
 
-fn split_pair(pair: &str) -> Result<(String, String), Failure> {
-    match pair.split_once('=') {
-        Some(("", _)) => Err(Failure::usage(format!(
-            "\"{pair}\" has no name before the ="
-        ))),
-        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None if is_environment_name(pair) => Err(Failure::usage(format!(
-            "\"{pair}\" is no NAME=VALUE"
-        ))
-        .hint(format!(
-            "for environment {pair}: fleet env {pair} set NAME=VALUE"
-        ))),
-        None => Err(Failure::usage(format!("\"{pair}\" is no NAME=VALUE"))),
-    }
+async fn send(
+    session: &mut Session,
+    command: SetVariablesRequest,
+    step: &str,
+    change: ChangeOptions,
+) -> Result<(), Failure> {
+    session.console.step(step)?;
+    let answer = session
+        .write(command, |c, r| async move {
+            VariablesClient::new(c).set(r).await
+        })
+        .await;
+    finish(session, answer, change).await
 }
 
-/// Lines NAME=VALUE; empty ones and those that begin with # are skipped. Values are taken as they
-/// stand, quotes and all.
-fn parse_lines(text: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let lines = text.lines().map(str::trim_start);
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(split_pair)
-        .collect()
+/// Ends the step, names the release that holds the change, and promotes it if that is wanted.
+async fn finish(
+    session: &mut Session,
+    answer: Result<ChangeVariablesResponse, Failure>,
+    change: ChangeOptions,
+) -> Result<(), Failure> {
+    session.console.end_step(&answer)?;
+    let answer = answer?;
+    let mut view = VariableChangeView::from(&answer);
+    if !view.release_id.is_empty() {
+        let id = view.release_id.clone();
+        session.console.line(&format!("Release: {id}"))?;
+        session.console.id(&id)?;
+    }
+    if let Some(receipt) = answer.receipt.filter(|_| !session.console.is_json()) {
+        notices(session, &receipt);
+    }
+    if change.promote {
+        let id = view.release_id.clone();
+        view.promotion = Some(promotion::promote(session, id, PromoteOptions::default()).await?);
+    }
+    session.console.document(&view)
 }

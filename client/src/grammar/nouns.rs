@@ -21,10 +21,17 @@ const NOUNS: &[Noun] = &[
         word: "apps",
         canonical: &["apps"],
         default: "list",
-        now: &["list", "create", "delete", "info"],
-        later: &[
-            "cancel", "lock", "unlock", "params", "export", "import", "wait",
+        now: &[
+            "list", "create", "delete", "info", "cancel", "lock", "unlock",
         ],
+        later: &["params", "export", "import", "wait"],
+    },
+    Noun {
+        word: "builds",
+        canonical: &["builds"],
+        default: "list",
+        now: &["list", "info", "logs"],
+        later: &["export", "import", "import-image"],
     },
     Noun {
         word: "release",
@@ -32,6 +39,27 @@ const NOUNS: &[Noun] = &[
         default: "list",
         now: &["list", "create", "destroy"],
         later: &[],
+    },
+    Noun {
+        word: "releases",
+        canonical: &["releases"],
+        default: "list",
+        now: &[
+            "list",
+            "info",
+            "manifest",
+            "promote",
+            "rollback",
+            "create-from",
+        ],
+        later: &[],
+    },
+    Noun {
+        word: "services",
+        canonical: &["services"],
+        default: "list",
+        now: &["list", "restart"],
+        later: &["update", "triggers"],
     },
     Noun {
         word: "config",
@@ -64,6 +92,10 @@ const NOUNS: &[Noun] = &[
         now: &[],
         later: &["info", "stop"],
     },
+    whole("build", &["build"]),
+    whole("deploy", &["deploy"]),
+    whole("scale", &["scale"]),
+    whole("restart", &["restart"]),
     whole("events", &["events"]),
     whole("racks", &["context", "list"]),
     whole("switch", &["context", "use"]),
@@ -100,14 +132,11 @@ const LATER: &[&str] = &[
     "api",
     "auth",
     "balancers",
-    "build",
-    "builds",
     "cert",
     "certs",
     "configs",
     "cp",
     "database",
-    "deploy",
     "deploy-debug",
     "exec",
     "instances",
@@ -122,14 +151,10 @@ const LATER: &[&str] = &[
     "proxy",
     "rack",
     "registries",
-    "releases",
     "report",
     "resources",
-    "restart",
     "rollback",
     "run",
-    "scale",
-    "services",
     "snapshot",
     "ssl",
     "start",
@@ -188,9 +213,7 @@ pub(super) fn dispatch(line: Line) -> Result<Vec<String>, Misuse> {
 fn unknown(word: String, line: &Line) -> Misuse {
     if LATER.contains(&word.as_str()) {
         // The second word tells two verbs of one noun apart, unless it is an argument.
-        let verb = line
-            .positional(1)
-            .filter(|_| matches!(&*word, "releases" | "builds" | "log"));
+        let verb = line.positional(1).filter(|_| &*word == "log");
         let what = verb.map_or_else(|| word.clone(), |verb| format!("{word} {verb}"));
         return Misuse::NotYet { what };
     }

@@ -3,6 +3,8 @@
 /// Options of single commands that take the next word as their value. The grammar must know them
 /// all, or it would take a value for a name; a test compares this list with the command tree.
 const VALUE_OPTIONS: &[&str] = &[
+    "-d",
+    "--description",
     "-m",
     "--message",
     "--name",
@@ -17,6 +19,15 @@ const VALUE_OPTIONS: &[&str] = &[
     "--newrelic-licence",
     "--release",
     "--limit",
+    "-s",
+    "--service",
+    "--count",
+    "--min",
+    "--max",
+    "--cpu",
+    "--memory",
+    "--build-from",
+    "--env-from",
     "--address",
     "--secret-file",
     "--domain",

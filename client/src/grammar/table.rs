@@ -39,21 +39,19 @@ fn check(table: &str) {
 #[test]
 fn seeds_mean_what_they_meant() {
     check(
-        r"
+        "
         env prod load 8ef9d2f               => envs load prod 8ef9d2f
         env prod activate 8ef9d2f           => envs activate prod 8ef9d2f
         env describe prod                   => envs describe prod
         env activate prod 037205f           => envs activate prod 037205f
         env set FOO=bar -a myapp            => --app=myapp vars set FOO=bar
-        build -a myapp                      => ! \x22fleet build\x22 is not in this version
-        releases -a myapp                   => ! \x22fleet releases\x22 is not in this version
-        releases info RCDEFGHIJK -a myapp   => ! \x22fleet releases info\x22 is not in this version
-        releases promote RCDEFGHIJK -a app  => ! \x22fleet releases promote\x22 is not in this version
-        releases manifest RCDEFGHIJK        => ! \x22fleet releases manifest\x22 is not in this version
-        releases rollback RBCDEFGHIJ        => ! \x22fleet releases rollback\x22 is not in this version
-        "
-        .replace("\\x22", "\"")
-        .as_str(),
+        build -a myapp                      => --app=myapp build
+        releases -a myapp                   => --app=myapp releases list
+        releases info RCDEFGHIJK -a myapp   => --app=myapp releases info RCDEFGHIJK
+        releases promote RCDEFGHIJK -a app  => --app=app releases promote RCDEFGHIJK
+        releases manifest RCDEFGHIJK        => releases manifest RCDEFGHIJK
+        releases rollback RBCDEFGHIJ        => releases rollback RBCDEFGHIJ
+        ",
     );
 }
 
@@ -114,6 +112,12 @@ fn documented_variable_forms() {
         env qa unset FOO                => --env=qa vars unset FOO
         env set FOO=bar -e qa           => --env=qa vars set FOO=bar
         env set -- -odd=1               => vars set -- -odd=1
+        env set FOO=bar -p              => vars set FOO=bar -p
+        env edit                        => vars edit
+        env qa edit                     => --env=qa vars edit
+        env mask                        => vars mask
+        env mask set FOO BAR            => vars mask set FOO BAR
+        env qa mask unset FOO           => --env=qa vars mask unset FOO
         vars                            => vars list
         vars list                       => vars list
         vars get FOO                    => vars get FOO
@@ -142,9 +146,6 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "env newrelic prod --clear-newrelic-licence",
         "env sectionio prod URL USER PASS",
         "env sectionio prod --clear",
-        "env edit",
-        "env mask set FOO",
-        "env qa edit",
         "env promote prod",
         "env rename qa staging",
         "release create",
@@ -160,14 +161,11 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "notifications list",
         "config repo",
         "config sql list",
-        "deploy",
         "logs",
-        "builds",
+        "builds export BABCDEFGHI",
         "exec web sh",
         "run web -- ls -a",
-        "scale web --count 3",
-        "restart",
-        "services",
+        "services triggers",
         "resources",
         "certs",
         "balancers",
@@ -183,8 +181,7 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "rack params",
         "login",
         "update",
-        "apps cancel",
-        "apps lock",
+        "apps params",
         "ps info P",
         "ps stop P",
         "node drain",
@@ -230,6 +227,21 @@ fn other_nouns() {
         release                    => release list
         release create HEAD -m hi  => release create HEAD -m hi
         release destroy 8ef9d2f    => release destroy 8ef9d2f
+        build . -d -w              => build . -d -w
+        deploy -m convox.yml src   => deploy -m convox.yml src
+        builds                     => builds list
+        builds logs BABCDEFGHI     => builds logs BABCDEFGHI
+        releases --limit 3         => releases list --limit 3
+        releases promote           => releases promote
+        releases create-from --build-from RABCDEFGHI --env-from active => releases create-from --build-from RABCDEFGHI --env-from active
+        apps cancel -e qa          => --env=qa apps cancel
+        apps lock shop             => apps lock shop
+        scale                      => scale
+        scale web --count 3 -w     => --wait scale web --count 3
+        restart                    => restart
+        services                   => services list
+        services restart web       => services restart web
+        ps -s web                  => ps -s web
         config                     => config show
         config default-env         => config default-env
         config default-env qa      => config default-env qa

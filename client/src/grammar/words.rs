@@ -5,8 +5,8 @@ pub(super) const VARIABLE_VERBS: &[Verb] = &[
     Verb::now("get", 1, Some(1), "env get NAME"),
     Verb::now("set", 0, None, "env set NAME=VALUE..."),
     Verb::now("unset", 1, None, "env unset NAME..."),
-    Verb::later("edit"),
-    Verb::later("mask"),
+    Verb::now("edit", 0, Some(0), "env edit"),
+    Verb::now("mask", 0, None, "env mask [set|unset NAME...]"),
 ];
 
 /// Verbs of environments: `env VERB` means `envs VERB`.

@@ -17,8 +17,11 @@ pub(crate) struct Console {
     output: Box<dyn Write + Send>,
     errors: Box<dyn Write + Send>,
     pub(crate) format: Format,
+    pub(crate) input_is_terminal: bool,
     pub(crate) output_is_terminal: bool,
     pub(crate) errors_are_terminal: bool,
+    /// `--id`: the output holds one id and nothing else; what is told goes to the errors.
+    pub(crate) id_only: bool,
     colour: bool,
 }
 
@@ -32,8 +35,10 @@ impl Console {
             output: std::mem::replace(&mut surroundings.output, Box::new(io::sink())),
             errors: std::mem::replace(&mut surroundings.errors, Box::new(io::sink())),
             format,
+            input_is_terminal: surroundings.input_is_terminal,
             output_is_terminal: surroundings.output_is_terminal,
             errors_are_terminal: surroundings.errors_are_terminal,
+            id_only: false,
             colour: surroundings.errors_are_terminal && !plain,
         }
     }
@@ -55,12 +60,66 @@ impl Console {
         self.write(&out)
     }
 
+    /// Prints the one document of a command that has told its text as it went along.
+    pub(crate) fn document<T: Serialize>(&mut self, value: &T) -> Result<(), Failure> {
+        if self.is_json() {
+            return self.write(&to_json(value));
+        }
+        Ok(())
+    }
+
+    /// Writes text that somebody else wrote: as it is into a pipe, harmless on a terminal.
+    pub(crate) fn write_file(&mut self, text: &str) -> Result<(), Failure> {
+        if !self.output_is_terminal {
+            return self.write(text);
+        }
+        let lines: String = text.lines().map(|line| escape(line) + "\n").collect();
+        self.write(&lines)
+    }
+
     /// Writes to the output as it is.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
         let written = self.output.write_all(text.as_bytes());
         written
             .and_then(|()| self.output.flush())
             .map_err(|error| unwritable(&error))
+    }
+
+    /// Begins to tell a step: `Setting FOO... `, to be ended by [`Console::end_step`]. Programs that
+    /// read JSON are told nothing until the end.
+    pub(crate) fn step(&mut self, text: &str) -> Result<(), Failure> {
+        self.tell(&escape(text))
+    }
+
+    /// Ends a step; the line of one that failed ends without `OK`, before the error.
+    pub(crate) fn end_step<T>(&mut self, ended: &Result<T, Failure>) -> Result<(), Failure> {
+        self.tell(if ended.is_ok() { "OK\n" } else { "\n" })
+    }
+
+    /// Tells one line.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.tell(&format!("{}\n", escape(text)))
+    }
+
+    /// Prints the id that `--id` asked for.
+    pub(crate) fn id(&mut self, id: &str) -> Result<(), Failure> {
+        if self.id_only && !self.is_json() {
+            return self.write(&format!("{}\n", escape(id)));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, text: &str) -> Result<(), Failure> {
+        if self.is_json() {
+            return Ok(());
+        }
+        if self.id_only {
+            // A closed error stream is no reason to stop.
+            let _ = self.errors.write_all(text.as_bytes());
+            let _ = self.errors.flush();
+            return Ok(());
+        }
+        self.write(text)
     }
 
     /// A remark beside the result, one line. A closed error stream is no reason to stop.

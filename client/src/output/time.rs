@@ -35,6 +35,19 @@ pub(crate) fn ago(at: Option<&Instant>, now_ms: u64) -> String {
     format!("{count} {unit}{plural} ago")
 }
 
+/// `7s`, `1m12s`, `2h3m` from one moment to another; empty unless both are known.
+pub(crate) fn elapsed(from: Option<&Instant>, to: Option<&Instant>) -> String {
+    let (Some(from), Some(to)) = (from, to) else {
+        return String::new();
+    };
+    let seconds = to.unix_ms.saturating_sub(from.unix_ms) / 1_000;
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, _) => format!("{hours}h{minutes}m"),
+    }
+}
+
 fn format(at: Option<&Instant>, layout: &str) -> String {
     let millis = at.and_then(|at| i64::try_from(at.unix_ms).ok());
     let moment = millis.and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -58,6 +71,19 @@ mod tests {
         );
         assert_eq!(stamp(None), "");
         assert_eq!(stamp(Some(&Instant { unix_ms: u64::MAX })), "");
+    }
+
+    #[test]
+    fn measures_between() {
+        let at = |seconds: u64| Instant {
+            unix_ms: seconds * 1_000,
+        };
+        let took = |seconds: u64| elapsed(Some(&at(5)), Some(&at(5 + seconds)));
+        assert_eq!(took(7), "7s");
+        assert_eq!(took(72), "1m12s");
+        assert_eq!(took(7_390), "2h3m");
+        assert_eq!(elapsed(Some(&at(5)), Some(&at(4))), "0s");
+        assert_eq!(elapsed(None, Some(&at(4))), "");
     }
 
     #[test]

@@ -38,11 +38,51 @@ pub(super) fn resolve(word: &str, directory: &Path) -> Result<Option<Commit>, Fa
     }))
 }
 
-/// Archives the commit. In a directory below the top of the repository that is this directory
-/// alone, so an app may live beside others.
-pub(super) fn pack(commit: &Commit) -> Result<Package, Failure> {
-    let name = said(commit, ["rev-parse", "--short=7", &commit.hash])?;
-    let subject = said(
+/// The commit that a directory stands at, with nothing changed in it since.
+#[derive(Debug)]
+pub(crate) struct Clean {
+    /// Short, as a build is called.
+    pub(crate) name: String,
+    /// In full.
+    pub(crate) hash: String,
+    pub(crate) subject: String,
+}
+
+impl Clean {
+    /// `None` outside of repositories, and where anything differs from the commit: then no commit
+    /// says what the directory holds.
+    pub(crate) fn at(directory: &Path) -> Result<Option<Self>, Failure> {
+        let Some(commit) = resolve("HEAD", directory)? else {
+            return Ok(None);
+        };
+        let status = [
+            "status",
+            "--porcelain",
+            "--untracked-files=normal",
+            "--",
+            ".",
+        ];
+        let output = git(directory, status)
+            .output()
+            .map_err(|error| Failure::failed(format!("cannot run git: {error}")))?;
+        if !output.status.success() || !output.stdout.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            name: short(&commit)?,
+            subject: subject(&commit)?,
+            hash: commit.hash,
+        }))
+    }
+}
+
+fn short(commit: &Commit) -> Result<String, Failure> {
+    said(commit, ["rev-parse", "--short=7", &commit.hash])
+}
+
+/// First line of the commit's message.
+fn subject(commit: &Commit) -> Result<String, Failure> {
+    said(
         commit,
         [
             "log",
@@ -51,7 +91,14 @@ pub(super) fn pack(commit: &Commit) -> Result<Package, Failure> {
             "--format=%s",
             &commit.hash,
         ],
-    )?;
+    )
+}
+
+/// Archives the commit. In a directory below the top of the repository that is this directory
+/// alone, so an app may live beside others.
+pub(super) fn pack(commit: &Commit) -> Result<Package, Failure> {
+    let name = short(commit)?;
+    let subject = subject(commit)?;
     let (scratch, file) = Scratch::create()?;
     let mut child = git(&commit.directory, ["archive", "--format=tar", &commit.hash])
         .stdout(Stdio::piped())

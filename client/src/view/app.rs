@@ -2,7 +2,7 @@ use fleet_proto::v1::{App, AppStatus};
 use serde::Serialize;
 
 use super::word;
-use crate::output::{Plain, rfc3339, stamp};
+use crate::output::{Plain, rfc3339};
 
 /// `apps list`.
 #[derive(Debug, Serialize)]
@@ -17,11 +17,10 @@ pub(crate) struct AppView {
     release_id: String,
     environments: Vec<String>,
     locked: bool,
+    generation: u32,
     builds: u32,
     created: Option<String>,
     updated: Option<String>,
-    #[serde(skip)]
-    created_text: String,
 }
 
 impl From<&App> for AppView {
@@ -32,10 +31,10 @@ impl From<&App> for AppView {
             release_id: app.release_id.clone(),
             environments: app.environments.clone(),
             locked: app.locked,
+            generation: app.generation,
             builds: app.builds,
             created: rfc3339(app.created.as_ref()),
             updated: rfc3339(app.updated.as_ref()),
-            created_text: stamp(app.created.as_ref()),
         }
     }
 }
@@ -43,15 +42,12 @@ impl From<&App> for AppView {
 impl AppView {
     pub(crate) fn text(&self) -> String {
         let mut table = Plain::new(&[]);
-        let locked = if self.locked { "yes" } else { "no" };
         for (name, value) in [
             ("Name", self.name.clone()),
             ("Status", self.status.clone()),
-            ("Locked", locked.to_owned()),
+            ("Generation", self.generation.to_string()),
+            ("Locked", self.locked.to_string()),
             ("Release", self.release_id.clone()),
-            ("Environments", self.environments.join(", ")),
-            ("Builds", self.builds.to_string()),
-            ("Created", self.created_text.clone()),
         ] {
             table.row(vec![name.to_owned(), value]);
         }

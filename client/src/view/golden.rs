@@ -198,7 +198,7 @@ fn lists() {
     failed.message = "exactly thirty-two characters, .".to_owned();
     failed.reason = "no fleet.yml at the root of the archive\nsecond line".to_owned();
     failed.loaded_in.clear();
-    assert_snapshot!("release_list", BuildList::new(&[build, failed]).text());
+    assert_snapshot!("release_list", BuildList::new(&[build, failed]).library());
 }
 
 #[test]

@@ -63,21 +63,17 @@ impl ProcessList {
         Self(processes.iter().map(ProcessView::from).collect())
     }
 
-    /// The predecessor's columns, and where each process is.
+    /// The predecessor's columns; JSON has environment and node too.
     pub(crate) fn text(&self, now_ms: u64) -> String {
-        let header = [
-            "ID", "SERVICE", "STATUS", "RELEASE", "STARTED", "ENV", "NODE", "COMMAND",
-        ];
+        let header = ["ID", "SERVICE", "STATUS", "RELEASE", "STARTED", "COMMAND"];
         let mut table = Plain::new(&header);
         for process in &self.0 {
             table.row(vec![
                 process.id.clone(),
                 process.service.clone(),
                 process.status.clone(),
-                process.release.clone(),
+                process.release_id.clone(),
                 ago(process.started_at.as_ref(), now_ms),
-                process.environment.clone(),
-                process.node.clone(),
                 process.command.clone(),
             ]);
         }

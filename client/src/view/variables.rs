@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use fleet_proto::v1::{ChangeVariablesResponse, ListVariablesResponse};
 use serde::Serialize;
 
+use super::{Masking, PromotionView};
 use crate::output::escape;
 
 /// Bare `env`.
@@ -12,6 +13,7 @@ pub(crate) struct VariablesView {
     environment: String,
     release_id: String,
     variables: BTreeMap<String, String>,
+    masked: Vec<String>,
 }
 
 impl From<&ListVariablesResponse> for VariablesView {
@@ -20,28 +22,30 @@ impl From<&ListVariablesResponse> for VariablesView {
             app: answer.app.clone(),
             environment: answer.environment.clone(),
             release_id: answer.release_id.clone(),
-            variables: answer.variables.clone(),
+            variables: answer.variables.clone().into_iter().collect(),
+            masked: answer.masked.clone(),
         }
     }
 }
 
 impl VariablesView {
-    pub(crate) fn text(&self) -> String {
-        let line = |(name, value): (&String, &String)| escape(&format!("{name}={value}")) + "\n";
+    pub(crate) fn text(&self, masking: &Masking) -> String {
+        let line = |(name, value): (&String, &String)| escape(&masking.pair(name, value)) + "\n";
         self.variables.iter().map(line).collect()
     }
 }
 
-/// End of `env set` and `env unset`, after `Setting FOO... `.
+/// `env set`, `env unset`, `env edit`.
 #[derive(Debug, Serialize)]
 pub(crate) struct VariableChangeView {
     app: String,
     environment: String,
-    release_id: String,
+    pub(crate) release_id: String,
     description: String,
     changed: bool,
     log_index: u64,
     notices: Vec<String>,
+    pub(crate) promotion: Option<PromotionView>,
 }
 
 impl From<&ChangeVariablesResponse> for VariableChangeView {
@@ -55,15 +59,7 @@ impl From<&ChangeVariablesResponse> for VariableChangeView {
             changed: !receipt.unchanged,
             log_index: receipt.log_index,
             notices: receipt.notices,
-        }
-    }
-}
-
-impl VariableChangeView {
-    pub(crate) fn text(&self) -> String {
-        match self.release_id.as_str() {
-            "" => "OK\n".to_owned(),
-            id => format!("OK\nRelease: {}\n", escape(id)),
+            promotion: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A fake node: answers as scripted and remembers what it was asked.
 
+mod library;
+mod releases;
 mod services;
 
 use std::collections::VecDeque;
@@ -12,6 +14,8 @@ use fleet_proto::v1::builds_server::BuildsServer;
 use fleet_proto::v1::environments_server::EnvironmentsServer;
 use fleet_proto::v1::local_server::LocalServer;
 use fleet_proto::v1::progress_server::ProgressServer;
+use fleet_proto::v1::releases_server::ReleasesServer;
+use fleet_proto::v1::services_server::ServicesServer;
 use fleet_proto::v1::variables_server::VariablesServer;
 use fleet_proto::v1::{ErrorDetail, ProgressLine, WaitRequest};
 use prost::Message as _;
@@ -44,7 +48,17 @@ pub(crate) struct Script {
     pub(crate) waits: Vec<WaitRequest>,
     /// Blobs held, by digest.
     pub(crate) blobs: Vec<(String, Vec<u8>)>,
+    /// Blobs of which some bytes have arrived.
+    pub(crate) partial: Vec<(String, Vec<u8>)>,
+    /// Offset at which each upload began.
+    pub(crate) offsets: Vec<u64>,
+    /// The next uploads break off once so many bytes have arrived.
+    pub(crate) breaks: VecDeque<usize>,
     pub(crate) builds: Vec<fleet_proto::v1::CreateBuildRequest>,
+    /// Names whose values are not to be shown.
+    pub(crate) masked: Vec<String>,
+    /// A promotion of the release asked for is under way already.
+    pub(crate) under_way: bool,
 }
 
 #[derive(Clone, Default)]
@@ -78,6 +92,8 @@ impl Fake {
             .add_service(ProgressServer::new(self.clone()))
             .add_service(BlobsServer::new(self.clone()))
             .add_service(BuildsServer::new(self.clone()))
+            .add_service(ReleasesServer::new(self.clone()))
+            .add_service(ServicesServer::new(self.clone()))
             .add_service(LocalServer::new(self.clone()))
     }
 

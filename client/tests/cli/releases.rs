@@ -1,53 +1,13 @@
 //! `release create` from all three sources, and what is uploaded.
 
-use std::path::Path;
-use std::process::Command;
-
 use fleet_client::Exit;
 use fleet_proto::v1::{ProgressLine, ProgressOutcome};
 use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 
 use crate::fake::{Fake, status};
+use crate::repository::Repository;
 use crate::run::line;
-
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(directory)
-        .args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@example.org",
-            "-c",
-            "commit.gpgsign=false",
-        ])
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// A repository with one commit, tagged `one`.
-fn repository() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    git(directory.path(), &["init", "-q", "-b", "main"]);
-    std::fs::write(directory.path().join("fleet.yml"), "services: {}\n").unwrap();
-    git(directory.path(), &["add", "."]);
-    git(
-        directory.path(),
-        &["commit", "-q", "-m", "Sell things\n\nMore."],
-    );
-    git(directory.path(), &["tag", "one"]);
-    directory
-}
 
 /// Paths of the files in an archive; git also puts the commit's hash into a global header.
 fn names(tar: &[u8]) -> Vec<String> {
@@ -61,8 +21,8 @@ fn names(tar: &[u8]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_git_object_becomes_a_release_once() {
-    let repository = repository();
-    let hash = git(repository.path(), &["rev-parse", "HEAD"]);
+    let repository = Repository::new("Sell things\n\nMore.");
+    let hash = repository.head();
     std::fs::write(repository.path().join("uncommitted"), "x").unwrap();
     let fake = Fake::default();
     let address = fake.serve().await;
@@ -151,7 +111,7 @@ async fn a_directory_and_an_archive_become_releases() {
 
 #[tokio::test]
 async fn waits_until_available() {
-    let repository = repository();
+    let repository = Repository::new("Sell things\n\nMore.");
     let fake = Fake::default();
     fake.script
         .lock()
@@ -178,7 +138,7 @@ async fn waits_until_available() {
 
 #[tokio::test]
 async fn an_upload_moves_on_and_a_refused_archive_does_not() {
-    let repository = repository();
+    let repository = Repository::new("Sell things\n\nMore.");
     let (first, second) = (Fake::default(), Fake::default());
     first.refuse(Status::unavailable("the disk is full"));
     let (one, two) = (first.serve().await, second.serve().await);
@@ -211,7 +171,7 @@ async fn an_upload_moves_on_and_a_refused_archive_does_not() {
 
 #[tokio::test]
 async fn sources_that_are_not_there_or_not_clear() {
-    let repository = repository();
+    let repository = Repository::new("Sell things\n\nMore.");
     std::fs::create_dir(repository.path().join("one")).unwrap();
     std::fs::write(repository.path().join("notes.txt"), "x").unwrap();
     let create = |source: &str| {

@@ -75,6 +75,7 @@ impl Line {
             input: Box::new(io::Cursor::new(self.input.into_bytes())),
             output: Box::new(output.clone()),
             errors: Box::new(errors.clone()),
+            input_is_terminal: false,
             output_is_terminal: self.terminal,
             errors_are_terminal: false,
             now_ms: 1_433_814_925_000,

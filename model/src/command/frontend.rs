@@ -119,12 +119,12 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
     };
     // A node that fell silent since would never be declared lost again, and the slot wait for ever.
     let admits = placement::admits(state, &placement.loaded, &placement.service, placement.node);
-    let held = state.frontends_of(&placement.loaded).any(|frontend| {
-        frontend.service == placement.service
-            && frontend.slot == placement.slot
-            && frontend.holds_slot()
-            && !going(frontend)
-    });
+    let held = state
+        .group(&placement.loaded, &placement.service)
+        .into_iter()
+        .flat_map(|group| group.in_slot(placement.slot))
+        .filter_map(|id| state.frontends.get(&id))
+        .any(|frontend| frontend.holds_slot() && !going(frontend));
     if !fresh || !in_range || held || !admits {
         return None;
     }
@@ -215,11 +215,14 @@ pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Reject
 }
 
 fn set_desired(state: &mut State, id: FrontendId, desired: Desired) {
-    let (now, index) = (state.now, state.index);
-    if let Some(frontend) = state.frontends.get_mut(&id) {
-        frontend.desired = desired;
-        frontend.desired_since = now;
-        frontend.revision = index;
+    if let Some(frontend) = state.frontends.get(&id) {
+        let next = Frontend {
+            desired,
+            desired_since: state.now,
+            revision: state.index,
+            ..frontend.clone()
+        };
+        state.put_frontend(next);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     plan::rolling::{self, bounds, targets},
     reference::{self, Loadable},
     rollout::{DEADLINE, Phase, Roll, Rollout, Strategy},
+    state::Group,
 };
 
 pub(super) fn promote(
@@ -130,7 +131,9 @@ fn start(
     });
     let first = first_counts(state, &loaded, environment);
     let targets = targets(&loaded, outgoing, &environment.settings, &first);
-    refuse_if_stuck(&loaded, &targets)?;
+    if let Some(outgoing) = outgoing {
+        refuse_if_stuck(&loaded, &targets, outgoing)?;
+    }
     let roll = Roll {
         outgoing: outgoing.map(|o| o.desired.clone()).unwrap_or_default(),
         incoming: stood.clone(),
@@ -191,8 +194,18 @@ fn not_now(name: &str, status: &LoadedStatus, key: &EnvironmentKey) -> Rejection
 }
 
 /// At least one step must be possible; if none is, the arithmetic says why.
-fn refuse_if_stuck(loaded: &Loaded, targets: &OrdMap<ServiceName, u32>) -> Result<(), Rejection> {
-    for (name, service) in &loaded.manifest.services {
+fn refuse_if_stuck(
+    incoming: &Loaded,
+    targets: &OrdMap<ServiceName, u32>,
+    outgoing: &Loaded,
+) -> Result<(), Rejection> {
+    let stands = |name: &ServiceName| outgoing.desired.get(name).is_some_and(|count| *count > 0);
+    let replaced = incoming
+        .manifest
+        .services
+        .iter()
+        .filter(|(name, _)| stands(name));
+    for (name, service) in replaced {
         let count = targets.get(name).copied().unwrap_or(0);
         let deployment = service.deployment;
         let bounds = bounds(deployment, count);
@@ -421,6 +434,10 @@ fn complete(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) -> Resul
         // Its frontends are gone; only the record of them is left to clear.
         set_status(state, &outgoing, LoadedStatus::Unloading);
     }
+    if let (Some(incoming), Some(roll)) = (rollout.incoming_key(), rollout.roll()) {
+        // Limits may have changed since it was complete.
+        set_counts(state, &incoming, &roll.targets);
+    }
     release::served(state, rollout.incoming.as_ref());
     release::collect(state, key);
     touch(state, key);
@@ -456,6 +473,7 @@ fn revert(
     if let Some(incoming) = rollout.incoming_key() {
         change_status(state, &incoming, LoadedStatus::Deactivating)?;
     }
+    keep_what_is_left(state, rollout);
     set_phase(
         state,
         key,
@@ -478,6 +496,23 @@ fn revert(
     state.record(Kind::Rollout, &itself(), Some(key), subject, sentence);
     status(state, key, "Updating", "Rollback");
     Ok(())
+}
+
+/// Frontends of the outgoing release that were still to leave are wanted again.
+fn keep_what_is_left(state: &mut State, rollout: &Rollout) {
+    let (Some(roll), Some(outgoing)) = (rollout.roll(), rollout.outgoing_key()) else {
+        return;
+    };
+    let index = state.index;
+    for (service, before) in &roll.outgoing {
+        let left = state.group(&outgoing, service).map_or(0, Group::kept);
+        if let Some(loaded) = state.loaded.get_mut(&outgoing)
+            && let Some(count) = loaded.desired.get_mut(service)
+        {
+            *count = left.clamp(*count, (*before).max(*count));
+            loaded.revision = index;
+        }
+    }
 }
 
 /// The outgoing release is back, as far as it can be.

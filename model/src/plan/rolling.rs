@@ -16,10 +16,10 @@ use imbl::OrdMap;
 use crate::{
     State,
     environment::Loaded,
-    frontend::{Desired, Phase as Observed},
     ids::{LoadedKey, ServiceName},
     manifest::Deployment,
-    rollout::{Phase, Roll, Rollout},
+    rollout::{Phase, Rollout},
+    state::Group,
 };
 
 /// Bounds of the frontends of one service during a rollout.
@@ -234,21 +234,13 @@ impl<'a> Side<'a> {
 
     fn tally(&self, state: &State, service: &ServiceName) -> Tally {
         let desired = self.loaded.and_then(|loaded| loaded.desired.get(service));
-        let mut tally = Tally {
+        let group = self.key.as_ref().and_then(|key| state.group(key, service));
+        Tally {
             desired: desired.copied().unwrap_or(0),
-            ..Tally::default()
-        };
-        for frontend in self.key.iter().flat_map(|key| state.frontends_of(key)) {
-            let there =
-                !frontend.observed.phase.over() && frontend.observed.phase != Observed::Lost;
-            if frontend.service != *service || !there {
-                continue;
-            }
-            tally.there += 1;
-            tally.kept += u32::from(frontend.desired == Desired::Run);
-            tally.healthy += u32::from(frontend.healthy());
+            there: group.map_or(0, Group::there),
+            kept: group.map_or(0, Group::kept),
+            healthy: group.map_or(0, Group::healthy),
         }
-        tally
     }
 
     fn change(&self, service: &ServiceName, count: u32) -> Option<Change> {
@@ -302,10 +294,4 @@ pub fn targets(
 #[must_use]
 pub fn failures(loaded: &Loaded) -> u32 {
     loaded.slots.values().map(|slot| slot.failures).sum()
-}
-
-/// See [`Roll::outgoing`]: counts to return to, of nothing where nothing was active.
-#[must_use]
-pub fn nothing_to_return_to(roll: &Roll) -> bool {
-    roll.outgoing.is_empty()
 }

@@ -4,7 +4,7 @@
 mod restart;
 mod retreat;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::{Draft, placement::Tally, rolling};
 use crate::{
@@ -15,10 +15,12 @@ use crate::{
     health::back_off,
     ids::{LoadedKey, ServiceName},
     report::{Reason, Waiting},
+    state::Group,
 };
 
 pub(super) fn plan(state: &State, draft: &mut Draft) {
-    let mut tally = Tally::of(state);
+    // Counting what every node carries costs a walk, and mostly there is nothing to place.
+    let mut tally = None;
     for (key, loaded) in &state.loaded {
         let Some(environment) = state.environments.get(&key.environment) else {
             continue;
@@ -51,7 +53,10 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
                 let room = rolling::room(state, rollout, service) as usize;
                 missing.truncate(room.saturating_sub(begun.count()));
             }
-            place(key, loaded, service, &missing, &mut tally, draft);
+            if !missing.is_empty() {
+                let tally = tally.get_or_insert_with(|| Tally::of(state));
+                place(key, loaded, service, &missing, tally, draft);
+            }
         }
     }
 }
@@ -69,28 +74,38 @@ impl Work<'_> {
         self.loaded.desired.get(service).copied().unwrap_or(0)
     }
 
-    /// Its frontends that shall run, by slot.
-    fn by_slot(&self, service: &ServiceName) -> BTreeMap<u32, Vec<&Frontend>> {
-        let mut by_slot: BTreeMap<u32, Vec<&Frontend>> = BTreeMap::new();
-        for frontend in self
-            .state
-            .frontends_of(self.key)
-            .filter(|f| f.desired == Desired::Run && f.service == *service)
-        {
-            by_slot.entry(frontend.slot).or_default().push(frontend);
-        }
-        by_slot
+    /// The wanted frontends of a slot.
+    fn held(&self, group: &Group, slot: u32) -> Vec<&Frontend> {
+        self.state.frontends_in(group, slot).collect()
     }
 
-    /// Holds every slot up to the count; answers which need a frontend.
+    /// Slots whose frontends sit on nodes that are drained.
+    fn on_drained_nodes<'b>(&'b self, service: &'b ServiceName) -> impl Iterator<Item = u32> + 'b {
+        let drained = self.state.nodes.values().filter(|node| node.draining);
+        drained
+            .flat_map(|node| self.state.frontends_on(node.id))
+            .filter(move |f| f.loaded == *self.key && f.service == *service)
+            .filter(|f| f.desired == Desired::Run)
+            .map(|f| f.slot)
+    }
+
+    /// Holds every slot up to the count; answers which need a frontend. Looks only at slots that
+    /// are empty, or hold something else than one healthy frontend.
     fn hold(&self, service: &ServiceName, draft: &mut Draft) -> Vec<u32> {
         let wanted = self.wanted(service);
-        let mut by_slot = self.by_slot(service);
-        let turn = restart::turn(self, service, &by_slot);
-        let mut spare = Spare::of(self.state, self.key, service, wanted);
+        let nothing = Group::default();
+        let group = self.state.group(self.key, service).unwrap_or(&nothing);
+        let turn = restart::turn(self, service, group);
+        let mut spare = Spare(group.healthy().saturating_sub(wanted));
         let mut missing = Vec::new();
-        for slot in 1..=wanted {
-            let held = by_slot.remove(&slot).unwrap_or_default();
+        let slots: BTreeSet<u32> = group
+            .unsettled()
+            .chain(group.vacant(wanted))
+            .chain(self.on_drained_nodes(service))
+            .chain(turn.map(|turn| turn.slot))
+            .collect();
+        for slot in slots.into_iter().filter(|slot| *slot <= wanted) {
+            let held = self.held(group, slot);
             let turning = turn.filter(|turn| turn.slot == slot);
             if let Some(turn) = turning.filter(|turn| turn.stop_first) {
                 turn.dismiss(&held, draft);
@@ -102,13 +117,27 @@ impl Work<'_> {
                 missing.push(slot);
             }
         }
-        // What is left lies beyond the count; the highest slots go first.
-        for frontend in by_slot.into_values().flatten().rev() {
-            if spare.allows(frontend) {
-                leave(frontend, "the count shrank", draft);
+        // What is left lies beyond the count; the highest slots go first. One that must stay for the
+        // load it carries fills the place of an empty slot, and nothing is started for that.
+        let mut stand_ins = 0;
+        for slot in group.beyond(wanted).rev() {
+            for frontend in self.held(group, slot).into_iter().rev() {
+                if spare.allows(frontend) {
+                    leave(frontend, "the count shrank", draft);
+                } else if self.may_stay(service, frontend) {
+                    stand_ins += 1;
+                }
             }
         }
+        missing.truncate(missing.len().saturating_sub(stand_ins));
         missing
+    }
+
+    fn may_stay(&self, service: &ServiceName, frontend: &Frontend) -> bool {
+        let node = self.state.nodes.get(&frontend.node);
+        let restarted = self.loaded.restarts.get(service);
+        node.is_some_and(|node| !node.draining)
+            && restarted.is_none_or(|since| frontend.placed >= *since)
     }
 }
 
@@ -132,14 +161,6 @@ fn dismiss(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mut Draft) {
 struct Spare(u32);
 
 impl Spare {
-    fn of(state: &State, key: &LoadedKey, service: &ServiceName, wanted: u32) -> Self {
-        let healthy = state
-            .frontends_of(key)
-            .filter(|f| f.service == *service && f.healthy())
-            .count() as u32;
-        Self(healthy.saturating_sub(wanted))
-    }
-
     fn allows(&mut self, frontend: &Frontend) -> bool {
         let spared = !frontend.healthy() || self.0 > 0;
         if spared && frontend.healthy() {

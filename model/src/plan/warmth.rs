@@ -10,9 +10,10 @@ use super::Draft;
 use crate::{
     State,
     environment::Loaded,
-    frontend::{Frontend, Phase},
+    frontend::Phase,
     ids::{LoadedKey, ReleaseId, ServiceName},
     report::{Reason, Waiting},
+    state::Group,
 };
 
 /// How many of the frontends a loaded release should have are healthy.
@@ -107,20 +108,16 @@ pub(super) fn report(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mu
 }
 
 fn healthy(state: &State, key: &LoadedKey, service: &ServiceName) -> u32 {
-    state
-        .frontends_of(key)
-        .filter(|f| f.service == *service && f.healthy())
-        .count() as u32
+    state.group(key, service).map_or(0, Group::healthy)
 }
 
 /// The one that has been on its way longest, and what it is doing.
 fn slowest(state: &State, key: &LoadedKey, service: &ServiceName) -> Option<String> {
-    let on_its_way = |f: &&Frontend| {
-        f.service == *service && f.holds_slot() && f.observed.phase != Phase::Healthy
-    };
-    let frontend = state
-        .frontends_of(key)
-        .filter(on_its_way)
+    let group = state.group(key, service)?;
+    let frontend = group
+        .unsettled()
+        .flat_map(|slot| state.frontends_in(group, slot))
+        .filter(|f| f.holds_slot() && f.observed.phase != Phase::Healthy)
         .min_by_key(|f| (f.placed, f.id))?;
     let node = state
         .nodes

@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) {
     let mut groups: BTreeMap<EnvironmentKey, Group> = BTreeMap::new();
-    for frontend in state.frontends.values() {
+    for frontend in state.leaving() {
         match frontend.desired {
             Desired::Run => {}
             Desired::Withdrawn { generation } => {

@@ -7,6 +7,7 @@ use fleet_model::{
     frontend::Phase,
     ids::{EnvironmentKey, LoadedKey, NodeId, ServiceName},
     manifest::{Scale, Service},
+    node::Lease,
     plan::warmth,
 };
 
@@ -199,6 +200,9 @@ impl World {
         let state = &self.checked.state;
         if let Some(waiting) = self.waiting.first() {
             return Some(format!("{} (since {:?})", waiting.reason, waiting.since));
+        }
+        if let Some(node) = state.nodes.values().find(|node| node.lease != Lease::Ready) {
+            return Some(format!("{node:?}"));
         }
         if let Some(rollout) = state
             .rollouts

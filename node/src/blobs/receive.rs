@@ -2,7 +2,8 @@
 //!
 //! The disk blocks, so every chunk is written on the blocking pool, one after another: the sender
 //! is slowed down to the speed of the disk and memory holds one chunk, whatever the artefact's
-//! size. A caller that goes away takes its half artefact with it.
+//! size. A caller that goes away takes its half artefact with it, unless it is one to be gone on
+//! with.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -56,6 +57,16 @@ impl Incoming {
         })
     }
 
+    /// Goes on with `digest` at byte `offset`; see [`Store::resume`].
+    pub async fn resume(store: &Store, digest: Digest, offset: u64) -> Result<Self, store::Error> {
+        let store = store.clone();
+        let upload = blocking(move || store.resume(&digest, offset)).await?;
+        Ok(Self {
+            written: upload.written(),
+            upload: Some(upload),
+        })
+    }
+
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), store::Error> {
         let Some(mut upload) = self.upload.take() else {
             return Err(store::Error::Abandoned);
@@ -85,7 +96,7 @@ impl Incoming {
 }
 
 /// Runs `work` where it may block.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
 ) -> Result<T, store::Error> {
     match tokio::task::spawn_blocking(work).await {

@@ -3,7 +3,8 @@
 //! ```text
 //! lock                 held while a store is open; two openers would clean up each other's uploads
 //! objects/<digest>     complete, verified, on disk: its name appears by rename after fsync
-//! incoming/<number>    being written; emptied at open, nobody else can own what lies there
+//! incoming/<number>    being written; removed at open, nobody else can own what lies there
+//! incoming/<digest>    the beginning of an object whose sender may go on, see `partial`
 //! quarantine/<digest>  bytes that no longer hash to their name, kept for whoever wants to know why
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod collect;
 mod error;
+mod partial;
 mod upload;
 
 use std::{
@@ -30,6 +32,7 @@ use rustix::fs::{AtFlags, FlockOperation, Timespec, Timestamps};
 pub use self::{
     collect::{Collected, QUARANTINE_KEPT},
     error::Error,
+    partial::PARTIAL_KEPT,
     upload::{Stored, Upload},
 };
 use super::digest::{Digest, Hasher};
@@ -50,6 +53,7 @@ struct Inner {
     quarantine: PathBuf,
     largest: u64,
     next_upload: AtomicU64,
+    claims: partial::Claims,
     /// Held while an object's name appears, is confirmed or goes, so that [`Store::collect`] never
     /// removes what an upload has just been told is already there.
     names: Mutex<()>,
@@ -78,6 +82,7 @@ impl Store {
             quarantine: dir.join("quarantine"),
             largest,
             next_upload: AtomicU64::new(0),
+            claims: partial::Claims::default(),
             names: Mutex::new(()),
             _lock: lock(dir)?,
         };
@@ -85,6 +90,10 @@ impl Store {
             fs::create_dir_all(part).map_err(Error::io("create", part))?;
         }
         for leftover in entries(&inner.incoming)? {
+            let name = leftover.file_name().and_then(|name| name.to_str());
+            if name.and_then(Digest::parse).is_some() {
+                continue;
+            }
             fs::remove_file(&leftover).map_err(Error::io("remove", &leftover))?;
         }
         sync_directory(dir)?;

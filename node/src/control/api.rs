@@ -16,7 +16,9 @@ mod nodes;
 mod page;
 mod processes;
 mod progress;
+mod releases;
 mod resolve;
+mod services;
 mod variables;
 
 use std::sync::Arc;
@@ -55,6 +57,12 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
         )))
         .add_service(v1::progress_server::ProgressServer::new(
             progress::Api(of()),
+        ))
+        .add_service(v1::releases_server::ReleasesServer::new(
+            releases::Api(of()),
+        ))
+        .add_service(v1::services_server::ServicesServer::new(
+            services::Api(of()),
         ))
         .add_service(v1::variables_server::VariablesServer::new(variables::Api(
             of(),

@@ -25,13 +25,11 @@ pub(super) async fn run(
         )?;
     }
     let command = named(session, environment).await?;
-    let connection = session.connection().await?;
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).destroy(r).await
         })
         .await?;
     let message = |r: &_| format!("Environment {} is now being destroyed", environment_of(r));
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }

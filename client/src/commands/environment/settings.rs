@@ -26,14 +26,13 @@ pub(super) async fn switch(
     on: bool,
 ) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
     let command = SwitchRequest {
         request_id: Connection::request_id(),
         app,
         environment,
         on,
     };
-    let answer = connection
+    let answer = session
         .write(command, |channel, request| async move {
             let mut client = EnvironmentsClient::new(channel);
             match which {
@@ -50,8 +49,7 @@ pub(super) async fn switch(
     };
     let state = if on { "ON" } else { "OFF" };
     let message = |r: &Receipt| format!("{name} is now {state} for environment {}", r.environment);
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 pub(super) async fn autoscaling(
@@ -85,7 +83,6 @@ async fn limits(
     max: u32,
 ) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
     let request_id = Connection::request_id();
     let command = SetAutoscalingLimitsRequest {
         request_id,
@@ -94,7 +91,7 @@ async fn limits(
         min,
         max,
     };
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).set_autoscaling_limits(r).await
         })
@@ -105,8 +102,7 @@ async fn limits(
             r.environment
         )
     };
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }
 
 async fn desired(
@@ -116,7 +112,6 @@ async fn desired(
     count: u32,
 ) -> Result<(), Failure> {
     let app = session.app().await?;
-    let connection = session.connection().await?;
     let request_id = Connection::request_id();
     let command = SetAutoscalingDesiredRequest {
         request_id,
@@ -125,7 +120,7 @@ async fn desired(
         release,
         count,
     };
-    let answer = connection
+    let answer = session
         .write(command, |c, r| async move {
             EnvironmentsClient::new(c).set_autoscaling_desired(r).await
         })
@@ -137,6 +132,5 @@ async fn desired(
             r.release, r.environment
         )
     };
-    let wait = session.globals.wait;
-    receipt::settle(session, answer.receipt, message, wait).await
+    receipt::tell(session, answer.receipt, message).await
 }

@@ -4,16 +4,16 @@ use std::pin::Pin;
 
 use fleet_proto::v1::*;
 use futures::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
 use super::{Fake, Seen};
 
-type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
 type Lines<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Fake {
     /// Remembers a call and refuses it if that is next in the script.
-    fn note<T>(&self, request: &Request<T>, mut seen: Seen) -> Result<(), Status> {
+    pub(super) fn note<T>(&self, request: &Request<T>, mut seen: Seen) -> Result<(), Status> {
         let token = request.metadata().get("authorization");
         seen.authorization = token.map_or("", |t| t.to_str().unwrap()).to_owned();
         let mut script = self.script.lock().unwrap();
@@ -33,7 +33,7 @@ impl Fake {
         Ok(Response::new(EnvironmentResponse { receipt }))
     }
 
-    fn receipt(&self, seen: &Seen, goal: WaitGoal) -> Receipt {
+    pub(super) fn receipt(&self, seen: &Seen, goal: WaitGoal) -> Receipt {
         let environment = match seen.environment.as_str() {
             "" => "prod".to_owned(),
             name => name.to_owned(),
@@ -274,6 +274,34 @@ impl apps_server::Apps for Fake {
     async fn delete(&self, _: Request<DeleteAppRequest>) -> Answer<DeleteAppResponse> {
         Err(Status::unimplemented("not here"))
     }
+
+    async fn set_locked(&self, request: Request<SetLockedRequest>) -> Answer<SetLockedResponse> {
+        let asked = request.get_ref();
+        let mut seen = seen("set_locked", &asked.request_id, &asked.app, "");
+        seen.release = asked.on.to_string();
+        self.note(&request, seen.clone())?;
+        let mut receipt = self.receipt(&seen, WaitGoal::Unspecified);
+        receipt.wait = None;
+        Ok(Response::new(SetLockedResponse {
+            receipt: Some(receipt),
+        }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<CancelRolloutRequest>,
+    ) -> Answer<CancelRolloutResponse> {
+        let asked = request.get_ref();
+        let seen = seen(
+            "cancel_rollout",
+            &asked.request_id,
+            &asked.app,
+            &asked.environment,
+        );
+        self.note(&request, seen.clone())?;
+        let receipt = Some(self.receipt(&seen, WaitGoal::Promoted));
+        Ok(Response::new(CancelRolloutResponse { receipt }))
+    }
 }
 
 #[tonic::async_trait]
@@ -291,16 +319,15 @@ impl variables_server::Variables for Fake {
             variables: [("FOO", "bar"), ("KEY", "a\x1b\nb")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
+            masked: self.script.lock().unwrap().masked.clone(),
         }))
     }
 
     async fn set(&self, request: Request<SetVariablesRequest>) -> Answer<ChangeVariablesResponse> {
         let asked = request.get_ref();
-        let pairs: Vec<String> = asked
-            .variables
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
+        let set = asked.variables.iter().map(|(k, v)| format!("{k}={v}"));
+        let unset = asked.unset.iter().map(|name| format!("-{name}"));
+        let pairs: Vec<String> = set.chain(unset).collect();
         let mut seen = seen("set", &asked.request_id, &asked.app, &asked.environment);
         seen.release = pairs.join(" ");
         self.note(&request, seen.clone())?;
@@ -323,6 +350,14 @@ impl variables_server::Variables for Fake {
         )?;
         Ok(Response::new(ChangeVariablesResponse::default()))
     }
+
+    async fn mask(&self, request: Request<MaskVariablesRequest>) -> Answer<MaskVariablesResponse> {
+        let asked = request.get_ref();
+        let mut seen = seen("mask", &asked.request_id, &asked.app, &asked.environment);
+        seen.release = format!("+{} -{}", asked.mask.join(","), asked.unmask.join(","));
+        self.note(&request, seen)?;
+        Ok(Response::new(MaskVariablesResponse::default()))
+    }
 }
 
 #[tonic::async_trait]
@@ -336,85 +371,6 @@ impl progress_server::Progress for Fake {
         Ok(Response::new(Box::pin(
             futures::stream::iter(lines).map(Ok),
         )))
-    }
-}
-
-#[tonic::async_trait]
-impl blobs_server::Blobs for Fake {
-    async fn upload(
-        &self,
-        request: Request<Streaming<UploadBlobRequest>>,
-    ) -> Answer<UploadBlobResponse> {
-        let mut messages = request.into_inner();
-        let first = messages.message().await?.and_then(|message| message.part);
-        let Some(upload_blob_request::Part::Header(header)) = first else {
-            return Err(Status::invalid_argument("no header"));
-        };
-        let refusal = self.script.lock().unwrap().refusals.pop_front();
-        refusal.map_or(Ok(()), Err)?;
-        let mut bytes = Vec::new();
-        while let Some(message) = messages.message().await? {
-            let Some(upload_blob_request::Part::Chunk(chunk)) = message.part else {
-                return Err(Status::invalid_argument("a second header"));
-            };
-            assert!(chunk.len() <= 256 * 1024, "chunk of {} bytes", chunk.len());
-            bytes.extend_from_slice(&chunk);
-        }
-        if bytes.len() as u64 != header.size {
-            return Err(Status::invalid_argument("the size differs"));
-        }
-        let UploadBlobHeader { sha256, size } = header;
-        self.script
-            .lock()
-            .unwrap()
-            .blobs
-            .push((sha256.clone(), bytes));
-        Ok(Response::new(UploadBlobResponse {
-            sha256,
-            size,
-            already_there: false,
-        }))
-    }
-
-    async fn has(&self, request: Request<HasBlobRequest>) -> Answer<HasBlobResponse> {
-        let wanted = request.into_inner().sha256;
-        let script = self.script.lock().unwrap();
-        let present = script.blobs.iter().any(|(sha256, _)| *sha256 == wanted);
-        Ok(Response::new(HasBlobResponse { present, size: 0 }))
-    }
-}
-
-#[tonic::async_trait]
-impl builds_server::Builds for Fake {
-    async fn create(&self, request: Request<CreateBuildRequest>) -> Answer<CreateBuildResponse> {
-        let asked = request.into_inner();
-        let build = Build {
-            name: asked.name.clone(),
-            ..Default::default()
-        };
-        let seen = seen("create_build", &asked.request_id, &asked.app, "");
-        let receipt = self.receipt(&seen, WaitGoal::BuildAvailable);
-        self.script.lock().unwrap().builds.push(asked);
-        Ok(Response::new(CreateBuildResponse {
-            receipt: Some(receipt),
-            build: Some(build),
-        }))
-    }
-
-    async fn list(&self, _: Request<ListBuildsRequest>) -> Answer<ListBuildsResponse> {
-        Ok(Response::new(ListBuildsResponse::default()))
-    }
-
-    async fn get(&self, _: Request<GetBuildRequest>) -> Answer<GetBuildResponse> {
-        Err(Status::unimplemented("not here"))
-    }
-
-    async fn destroy(&self, request: Request<DestroyBuildRequest>) -> Answer<DestroyBuildResponse> {
-        let name = request.into_inner().build;
-        Ok(Response::new(DestroyBuildResponse {
-            name,
-            ..Default::default()
-        }))
     }
 }
 
@@ -470,7 +426,7 @@ impl local_server::Local for Fake {
     }
 }
 
-fn seen(method: &'static str, request_id: &str, app: &str, environment: &str) -> Seen {
+pub(super) fn seen(method: &'static str, request_id: &str, app: &str, environment: &str) -> Seen {
     Seen {
         method,
         request_id: request_id.to_owned(),

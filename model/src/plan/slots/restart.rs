@@ -1,9 +1,7 @@
 //! A restart replaces frontends one at a time: of each service one slot has its turn.
 
-use std::collections::BTreeMap;
-
 use super::{Draft, Work, leave};
-use crate::{Time, frontend::Frontend, ids::ServiceName};
+use crate::{Time, frontend::Frontend, ids::ServiceName, state::Group};
 
 /// The slot of a service whose frontend is being replaced.
 #[derive(Clone, Copy)]
@@ -16,19 +14,19 @@ pub(super) struct Turn {
 }
 
 /// The lowest slot that still has a frontend from before the restart.
-pub(super) fn turn(
-    work: &Work<'_>,
-    service: &ServiceName,
-    by_slot: &BTreeMap<u32, Vec<&Frontend>>,
-) -> Option<Turn> {
+pub(super) fn turn(work: &Work<'_>, service: &ServiceName, group: &Group) -> Option<Turn> {
     let since = *work.loaded.restarts.get(service)?;
     let manifest = work.loaded.manifest.services.get(service)?;
-    let outdated = |held: &Vec<&Frontend>| held.iter().any(|f| f.placed < since && f.holds_slot());
-    let (slot, _) = by_slot
-        .iter()
-        .find(|(slot, held)| **slot <= work.wanted(service) && outdated(held))?;
+    let outdated = |slot: &u32| {
+        let mut held = work.held(group, *slot).into_iter();
+        held.any(|f| f.placed < since && f.holds_slot())
+    };
+    let slot = group
+        .slots()
+        .take_while(|slot| *slot <= work.wanted(service))
+        .find(outdated)?;
     Some(Turn {
-        slot: *slot,
+        slot,
         stop_first: manifest.singleton || manifest.agent,
         since,
     })

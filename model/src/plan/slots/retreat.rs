@@ -7,40 +7,87 @@
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{Draft, Work, forget, leave, rested};
-use crate::{frontend::Frontend, ids::ServiceName};
+use crate::{frontend::Frontend, ids::ServiceName, state::Group};
 
 /// Sends away what is too many; answers which slots to fill, where even the best are too few.
 pub(super) fn plan(work: &Work<'_>, service: &ServiceName, draft: &mut Draft) -> Vec<u32> {
-    let wanted = work.wanted(service) as usize;
-    let mut held = Vec::new();
-    for frontend in work.by_slot(service).into_values().flatten() {
+    let Some(group) = work.state.group(work.key, service) else {
+        return refill(work, service, &Group::default(), draft);
+    };
+    let wanted = work.wanted(service);
+    let room = ailing(work, group, wanted.saturating_sub(group.healthy()), draft);
+    for frontend in surplus(work, service, group, group.healthy().saturating_sub(wanted)) {
+        give_way(frontend, draft);
+    }
+    if room == 0 {
+        return Vec::new();
+    }
+    let mut missing = refill(work, service, group, draft);
+    missing.truncate(room as usize);
+    missing
+}
+
+fn give_way(frontend: &Frontend, draft: &mut Draft) {
+    leave(frontend, "another release takes its place", draft);
+}
+
+/// Keeps the `room` best of those that are not healthy; answers how much room is left.
+fn ailing(work: &Work<'_>, group: &Group, room: u32, draft: &mut Draft) -> u32 {
+    let mut left = Vec::new();
+    let unsettled = group.unsettled().flat_map(|slot| work.held(group, slot));
+    for frontend in unsettled.filter(|frontend| !frontend.healthy()) {
         if frontend.observed.phase.over() {
             forget(frontend, draft);
         } else {
-            held.push(frontend);
+            left.push(frontend);
         }
     }
-    let stays = |f: &Frontend| {
-        let node = work.state.nodes.get(&f.node);
-        node.is_some_and(|node| !node.draining)
-    };
-    held.sort_by_key(|f| {
-        Reverse((
-            f.healthy(),
-            f.routable(),
-            f.holds_slot(),
-            stays(f),
-            Reverse((f.slot, f.id)),
-        ))
+    left.sort_by_key(|f| {
+        let quality = (f.routable(), f.holds_slot(), stays(work, f));
+        Reverse((quality, Reverse((f.slot, f.id))))
     });
-    let leaving = held.split_off(wanted.min(held.len()));
+    let leaving = left.split_off(left.len().min(room as usize));
     for frontend in leaving {
-        leave(frontend, "another release takes its place", draft);
+        give_way(frontend, draft);
     }
-    let taken: BTreeSet<u32> = held.iter().map(|frontend| frontend.slot).collect();
-    (1..=work.wanted(service))
-        .filter(|slot| !taken.contains(slot))
-        .take(wanted - held.len())
+    room - left.len() as u32
+}
+
+/// The healthy ones to let go: on nodes that are drained first, then those of the highest slots.
+fn surplus<'a>(
+    work: &'a Work<'_>,
+    service: &ServiceName,
+    group: &Group,
+    count: u32,
+) -> Vec<&'a Frontend> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let drained: BTreeSet<u32> = work.on_drained_nodes(service).collect();
+    let others = group.slots().rev().filter(|slot| !drained.contains(slot));
+    let mut leaving = Vec::new();
+    for slot in drained.iter().copied().chain(others) {
+        for frontend in work.state.frontends_in(group, slot) {
+            if leaving.len() as u32 == count {
+                return leaving;
+            }
+            if frontend.healthy() {
+                leaving.push(frontend);
+            }
+        }
+    }
+    leaving
+}
+
+fn refill(work: &Work<'_>, service: &ServiceName, group: &Group, draft: &mut Draft) -> Vec<u32> {
+    group
+        .vacant(work.wanted(service))
+        .into_iter()
         .filter(|slot| rested(work.key, work.loaded, service, *slot, draft))
         .collect()
+}
+
+fn stays(work: &Work<'_>, frontend: &Frontend) -> bool {
+    let node = work.state.nodes.get(&frontend.node);
+    node.is_some_and(|node| !node.draining)
 }

@@ -44,6 +44,7 @@ impl Store {
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             }
         }
+        self.collect_partial(now)?;
         Ok(collected)
     }
 
@@ -66,7 +67,7 @@ impl Store {
 }
 
 /// Whether `path` is still there and was last touched more than `age` before `now`.
-fn aged(path: &Path, age: Duration, now: SystemTime) -> Result<bool, Error> {
+pub(super) fn aged(path: &Path, age: Duration, now: SystemTime) -> Result<bool, Error> {
     match fs::metadata(path).and_then(|found| found.modified()) {
         Ok(touched) => Ok(now.duration_since(touched).is_ok_and(|since| since > age)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),

@@ -18,6 +18,11 @@ pub enum Error {
     TooLarge { largest: u64 },
     #[error("artefact hashes to {found}, not to {expected}")]
     Mismatch { expected: Digest, found: Digest },
+    /// Bytes between what is here and what was sent are missing.
+    #[error("only {received} bytes of the artefact are here")]
+    Gap { received: u64 },
+    #[error("another upload of the artefact took over")]
+    TakenOver,
     #[error("storing the artefact was given up after an earlier error")]
     Abandoned,
     #[error("failed reading the artefact that was to be stored")]

@@ -6,16 +6,20 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Digest, Error, Hasher, Store, sync_directory};
+use super::{Digest, Error, Hasher, Store, partial::Claim, sync_directory};
 
 /// An object being written. It gets its name only when complete and on disk; dropped before that,
-/// it is gone.
+/// it is gone, unless it was begun with [`Store::resume`].
 pub struct Upload {
     store: Store,
     file: File,
     path: PathBuf,
     hasher: Hasher,
     written: u64,
+    /// Of one that may be gone on with later.
+    claim: Option<Claim>,
+    /// After an error other than a takeover: what was written is of no use to anybody.
+    spoilt: bool,
 }
 
 /// What became of an upload.
@@ -41,15 +45,40 @@ impl Upload {
             path,
             hasher: Hasher::default(),
             written: 0,
+            claim: None,
+            spoilt: false,
         })
+    }
+
+    /// One whose first `written` bytes, which `hasher` has seen, are in `file`.
+    pub(super) fn resumed(
+        store: Store,
+        file: File,
+        path: PathBuf,
+        hasher: Hasher,
+        written: u64,
+        claim: Claim,
+    ) -> Self {
+        Self {
+            store,
+            file,
+            path,
+            hasher,
+            written,
+            claim: Some(claim),
+            spoilt: false,
+        }
     }
 
     /// Appends `bytes`.
     ///
     /// # Errors
     /// [`Error::TooLarge`] as soon as the object would exceed the store's limit, [`Error::NoSpace`]
-    /// on a full disk. The upload is of no use afterwards.
+    /// on a full disk, [`Error::TakenOver`]. The upload is of no use afterwards.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let _mine = self.claim.as_ref().map(Claim::hold).transpose()?;
+        // Until it has gone well.
+        self.spoilt = true;
         let written = self.written + bytes.len() as u64;
         if written > self.store.largest() {
             return Err(Error::TooLarge {
@@ -61,6 +90,7 @@ impl Upload {
             .map_err(Error::io("write", &self.path))?;
         self.hasher.update(bytes);
         self.written = written;
+        self.spoilt = false;
         Ok(())
     }
 
@@ -72,6 +102,10 @@ impl Upload {
 
     /// Makes the object durable and gives it its name. With `expected`, only under that name.
     pub fn finish(mut self, expected: Option<&Digest>) -> Result<Stored, Error> {
+        let claim = self.claim.clone();
+        let _mine = claim.as_ref().map(Claim::hold).transpose()?;
+        // Until it has gone well.
+        self.spoilt = true;
         let digest = std::mem::take(&mut self.hasher).finish();
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
             return Err(Error::Mismatch {
@@ -86,6 +120,7 @@ impl Upload {
             .sync_all()
             .map_err(Error::io("sync", &self.path))?;
         let was_here = self.publish(&digest)?;
+        self.spoilt = false;
         Ok(Stored {
             digest,
             size,
@@ -107,6 +142,9 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        if self.claim.is_some() && !self.spoilt {
+            return;
+        }
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(path = %self.path.display(), %error, "failed removing an upload");

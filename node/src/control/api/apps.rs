@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use fleet_model::{Command, State, app::App, environment::LoadedStatus, ids::AppName};
-use fleet_proto::v1::{self, AppStatus, apps_server::Apps};
+use fleet_model::{
+    Command, State, app::App, environment::LoadedStatus, ids::AppName, rollout::Phase,
+};
+use fleet_proto::v1::{self, AppStatus, WaitGoal, apps_server::Apps};
 use tonic::{Request, Response, Status};
 
 use super::{ACTOR, instant, message, page, request_id, resolve};
@@ -93,7 +95,49 @@ impl Apps for Api {
             }),
         }))
     }
+
+    async fn set_locked(
+        &self,
+        request: Request<v1::SetLockedRequest>,
+    ) -> Result<Response<v1::SetLockedResponse>, Status> {
+        let asked = message(request);
+        let id = request_id(&asked.request_id)?;
+        let state = self.0.read(false).await.map_err(unread)?;
+        let app = resolve::app(&state, &asked.app)?;
+        let command = Command::SetLocked {
+            app: app.clone(),
+            on: asked.on,
+        };
+        let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
+        Ok(Response::new(v1::SetLockedResponse {
+            receipt: Some(v1::Receipt {
+                log_index: outcome.index,
+                repeated_request: outcome.repeated,
+                app: app.to_string(),
+                ..v1::Receipt::default()
+            }),
+        }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelRolloutRequest>,
+    ) -> Result<Response<v1::CancelRolloutResponse>, Status> {
+        let asked = message(request);
+        let id = request_id(&asked.request_id)?;
+        let state = self.0.read(false).await.map_err(unread)?;
+        let key = resolve::environment_or_default(&state, &asked.app, &asked.environment)?;
+        let environment = key.clone();
+        let command = Command::CancelRollout { environment };
+        let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
+        Ok(Response::new(v1::CancelRolloutResponse {
+            receipt: Some(resolve::of_release(&key, &outcome, WaitGoal::RolloutOver)),
+        }))
+    }
 }
+
+/// The platform whose manifests this version reads (surface.md, B).
+const GENERATION: u32 = 3;
 
 fn app(state: &State, app: &App) -> v1::App {
     let environments: Vec<_> = state.environments_of(&app.name).collect();
@@ -117,7 +161,8 @@ fn app(state: &State, app: &App) -> v1::App {
             .collect(),
         created: Some(instant(app.created)),
         updated: Some(instant(updated.unwrap_or(app.created))),
-        locked: false,
+        locked: app.locked,
+        generation: GENERATION,
         builds: state
             .builds
             .values()
@@ -127,16 +172,20 @@ fn app(state: &State, app: &App) -> v1::App {
 }
 
 fn status(state: &State, app: &App) -> AppStatus {
-    let rolling = state
-        .rollouts
-        .values()
-        .any(|rollout| rollout.environment.app == app.name && !rollout.phase.over());
+    let mut status = AppStatus::Running;
+    for environment in state.environments_of(&app.name) {
+        match state.rollouts.get(&environment.key).map(|r| &r.phase) {
+            Some(Phase::Reverting { .. }) => return AppStatus::Rollback,
+            // The first release there did not come up, and there is none to return to.
+            Some(Phase::Failed { .. }) if environment.active.is_none() => {
+                status = AppStatus::Failed;
+            }
+            Some(phase) if !phase.over() => return AppStatus::Updating,
+            _ => {}
+        }
+    }
     let loading = state.loaded.iter().any(|(key, loaded)| {
         key.environment.app == app.name && loaded.status == LoadedStatus::Loading
     });
-    if rolling || loading {
-        AppStatus::Updating
-    } else {
-        AppStatus::Running
-    }
+    if loading { AppStatus::Updating } else { status }
 }

@@ -1,6 +1,6 @@
 //! `fleet.v1.Blobs`: uploads.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fleet_model::ids::Digest;
 use fleet_proto::v1::{self, blobs_server::Blobs, upload_blob_request::Part};
@@ -8,12 +8,18 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::message;
 use crate::{
-    blobs::{receive::Incoming, store},
+    blobs::{
+        receive::{Incoming, blocking},
+        store,
+    },
     control::{
         Context,
         refusal::{detail, invalid, with_detail},
     },
 };
+
+/// How often an upload looks whether another of the same artefact has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(crate) struct Api(pub(super) Arc<Context>);
 
@@ -30,15 +36,24 @@ impl Blobs for Api {
         };
         let digest = parse(&header.sha256)?;
         // Confirming starts its grace anew, so that it is not collected before the build names it.
-        if self.0.blobs.confirm(&digest).map_err(stored)? {
-            let size = self.0.blobs.size(&digest).map_err(stored)?;
-            return Ok(answer(&digest, size.unwrap_or(header.size), true));
+        loop {
+            if self.0.blobs.confirm(&digest).map_err(stored)? {
+                let size = self.0.blobs.size(&digest).map_err(stored)?;
+                return Ok(answer(&digest, size.unwrap_or(header.size), true));
+            }
+            if !self.0.blobs.arriving(&digest) {
+                break;
+            }
+            // Somebody else sends the same content: whether they end well or go away shows soon.
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         if header.size > self.0.blobs.largest() {
             let largest = self.0.blobs.largest();
             return Err(stored(store::Error::TooLarge { largest }));
         }
-        let mut incoming = Incoming::begin(&self.0.blobs).await.map_err(stored)?;
+        let mut incoming = Incoming::resume(&self.0.blobs, digest.clone(), header.offset)
+            .await
+            .map_err(stored)?;
         while let Some(part) = parts.message().await? {
             match part.part {
                 Some(Part::Chunk(chunk)) => incoming.write(chunk).await.map_err(stored)?,
@@ -46,6 +61,12 @@ impl Blobs for Api {
             }
         }
         let size = incoming.written();
+        if size < header.size {
+            // What came stays: the sender may go on.
+            let hint = "send the rest; it is kept for a day";
+            let text = format!("the upload ended after {size} of {} bytes", header.size);
+            return Err(invalid(text, hint));
+        }
         incoming
             .finish(Some(digest.clone()))
             .await
@@ -59,9 +80,19 @@ impl Blobs for Api {
     ) -> Result<Response<v1::HasBlobResponse>, Status> {
         let digest = parse(&message(request).sha256)?;
         let size = self.0.blobs.size(&digest).map_err(stored)?;
+        let received = match size {
+            Some(_) => 0,
+            None => {
+                let store = self.0.blobs.clone();
+                blocking(move || store.received(&digest))
+                    .await
+                    .map_err(stored)?
+            }
+        };
         Ok(Response::new(v1::HasBlobResponse {
             present: size.is_some(),
             size: size.unwrap_or_default(),
+            received,
         }))
     }
 }
@@ -90,6 +121,16 @@ fn stored(error: store::Error) -> Status {
             tonic::Code::InvalidArgument,
             "DIGEST_MISMATCH",
             "what arrived is not what was announced; send it again",
+        ),
+        store::Error::Gap { .. } => (
+            tonic::Code::Unavailable,
+            "WRONG_OFFSET",
+            "ask how much is here, and go on there",
+        ),
+        store::Error::TakenOver => (
+            tonic::Code::Unavailable,
+            "TAKEN_OVER",
+            "somebody else sends the same artefact now",
         ),
         store::Error::NoSpace { .. } => (
             tonic::Code::ResourceExhausted,

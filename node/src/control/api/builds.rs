@@ -6,6 +6,7 @@ use fleet_model::{
     Command, Detail, State,
     build::{Build, BuildStatus},
     command::NewBuild,
+    event::Kind,
     ids::Digest,
     manifest::Manifest,
     reference,
@@ -41,7 +42,11 @@ impl Builds for Api {
                 "64 lowercase hexadecimal digits",
             )
         })?;
-        let (size, manifest) = self.inspect(&state, &digest).await?;
+        let environment = match &asked.environment {
+            None => None,
+            Some(name) => Some(resolve::environment_or_default(&state, app.as_str(), name)?),
+        };
+        let (size, manifest) = self.inspect(&state, &digest, &asked.manifest_path).await?;
         let command = Command::CreateBuild(NewBuild {
             app: app.clone(),
             name: asked.name,
@@ -50,12 +55,12 @@ impl Builds for Api {
             size,
             manifest: Arc::new(manifest),
             holder: self.0.id(),
-            environment: None,
-            description: None,
+            environment: environment.as_ref().map(|key| key.name.clone()),
+            description: asked.description,
         });
         let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
         let state = self.0.read(false).await.map_err(unread)?;
-        let Detail::Build { id, name, .. } = outcome.detail else {
+        let Detail::Build { id, name, release } = outcome.detail else {
             return Err(Status::internal("a build was answered with something else"));
         };
         let wait = v1::WaitTarget {
@@ -70,11 +75,17 @@ impl Builds for Api {
                 log_index: outcome.index,
                 repeated_request: outcome.repeated,
                 app: app.to_string(),
+                environment: environment.map_or_else(String::new, |key| key.name.to_string()),
                 release: name,
+                release_id: release
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
                 wait: Some(wait),
                 ..v1::Receipt::default()
             }),
             build: state.builds.get(&id).map(|found| build(&state, found)),
+            release_id: release.map(|id| id.to_string()).unwrap_or_default(),
         }))
     }
 
@@ -115,6 +126,28 @@ impl Builds for Api {
         }))
     }
 
+    async fn logs(
+        &self,
+        request: Request<v1::GetBuildRequest>,
+    ) -> Result<Response<v1::BuildLogsResponse>, Status> {
+        let asked = message(request);
+        let state = self.0.read(asked.stale).await.map_err(unread)?;
+        let app = resolve::app(&state, &asked.app)?;
+        let found = reference::build(&state, &app, &asked.build).map_err(|r| rejected(&r))?;
+        let lines = state
+            .events
+            .values()
+            .filter(|event| event.kind == Kind::Build && event.subject == found.name)
+            .filter(|event| event.at >= found.created)
+            .map(|event| v1::BuildLogLine {
+                at: Some(instant(event.at)),
+                text: event.message.clone(),
+            });
+        Ok(Response::new(v1::BuildLogsResponse {
+            lines: lines.collect(),
+        }))
+    }
+
     async fn destroy(
         &self,
         request: Request<v1::DestroyBuildRequest>,
@@ -149,7 +182,12 @@ impl Builds for Api {
 impl Api {
     /// Reads the artefact without trusting it. It is fetched first if the upload went to another
     /// control node.
-    async fn inspect(&self, state: &State, digest: &Digest) -> Result<(u64, Manifest), Status> {
+    async fn inspect(
+        &self,
+        state: &State,
+        digest: &Digest,
+        manifest: &str,
+    ) -> Result<(u64, Manifest), Status> {
         if !self.0.blobs.has(digest) {
             copies::fetch(&self.0, state, digest)
                 .await
@@ -161,12 +199,14 @@ impl Api {
                 })?;
         }
         let (store, digest) = (self.0.blobs.clone(), digest.clone());
-        let inspected = tokio::task::spawn_blocking(move || inspect(&store, &digest)).await;
+        let manifest = manifest.trim_start_matches("./").to_owned();
+        let inspected =
+            tokio::task::spawn_blocking(move || inspect(&store, &digest, &manifest)).await;
         inspected.map_err(|_| Status::internal("inspecting the artefact panicked"))?
     }
 }
 
-fn inspect(store: &blobs::Store, digest: &Digest) -> Result<(u64, Manifest), Status> {
+fn inspect(store: &blobs::Store, digest: &Digest, wanted: &str) -> Result<(u64, Manifest), Status> {
     let missing = || Status::failed_precondition(format!("the artefact {digest} is not here"));
     let internal = |error: blobs::store::Error| {
         tracing::error!(%error, %digest, "an artefact cannot be read");
@@ -184,12 +224,24 @@ fn inspect(store: &blobs::Store, digest: &Digest) -> Result<(u64, Manifest), Sta
         )
     })?;
     let name = inspection.manifest_name;
+    if !wanted.is_empty() && wanted != name {
+        let text = format!("the manifest would be {name}, not {wanted}");
+        let hint = "it is fleet.yml at the top of the archive, or convox.yml where there is none";
+        return Err(invalid(text, hint));
+    }
     let manifest = manifest::parse(&inspection.manifest)
         .map_err(|error| invalid(format!("{name}: {error}"), "see docs/manifest.md"))?;
     Ok((size, manifest))
 }
 
 fn build(state: &State, build: &Build) -> v1::Build {
+    // The one made with the build; those made of it later are younger.
+    let release = state
+        .releases
+        .values()
+        .filter(|release| release.build.as_ref() == Some(&build.id))
+        .min_by_key(|release| (release.created, &release.id));
+    let described = release.and_then(|release| release.description.strip_prefix("build "));
     let (status, reason) = match &build.status {
         BuildStatus::Running => (v1::BuildStatus::Creating, ""),
         BuildStatus::Complete => (v1::BuildStatus::Available, ""),
@@ -214,5 +266,9 @@ fn build(state: &State, build: &Build) -> v1::Build {
         loaded_in: loaded_in.into_iter().collect(),
         commit: String::new(),
         manifest: build.manifest.text.clone(),
+        release_id: release
+            .map(|release| release.id.to_string())
+            .unwrap_or_default(),
+        description: described.unwrap_or(&build.message).to_owned(),
     }
 }

@@ -6,11 +6,14 @@ use fleet_model::{
     State,
     environment::{Environment, Loaded, LoadedStatus, Previous},
     ids::{EnvironmentKey, LoadedKey, ReleaseId, ServiceName},
+    release::Release,
     report::{Reason, Waiting},
-    rollout::{Phase, Rollout},
+    rollout::{Phase, Rollout, Strategy},
     route,
 };
-use fleet_proto::v1::{self, EnvironmentStatus, PreviousReleaseState, RolloutPhase};
+use fleet_proto::v1::{
+    self, EnvironmentStatus, PreviousReleaseState, RolloutPhase, RolloutStrategy,
+};
 
 use super::instant;
 use crate::control::{Context, forward};
@@ -102,10 +105,6 @@ fn loaded(
         .map(|(name, n)| service(state, key, loaded, name, *n))
         .collect();
     let scaled = || services.iter().filter(|service| !service.pinned);
-    let suffix = format!(
-        "{}.{}.{}",
-        key.environment.name, key.environment.app, state.cluster.domain
-    );
     let public = loaded
         .manifest
         .services
@@ -134,7 +133,7 @@ fn loaded(
         endpoints: public
             .map(|(service, _)| v1::Endpoint {
                 name: service.to_string(),
-                host: format!("{service}.{}.{suffix}", loaded.name),
+                host: route::own_endpoint(state, &key.environment, loaded, service),
             })
             .collect(),
         services,
@@ -207,6 +206,11 @@ fn rollout(state: &State, rollout: &Rollout) -> v1::Rollout {
         outgoing: name(&rollout.outgoing),
         started: Some(instant(rollout.started)),
         deadline: Some(instant(rollout.deadline)),
+        strategy: match rollout.strategy {
+            Strategy::Switch { .. } => RolloutStrategy::Activate,
+            Strategy::Roll(_) => RolloutStrategy::Promote,
+        }
+        .into(),
     }
 }
 
@@ -217,11 +221,17 @@ pub(super) fn name_of(state: &State, environment: &EnvironmentKey, id: &ReleaseI
         release: id.clone(),
     };
     let build = || {
-        let build = state.releases.get(id)?.build.as_ref()?;
-        Some(state.builds.get(build)?.name.clone())
+        let release = state.releases.get(id)?;
+        Some(build_name(state, release)).filter(|name| !name.is_empty())
     };
     let loaded = state.loaded.get(&key).map(|loaded| loaded.name.clone());
     loaded.or_else(build).unwrap_or_else(|| id.to_string())
+}
+
+/// What the build of a release is called; empty when it has none.
+pub(super) fn build_name(state: &State, release: &Release) -> String {
+    let build = release.build.as_ref().and_then(|id| state.builds.get(id));
+    build.map(|build| build.name.clone()).unwrap_or_default()
 }
 
 /// What goes on in an environment and what it waits for. Only the leader knows: without one, or

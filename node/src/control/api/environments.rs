@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet_model::{Command, Detail, environment::Limits, ids::EnvironmentKey, reference};
+use fleet_model::{Command, environment::Limits, ids::EnvironmentKey, reference};
 use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
 use tonic::{Request, Response, Status};
 
@@ -10,7 +10,7 @@ use super::{ACTOR, describe, message, page, request_id, resolve};
 use crate::control::{
     Context,
     context::Done,
-    refusal::{detail, refused, rejected, unread, with_detail},
+    refusal::{refused, rejected, unread},
 };
 
 pub(crate) struct Api(pub(super) Arc<Context>);
@@ -96,7 +96,7 @@ impl Environments for Api {
             reference: asked.release,
         };
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(of_release(&key, &outcome, WaitGoal::Loaded))
+        answer(resolve::of_release(&key, &outcome, WaitGoal::Loaded))
     }
 
     async fn activate(&self, request: Request<v1::ActivateRequest>) -> Answer {
@@ -108,7 +108,7 @@ impl Environments for Api {
             now: asked.now,
         };
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(of_release(&key, &outcome, WaitGoal::Active))
+        answer(resolve::of_release(&key, &outcome, WaitGoal::Active))
     }
 
     async fn deactivate(&self, request: Request<v1::EnvironmentRequest>) -> Answer {
@@ -117,7 +117,7 @@ impl Environments for Api {
         let environment = key.clone();
         let command = Command::Deactivate { environment };
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(of_release(&key, &outcome, WaitGoal::Inactive))
+        answer(resolve::of_release(&key, &outcome, WaitGoal::Inactive))
     }
 
     async fn unload(&self, request: Request<v1::UnloadRequest>) -> Answer {
@@ -128,21 +128,16 @@ impl Environments for Api {
             reference: asked.release,
         };
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(of_release(&key, &outcome, WaitGoal::Unloaded))
+        answer(resolve::of_release(&key, &outcome, WaitGoal::Unloaded))
     }
 
     async fn cancel(&self, request: Request<v1::EnvironmentRequest>) -> Answer {
         let asked = message(request);
         let key = self.key(&asked.app, &asked.environment).await?;
-        let hint = format!(
-            "activate the other release: fleet env {} activate RELEASE",
-            key.name
-        );
-        Err(with_detail(
-            tonic::Code::Unimplemented,
-            "an activation cannot be cancelled in this version",
-            &detail("NOT_IN_THIS_VERSION", &hint),
-        ))
+        let environment = key.clone();
+        let command = Command::CancelRollout { environment };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(resolve::of_release(&key, &outcome, WaitGoal::RolloutOver))
     }
 
     async fn set_autoscaling_limits(
@@ -174,7 +169,7 @@ impl Environments for Api {
             count: asked.count,
         };
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(of_release(&key, &outcome, WaitGoal::CountReached))
+        answer(resolve::of_release(&key, &outcome, WaitGoal::CountReached))
     }
 
     async fn set_protected(&self, request: Request<v1::SwitchRequest>) -> Answer {
@@ -242,24 +237,4 @@ fn answer(receipt: v1::Receipt) -> Answer {
     Ok(Response::new(v1::EnvironmentResponse {
         receipt: Some(receipt),
     }))
-}
-
-/// The receipt of a command that named a release, with what can be waited for.
-fn of_release(key: &EnvironmentKey, outcome: &Done, goal: WaitGoal) -> v1::Receipt {
-    let (release, name, rollout) = match &outcome.detail {
-        Detail::Loaded { release, name } => (release.to_string(), name.clone(), 0),
-        Detail::Rollout { id, release, name } => {
-            let release = release.as_ref().map(ToString::to_string);
-            (release.unwrap_or_default(), name.clone(), id.0)
-        }
-        _ => Default::default(),
-    };
-    // From before the command on: what it said itself belongs to the story.
-    let since = outcome.index.saturating_sub(1);
-    v1::Receipt {
-        wait: Some(resolve::wait(goal, key, &release, rollout, since)),
-        release: name,
-        release_id: release,
-        ..resolve::receipt(outcome, key)
-    }
 }

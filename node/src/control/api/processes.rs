@@ -45,6 +45,7 @@ impl Processes for Api {
                 && release
                     .as_ref()
                     .is_none_or(|release| frontend.loaded.release == *release)
+                && (asked.service.is_empty() || frontend.service.as_str() == asked.service)
         };
         let mut rows: Vec<(String, v1::Process)> = state
             .frontends

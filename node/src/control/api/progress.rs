@@ -1,29 +1,26 @@
 //! `fleet.v1.Progress`: waiting for what a command began, with every line of what happens meanwhile.
 
+mod story;
+mod wanted;
+
 use std::{pin::Pin, sync::Arc};
 
-use fleet_model::{
-    State,
-    event::{Event, Kind},
-    goal::{Goal, Progress},
-    ids::{BuildId, RolloutId},
-    reference,
-    report::Waiting,
-};
+use fleet_model::{State, event::Event, goal::Progress, report::Waiting};
 use fleet_proto::v1::{
-    self, ProgressLine, ProgressOutcome, WaitGoal, progress_client::ProgressClient, progress_server,
+    self, ProgressLine, ProgressOutcome, progress_client::ProgressClient, progress_server,
 };
 use futures::Stream;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{describe, events, instant, message, resolve};
+use self::{story::Story, wanted::Wanted};
+use super::{describe, events, instant, message};
 use crate::{
     consensus::Leadership,
     control::{
         Context, forward,
-        refusal::{invalid, rejected, unavailable, unread},
+        refusal::{unavailable, unread},
     },
 };
 
@@ -50,13 +47,13 @@ impl progress_server::Progress for Api {
         }
         let state = self.0.read(false).await.map_err(unread)?;
         let target = asked.target.unwrap_or_default();
-        let goal = goal(&state, &target)?;
+        let wanted = Wanted::find(&state, &target)?;
         let since = match target.since_index {
             0 => state.index,
             since => since,
         };
         let (lines, following) = mpsc::channel(QUEUE);
-        tokio::spawn(tell(self.0.clone(), goal, since, lines));
+        tokio::spawn(tell(self.0.clone(), wanted, since, lines));
         Ok(Response::new(Box::pin(ReceiverStream::new(following))))
     }
 }
@@ -64,7 +61,7 @@ impl progress_server::Progress for Api {
 /// Sends lines until the goal is reached or missed, or this node no longer leads.
 async fn tell(
     context: Arc<Context>,
-    goal: Goal,
+    wanted: Wanted,
     mut since: u64,
     lines: mpsc::Sender<Result<ProgressLine, Status>>,
 ) {
@@ -72,19 +69,23 @@ async fn tell(
     let mut reports = context.waiting.subscribe();
     let mut leadership = context.consensus.leadership();
     let mut last_wait: Option<(Vec<String>, u32)> = None;
+    let mut story = Story::new(&wanted, &context.snapshot(), since);
     loop {
         let state = states.borrow_and_update().clone();
         let waiting = reports.borrow_and_update().clone();
-        let progress = goal.progress(&state);
+        let progress = wanted.progress(&state);
         let mut news: Vec<ProgressLine> = events::since(&state, since)
-            .filter(|event| concerns(&goal, event))
-            .map(|event| happened(event, &progress))
+            .filter(|event| wanted.concerns(event))
+            .map(|event| happened(event, &wanted, &progress))
             .collect();
+        news.extend(story.steps(&state, &progress));
+        // History and story tell of the same moments; a stable sort keeps cause before effect.
+        news.sort_by_key(|line| line.at.map(|at| at.unix_ms));
         since = state.index;
         match end(&context, &state, &progress) {
             Some(end) => news.push(end),
             None => {
-                let line = still(&context, &state, &goal, &progress, &waiting);
+                let line = still(&context, &state, &wanted, &progress, &waiting);
                 let now = (line.waiting_for.clone(), line.done);
                 if last_wait.as_ref() != Some(&now) {
                     last_wait = Some(now);
@@ -120,50 +121,16 @@ async fn deposed(leadership: &mut watch::Receiver<Leadership>) {
         .is_ok();
 }
 
-fn goal(state: &State, target: &v1::WaitTarget) -> Result<Goal, Status> {
-    let app = resolve::app(state, &target.app)?;
-    if target.goal() == WaitGoal::BuildAvailable {
-        let id = match BuildId::parse(&target.release) {
-            Some(id) => id,
-            None => {
-                let build = reference::build(state, &app, &target.release);
-                build.map_err(|rejection| rejected(&rejection))?.id.clone()
-            }
-        };
-        return Ok(Goal::BuildAvailable(id));
-    }
-    let key = resolve::environment_or_default(state, app.as_str(), &target.environment)?;
-    let loaded = || resolve::loaded(state, &key, &target.release);
-    let rollout = || match (target.rollout, state.rollouts.get(&key)) {
-        (0, Some(rollout)) => rollout.id,
-        (id, _) => RolloutId(id),
+fn happened(event: &Event, wanted: &Wanted, progress: &Progress) -> ProgressLine {
+    let (source, text) = if wanted.tells_steps() {
+        (story::source(event), story::sentence(event))
+    } else {
+        (String::new(), event.message.clone())
     };
-    Ok(match target.goal() {
-        WaitGoal::Loaded => Goal::Loaded(loaded()?),
-        WaitGoal::Unloaded => Goal::Unloaded(loaded()?),
-        WaitGoal::CountReached => Goal::CountReached(loaded()?),
-        WaitGoal::Active | WaitGoal::Inactive => Goal::RolloutComplete(key.clone(), rollout()),
-        WaitGoal::EnvironmentGone => Goal::Gone(key),
-        WaitGoal::Unspecified | WaitGoal::EnvironmentRunning | WaitGoal::BuildAvailable => {
-            return Err(invalid(
-                "nothing that can be waited for is named",
-                "take the wait target from the receipt of the command",
-            ));
-        }
-    })
-}
-
-fn concerns(goal: &Goal, event: &Event) -> bool {
-    match goal {
-        Goal::BuildAvailable(_) => event.kind == Kind::Build,
-        _ => event.environment.is_some() && event.environment.as_ref() == goal.environment(),
-    }
-}
-
-fn happened(event: &Event, progress: &Progress) -> ProgressLine {
     ProgressLine {
         at: Some(instant(event.at)),
-        text: event.message.clone(),
+        text,
+        source,
         phase: phase(progress).to_owned(),
         log_index: event.index,
         ..ProgressLine::default()
@@ -173,15 +140,13 @@ fn happened(event: &Event, progress: &Progress) -> ProgressLine {
 fn still(
     context: &Context,
     state: &State,
-    goal: &Goal,
+    wanted: &Wanted,
     progress: &Progress,
     waiting: &[Waiting],
 ) -> ProgressLine {
-    let environment = goal.environment();
-    let relevant = waiting.iter().filter(|waiting| match goal {
-        Goal::BuildAvailable(_) => waiting.environment.is_none(),
-        _ => waiting.environment.as_ref() == environment,
-    });
+    let relevant = waiting
+        .iter()
+        .filter(|waiting| waiting.environment.as_ref() == wanted.environment());
     let waiting_for: Vec<String> = relevant.map(|w| describe::sentence(w).text).collect();
     let (done, total) = match progress {
         Progress::Pending { done, total, .. } => (*done, *total),

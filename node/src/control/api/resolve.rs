@@ -1,7 +1,7 @@
 //! Names of requests, resolved against a state.
 
 use fleet_model::{
-    Rejection, State,
+    Detail, Rejection, State,
     command::Code,
     ids::{AppName, EnvironmentKey, EnvironmentName, LoadedKey, NodeId},
     reference,
@@ -138,4 +138,24 @@ pub(super) fn loaded(
     }
     let environment = reference::environment(state, key).map_err(|r| rejected(&r))?;
     reference::loaded(state, environment, asked).map_err(|r| rejected(&r))
+}
+
+/// The receipt of a command that named a release, with what can be waited for.
+pub(super) fn of_release(key: &EnvironmentKey, outcome: &Done, goal: v1::WaitGoal) -> v1::Receipt {
+    let (release, name, rollout) = match &outcome.detail {
+        Detail::Loaded { release, name } => (release.to_string(), name.clone(), 0),
+        Detail::Rollout { id, release, name } => {
+            let release = release.as_ref().map(ToString::to_string);
+            (release.unwrap_or_default(), name.clone(), id.0)
+        }
+        _ => Default::default(),
+    };
+    // From before the command on: what it said itself belongs to the story.
+    let since = outcome.index.saturating_sub(1);
+    v1::Receipt {
+        wait: Some(wait(goal, key, &release, rollout, since)),
+        release: name,
+        release_id: release,
+        ..receipt(outcome, key)
+    }
 }

@@ -1,16 +1,8 @@
 //! `fleet.v1.Variables`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use fleet_model::{
-    Command, Detail, Rejection, State,
-    command::{Code, VariableChange},
-    ids::{EnvironmentKey, ReleaseId},
-    reference,
-};
+use fleet_model::{Command, Detail, command::VariableChange, ids::EnvironmentKey, reference};
 use fleet_proto::v1::{self, variables_server::Variables};
 use tonic::{Request, Response, Status};
 
@@ -35,7 +27,8 @@ impl Variables for Api {
         let (release, variables) = match asked.release.as_str() {
             "" => (environment.newest.clone(), &environment.variables),
             named => {
-                let id = release(&state, &key, named)?;
+                let id =
+                    reference::release(&state, environment, named).map_err(|r| rejected(&r))?;
                 let found = state.releases.get(&id);
                 let found = found.ok_or_else(|| Status::not_found("the release is gone"))?;
                 (Some(id), &found.variables)
@@ -52,6 +45,7 @@ impl Variables for Api {
                 .iter()
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .collect(),
+            masked: environment.masked.iter().map(ToString::to_string).collect(),
         }))
     }
 
@@ -62,21 +56,17 @@ impl Variables for Api {
         let asked = message(request);
         let state = self.0.read(false).await.map_err(unread)?;
         let key = resolve::environment_or_default(&state, &asked.app, &asked.environment)?;
-        let set: BTreeMap<Arc<str>, Arc<str>> = asked
-            .variables
-            .iter()
-            .map(|(k, v)| (k.as_str().into(), v.as_str().into()))
-            .collect();
-        let mut unset = BTreeSet::new();
-        if asked.replace {
-            let environment = reference::environment(&state, &key).map_err(|r| rejected(&r))?;
-            let there = environment.variables.keys();
-            unset = there
-                .filter(|name| !set.contains_key(*name))
-                .cloned()
-                .collect();
-        }
-        self.change(&asked.request_id, key, set, unset).await
+        let change = VariableChange {
+            set: asked
+                .variables
+                .iter()
+                .map(|(k, v)| (k.as_str().into(), v.as_str().into()))
+                .collect(),
+            unset: names(&asked.unset),
+            replace: asked.replace,
+            base: base(asked.release),
+        };
+        self.change(&asked.request_id, key, change).await
     }
 
     async fn unset(
@@ -86,13 +76,31 @@ impl Variables for Api {
         let asked = message(request);
         let state = self.0.read(false).await.map_err(unread)?;
         let key = resolve::environment_or_default(&state, &asked.app, &asked.environment)?;
-        let unset = asked
-            .names
-            .iter()
-            .map(|name| name.as_str().into())
-            .collect();
-        self.change(&asked.request_id, key, BTreeMap::new(), unset)
-            .await
+        let change = VariableChange {
+            unset: names(&asked.names),
+            base: base(asked.release),
+            ..VariableChange::default()
+        };
+        self.change(&asked.request_id, key, change).await
+    }
+
+    async fn mask(
+        &self,
+        request: Request<v1::MaskVariablesRequest>,
+    ) -> Result<Response<v1::MaskVariablesResponse>, Status> {
+        let asked = message(request);
+        let id = request_id(&asked.request_id)?;
+        let state = self.0.read(false).await.map_err(unread)?;
+        let key = resolve::environment_or_default(&state, &asked.app, &asked.environment)?;
+        let command = Command::SetMasked {
+            environment: key.clone(),
+            set: names(&asked.mask),
+            unset: names(&asked.unmask),
+        };
+        let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
+        Ok(Response::new(v1::MaskVariablesResponse {
+            receipt: Some(resolve::receipt(&outcome, &key)),
+        }))
     }
 }
 
@@ -101,17 +109,12 @@ impl Api {
         &self,
         request: &str,
         key: EnvironmentKey,
-        set: BTreeMap<Arc<str>, Arc<str>>,
-        unset: BTreeSet<Arc<str>>,
+        change: VariableChange,
     ) -> Result<Response<v1::ChangeVariablesResponse>, Status> {
         let id = request_id(request)?;
         let command = Command::SetVariables {
             environment: key.clone(),
-            change: VariableChange {
-                set,
-                unset,
-                ..VariableChange::default()
-            },
+            change,
         };
         let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
         let Detail::Variables {
@@ -126,7 +129,8 @@ impl Api {
         };
         let notices = forked_inactive.as_ref().map(|forked| {
             format!(
-                "this continues release {forked}, which is not active in {}",
+                "this continues release {forked}, which was never promoted in {} or is not active \
+                 there any more",
                 key.name
             )
         });
@@ -141,16 +145,11 @@ impl Api {
     }
 }
 
-/// A release of the environment, by id or by what it is called there.
-fn release(state: &State, key: &EnvironmentKey, named: &str) -> Result<ReleaseId, Status> {
-    let id = resolve::loaded(state, key, named)?.release;
-    let known = state
-        .releases
-        .get(&id)
-        .is_some_and(|release| release.environment == *key);
-    if known {
-        return Ok(id);
-    }
-    let message = format!("there is no release {named} in {}", key.name);
-    Err(rejected(&Rejection::new(Code::UnknownRelease, message)))
+fn names(asked: &[String]) -> BTreeSet<Arc<str>> {
+    asked.iter().map(|name| name.as_str().into()).collect()
+}
+
+/// The release a change begins with; the newest when none is named.
+fn base(asked: String) -> Option<String> {
+    Some(asked).filter(|release| !release.is_empty())
 }

@@ -95,7 +95,11 @@ async fn a_frontend_outlives_the_agent_and_is_taken_over() {
 async fn an_agent_killed_at_any_moment_starts_nothing_twice() {
     let mut control = Control::start(APP).await;
     let node = Node::start(&control).await;
-    let wanted = vec![control.assignment(1), control.assignment(2)];
+    let with_step = wire::Assignment {
+        init_step: line("sleep 0.1"),
+        ..control.assignment(2)
+    };
+    let wanted = vec![control.assignment(1), with_step];
     // Later and later in the life of the frontends, from before the first fetch to after the start.
     for kill_after in [0, 1, 5, 20, 50, 100, 200] {
         let agent = node.agent();

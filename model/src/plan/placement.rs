@@ -55,17 +55,15 @@ const FILTERS: [Filter; 6] = [
     (|c| c.node.lease != Lease::New, "were never heard"),
     (|c| c.node.lease == Lease::Ready, "are silent"),
     (|c| !c.node.draining, "are being drained"),
-    (carries_labels, "lack labels it must have"),
+    (
+        |c| {
+            c.service
+                .is_none_or(|service| service.selects(&c.node.labels))
+        },
+        "lack labels it must have",
+    ),
     (|c| !c.there, "run their agent already"),
 ];
-
-fn carries_labels(candidate: &Candidate<'_>) -> bool {
-    let labels = &candidate.node.labels;
-    candidate.service.is_none_or(|service| {
-        let mut wanted = service.node_selector.iter();
-        wanted.all(|(label, value)| labels.get(label) == Some(value))
-    })
-}
 
 /// Whether a node takes one more frontend of a service now; the same filters when a placement is
 /// planned and when it is applied.

@@ -176,3 +176,6 @@ fn repeated(path: Option<&String>, timings: Timings) -> RepeatedCheck {
         failure,
     }
 }
+
+#[cfg(test)]
+mod tests;

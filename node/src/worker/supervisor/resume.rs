@@ -42,7 +42,7 @@ pub(crate) fn resume(
         init: stored.init_asked,
         start: stored.start_asked,
     };
-    let stage = stage(&observed, phase, asked, found, same_boot, &assignment, now);
+    let stage = stage(&observed, asked, found, same_boot, &assignment, now);
     let mut frontend = Frontend::accept(assignment, index, now);
     if stored.gone {
         frontend.remove(index);
@@ -60,13 +60,13 @@ struct Asked {
 
 fn stage(
     observed: &wire::FrontendObserved,
-    phase: Phase,
     asked: Asked,
     found: Option<Found>,
     same_boot: bool,
     assignment: &Assignment,
     now: Now,
 ) -> Stage {
+    let phase = Phase::from(observed.phase());
     if matches!(phase, Phase::Stopped | Phase::Failed) {
         let exit = observed.exit.clone().map(Exit::from);
         let asked = phase == Phase::Stopped;

@@ -359,9 +359,13 @@ fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {
     } else {
         slot.failures.saturating_add(1)
     };
+    let reason = &after.observed.reason;
     slot.last_failure = Some(Failure {
         at: now,
-        reason: after.observed.reason.clone(),
+        reason: match after.observed.phase {
+            Phase::Unhealthy => format!("it was healthy and became unhealthy: {reason}"),
+            _ => reason.clone(),
+        },
         output: after
             .observed
             .exit

@@ -494,7 +494,10 @@ fn revert(
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let sentence = format!("promotion of {subject} is reversed: {reason}");
+    // One line of history; what the frontend wrote last stands in the rollout.
+    let cause = reason.lines().next().unwrap_or_default();
+    let cause = cause.trim_end_matches("; last output:");
+    let sentence = format!("promotion of {subject} is reversed: {cause}");
     state.record(Kind::Rollout, &itself(), Some(key), subject, sentence);
     status(state, key, "Updating", "Rollback");
     Ok(())

@@ -149,6 +149,13 @@ impl State {
             .filter_map(|id| self.frontends.get(id))
     }
 
+    /// How many frontends a loaded release has, wanted or not.
+    #[must_use]
+    pub fn count_of(&self, loaded: &LoadedKey) -> u32 {
+        let ids = self.by_loaded.get(loaded);
+        u32::try_from(ids.map_or(0, OrdSet::len)).unwrap_or(u32::MAX)
+    }
+
     /// Frontends of a node, oldest first.
     pub fn frontends_on(&self, node: NodeId) -> impl Iterator<Item = &Frontend> {
         self.by_node

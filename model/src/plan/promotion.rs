@@ -122,11 +122,7 @@ fn reverting(state: &State, rollout: &Rollout, reason: &str, draft: &mut Draft) 
 
 fn say(state: &State, rollout: &Rollout, draft: &mut Draft) {
     let (healthy, wanted) = rolling::progress(state, rollout);
-    let left = rollout
-        .outgoing_key()
-        .iter()
-        .flat_map(|key| state.frontends_of(key))
-        .count() as u32;
+    let left = rollout.outgoing_key().map_or(0, |key| state.count_of(&key));
     let reason = Reason::Rolling {
         healthy,
         wanted,

@@ -148,11 +148,7 @@ fn draining(
 
 /// How many frontends of the outgoing release may still have requests in flight.
 fn leaving(state: &State, rollout: &Rollout) -> u32 {
-    let outgoing = rollout.outgoing_key();
-    outgoing
-        .iter()
-        .flat_map(|key| state.frontends_of(key))
-        .count() as u32
+    rollout.outgoing_key().map_or(0, |key| state.count_of(&key))
 }
 
 pub(super) fn wait(rollout: &Rollout, reason: Reason, draft: &mut Draft) {

@@ -10,7 +10,6 @@ use super::Draft;
 use crate::{
     State,
     environment::Loaded,
-    frontend::Phase,
     ids::{LoadedKey, ReleaseId, ServiceName},
     report::{Reason, Waiting},
     state::Group,
@@ -115,10 +114,9 @@ fn healthy(state: &State, key: &LoadedKey, service: &ServiceName) -> u32 {
 fn slowest(state: &State, key: &LoadedKey, service: &ServiceName) -> Option<String> {
     let group = state.group(key, service)?;
     let frontend = group
-        .unsettled()
-        .flat_map(|slot| state.frontends_in(group, slot))
-        .filter(|f| f.holds_slot() && f.observed.phase != Phase::Healthy)
-        .min_by_key(|f| (f.placed, f.id))?;
+        .ailing()
+        .filter_map(|id| state.frontends.get(&id))
+        .find(|f| f.holds_slot())?;
     let node = state
         .nodes
         .get(&frontend.node)

@@ -15,10 +15,10 @@ use crate::{
 pub struct Group {
     /// The wanted ones, by slot.
     slots: OrdMap<u32, OrdSet<FrontendId>>,
-    /// Slots whose wanted frontend is not simply healthy, or not alone.
+    /// Slots whose wanted frontend is neither healthy nor on its way there, or not alone.
     unsettled: OrdSet<u32>,
-    /// Wanted ones that are not healthy.
-    ailing: OrdMap<FrontendId, u32>,
+    /// Wanted ones that are not healthy, and whether they are on their way.
+    ailing: OrdMap<FrontendId, bool>,
     /// All there are, whatever is wanted of them.
     members: u32,
     there: u32,
@@ -40,7 +40,8 @@ impl Group {
             .or_default()
             .insert(frontend.id);
         if frontend.observed.phase != Phase::Healthy {
-            self.ailing.insert(frontend.id, frontend.slot);
+            let on_its_way = frontend.observed.phase < Phase::Healthy;
+            self.ailing.insert(frontend.id, on_its_way);
         }
         self.judge(frontend.slot);
     }
@@ -65,7 +66,8 @@ impl Group {
 
     fn judge(&mut self, slot: u32) {
         let settled = self.slots.get(&slot).is_none_or(|held| {
-            held.len() == 1 && held.iter().all(|id| !self.ailing.contains_key(id))
+            let calm = |id: &FrontendId| self.ailing.get(id).is_none_or(|on_its_way| *on_its_way);
+            held.len() == 1 && held.iter().all(calm)
         });
         if settled {
             self.unsettled.remove(&slot);
@@ -100,6 +102,11 @@ impl Group {
     /// Slots that hold wanted frontends.
     pub fn slots(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.slots.keys().copied()
+    }
+
+    /// Wanted ones that are not healthy, oldest first.
+    pub fn ailing(&self) -> impl Iterator<Item = FrontendId> {
+        self.ailing.keys().copied()
     }
 
     /// Slots with something to look at, in order.

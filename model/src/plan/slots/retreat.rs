@@ -34,8 +34,8 @@ fn give_way(frontend: &Frontend, draft: &mut Draft) {
 /// Keeps the `room` best of those that are not healthy; answers how much room is left.
 fn ailing(work: &Work<'_>, group: &Group, room: u32, draft: &mut Draft) -> u32 {
     let mut left = Vec::new();
-    let unsettled = group.unsettled().flat_map(|slot| work.held(group, slot));
-    for frontend in unsettled.filter(|frontend| !frontend.healthy()) {
+    let ailing = group.ailing();
+    for frontend in ailing.filter_map(|id| work.state.frontends.get(&id)) {
         if frontend.observed.phase.over() {
             forget(frontend, draft);
         } else {

@@ -18,5 +18,6 @@ pub mod node;
 pub mod ports;
 pub mod process;
 pub mod repository;
+pub mod sampler;
 pub mod wait;
 pub mod workload;

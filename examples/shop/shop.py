@@ -25,7 +25,7 @@ VERSION = (pathlib.Path(__file__).parent / "VERSION").read_text().strip()
 
 # Ways to be a bad release, for tests and for those who want to see what happens.
 FAIL = os.environ.get("FAIL", "")
-FAILS = ("", "exit", "never-listen", "unhealthy", "crash")
+FAILS = ("", "exit", "never-listen", "wrong-port", "unhealthy", "flap", "crash")
 FAIL_AFTER = int(os.environ.get("FAIL_AFTER_MS", "3000")) / 1000
 SLOW_START = int(os.environ.get("SLOW_START_MS", "0")) / 1000
 
@@ -176,6 +176,7 @@ class Shop:
         self.connections = set()
         self.stopping = False
         self.stopped = None
+        self.checks = 0
         # One thread: what it burns is taken from the requests of this process alone.
         self.burner = concurrent.futures.ThreadPoolExecutor(max_workers=1)
 
@@ -186,7 +187,7 @@ class Shop:
         if path == "/":
             return 200, WELCOME
         if path == "/health":
-            return (500, b"unhealthy on request\n") if FAIL == "unhealthy" else (200, b"ok\n")
+            return self.health()
         if path == "/version":
             return 200, VERSION_JSON, "application/json"
         if path in ("/work", "/slow", "/stream"):
@@ -198,6 +199,12 @@ class Shop:
                 return 400, b"ms must be a number from 0 to 60000\n"
             return {"/work": self.work, "/slow": self.slow, "/stream": self.stream}[path](ms)
         return 404, b"no such page\n"
+
+    def health(self):
+        """Flapping: well for two checks, then ill for four."""
+        self.checks += 1
+        ill = FAIL == "unhealthy" or FAIL == "flap" and self.checks % 6 in (0, 3, 4, 5)
+        return (500, b"unhealthy on request\n") if ill else (200, b"ok\n")
 
     async def work(self, ms):
         """Burns CPU for ms milliseconds of its own time, not of the clock on the wall."""
@@ -239,8 +246,10 @@ class Shop:
             await terminated.wait()
         if terminated.is_set():
             return
-        server = await loop.create_server(lambda: Connection(self), HOST, PORT, backlog=1024)
-        say(f"listens on {HOST}:{PORT}")
+        # 0: any port but the one that was asked for.
+        port = 0 if FAIL == "wrong-port" else PORT
+        server = await loop.create_server(lambda: Connection(self), HOST, port, backlog=1024)
+        say(f"listens on {HOST}:{server.sockets[0].getsockname()[1]}")
         if FAIL == "crash":
             loop.call_later(FAIL_AFTER, crash)
         await terminated.wait()

@@ -12,7 +12,7 @@ use std::{
 use fleet_node::{
     holder::Client,
     worker::runtime::{
-        Command, Error, ExitStatus, FrontendKey, FrontendSpec, Limits, Runtime as _,
+        Command, Error, ExitStatus, FrontendKey, FrontendSpec, Limits, Runtime as _, Step,
         process::{ProcessRuntime, UIDS},
     },
 };
@@ -292,5 +292,64 @@ async fn frontends_do_not_see_one_another() {
     );
     let lines = node.run(2, line(&script), code).await.unwrap();
     assert_eq!(lines, ["not seen", "not listed"]);
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn a_step_runs_once_in_the_place_of_its_frontend_with_a_log_of_its_own() {
+    let node = Node::start().await;
+    let code = node.code(&[]);
+    let run = "echo step >> $HOME/steps; echo told $1; exit 3";
+    let words = ["/bin/sh", "-c", run, "sh", "${PORT}"].map(String::from);
+    let step = spec(7, Command::Words(words.to_vec()), code.clone());
+    let port = step.port.unwrap();
+    let exit = node
+        .runtime
+        .run_step(Step::Init, step.clone())
+        .await
+        .unwrap();
+    assert_eq!(exit.status, ExitStatus::Code(3));
+    assert_eq!(exit.last_lines, [format!("told {port}")]);
+    let again = node.runtime.run_step(Step::Init, step).await.unwrap();
+    assert_eq!(again.status, ExitStatus::Code(3));
+
+    // The frontend has the same directories, and a log without the step's words.
+    let lines = node.run(7, line("cat $HOME/steps"), code).await.unwrap();
+    assert_eq!(lines, ["step"], "it ran once");
+    node.runtime.remove(FrontendKey(7)).await.unwrap();
+    assert_eq!(node.holder.list().await.unwrap(), []);
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn a_step_under_way_is_found_and_ends_with_its_frontend() {
+    let node = Node::start().await;
+    let code = node.code(&[]);
+    let step = spec(8, line("echo begun; sleep 600"), code);
+    let mut running = Box::pin(node.runtime.run_step(Step::Init, step));
+    let found = tokio::time::timeout(Duration::from_secs(30), async {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            let found = node.runtime.adopt().await.unwrap();
+            if let Some(found) = found.into_iter().find(|found| found.pid.is_some()) {
+                return found;
+            }
+            looks.tick().await;
+        }
+    });
+    let found = tokio::select! {
+        found = found => found.unwrap(),
+        exit = &mut running => panic!("{exit:?}"),
+    };
+    assert_eq!(found.id, FrontendKey(8));
+    // There is no main process, only the step; both are what it is asked to end.
+    let stopped = node.runtime.stop(FrontendKey(8), Duration::ZERO).await;
+    assert!(
+        matches!(stopped, Err(Error::Unknown(FrontendKey(8)))),
+        "{stopped:?}"
+    );
+    let exit = (&mut running).await.unwrap();
+    drop(running);
+    assert_eq!(exit.status, ExitStatus::Signal(9));
     node.finish().await;
 }

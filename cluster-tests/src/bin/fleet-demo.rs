@@ -1,5 +1,5 @@
-//! `./dev demo`: three nodes on this machine, an app released twice under steady load, and things
-//! killed meanwhile. Prints what it saw, and fails if a request did.
+//! `./dev demo`: three nodes on this machine, an app released three times under steady load, and
+//! things killed meanwhile. Prints what it saw, and fails if a request did.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
@@ -12,6 +12,7 @@ use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::history::History;
 use fleet_cluster_tests::process::Role;
+use fleet_cluster_tests::sampler::Sampler;
 use fleet_cluster_tests::workload::{Load, Running};
 use fleet_cluster_tests::{binaries, census, faults, wait};
 
@@ -23,7 +24,7 @@ const REQUESTS: usize = 10_000;
 
 const SURVIVORS: [Role; 4] = [Role::Holder, Role::Control, Role::Ingress, Role::Frontend];
 
-/// Three nodes, one app, two releases, and a few murders.
+/// Three nodes, one app, three releases, and a few murders.
 #[derive(Parser)]
 #[command(name = "fleet-demo")]
 struct Arguments {
@@ -85,6 +86,7 @@ async fn demo(arguments: &Arguments) -> Result<()> {
     kill_agent(&mut cluster, other, &load, &mut table).await?;
     kill_leader(&cluster, &second, &mut table).await?;
     replace_ingress(&cluster, other, &load, &mut table).await?;
+    promote(&cluster, &mut shop, &first, &mut table).await?;
 
     let missing = REQUESTS.saturating_sub(load.so_far().sent());
     if missing > 0 {
@@ -198,32 +200,10 @@ async fn kill_agent(
 
 async fn kill_leader(cluster: &Cluster, release: &str, table: &mut Table) -> Result<()> {
     // One frontend more to warm up keeps the activation busy while the leader dies.
-    let cli = &cluster.cli;
-    cli.ok(&[
-        "env",
-        "prod",
-        "autoscaling",
-        "desired",
-        "active",
-        "3",
-        "-a",
-        app::APP,
-    ])
-    .await?;
-    let api = cluster.api(0)?;
-    wait::until("a third frontend", wait::GENEROUS, async || {
-        let description = api.environment(app::APP, "prod").await?;
-        let active = description.releases.iter().find(|release| release.active);
-        ensure!(
-            active.is_some_and(|release| release.frontends == 3),
-            "not healthy yet"
-        );
-        Ok(())
-    })
-    .await?;
+    scale(cluster, 3).await?;
     table.row("scale the active release to three", "healthy");
 
-    let leader = cluster.leader().await?;
+    let (cli, leader) = (&cluster.cli, cluster.leader().await?);
     let node = &cluster.nodes[leader];
     let ingress = node.process(Role::Ingress)?;
     cli.ok(&["env", "prod", "activate", release, "-a", app::APP])
@@ -265,6 +245,63 @@ async fn replace_ingress(
     let told = format!("process {} took over from {}", after.pid, before.pid);
     table.row(&format!("replace the ingress of {}", node.name), &told);
     Ok(())
+}
+
+/// A third release takes over from the active one, frontend by frontend.
+async fn promote(cluster: &Cluster, shop: &mut Shop, idle: &str, table: &mut Table) -> Result<()> {
+    let name = shop.version("3")?;
+    let cli = cluster.cli.in_dir(&shop.repository.dir);
+    cli.ok(&["env", "prod", "unload", idle, "-a", app::APP, "--wait"])
+        .await?;
+    table.row("unload the first", "only the active release is left");
+    scale(cluster, PROMOTED).await?;
+    table.row("scale the active release to six", "healthy");
+    cli.ok(&["build", "-a", app::APP]).await?;
+    table.row("build a third", &name);
+
+    let apis = (0..3).map(|index| cluster.api(index));
+    let sampler = Sampler::start(apis.collect::<Result<_>>()?, app::APP, "www");
+    cli.ok(&["releases", "promote", "-a", app::APP]).await?;
+    let samples = sampler.stop().await?;
+    let healthy = samples.iter().map(|sample| sample.healthy).min();
+    let total = samples.iter().map(|sample| sample.total).max();
+    let (healthy, total) = healthy.zip(total).context("nobody answered a sampler")?;
+    // The manifest says nothing of deployment: 50 % and 200 % of six.
+    ensure!(healthy >= 3, "only {healthy} frontends were healthy");
+    ensure!(total <= 12, "there were {total} frontends at once");
+    table.row(
+        "promote it: roll over, and 30 s of guard",
+        &format!(
+            "{healthy} healthy at least (3), {total} in all at most (12), {} samples",
+            samples.len()
+        ),
+    );
+    Ok(())
+}
+
+/// Frontends of the release that the promotion replaces.
+const PROMOTED: u32 = 6;
+
+/// Brings the active release to `count` frontends and waits until they are healthy.
+async fn scale(cluster: &Cluster, count: u32) -> Result<()> {
+    let number = count.to_string();
+    let words = ["env", "prod", "autoscaling", "desired", "active"];
+    let words = words
+        .iter()
+        .copied()
+        .chain([number.as_str(), "-a", app::APP]);
+    cluster.cli.ok(&words.collect::<Vec<_>>()).await?;
+    let api = cluster.api(0)?;
+    wait::until("the new count", wait::GENEROUS, async || {
+        let description = api.environment(app::APP, "prod").await?;
+        let active = description.releases.iter().find(|release| release.active);
+        ensure!(
+            active.is_some_and(|release| release.frontends == count),
+            "not healthy yet"
+        );
+        Ok(())
+    })
+    .await
 }
 
 fn summary(history: &History, rollback: &Switch) {

@@ -6,6 +6,7 @@
 mod agent_killed;
 mod archives;
 mod bad_apps;
+mod broken_promotions;
 mod command_line_killed;
 mod contention;
 mod convox_transcript;

@@ -118,7 +118,7 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
             || restarted.is_some_and(|since| frontend.placed < *since)
     };
     // A node that fell silent since would never be declared lost again, and the slot wait for ever.
-    let admits = placement::admits(state, placement.node);
+    let admits = placement::admits(state, &placement.loaded, &placement.service, placement.node);
     let held = state
         .group(&placement.loaded, &placement.service)
         .into_iter()
@@ -359,9 +359,13 @@ fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {
     } else {
         slot.failures.saturating_add(1)
     };
+    let reason = &after.observed.reason;
     slot.last_failure = Some(Failure {
         at: now,
-        reason: after.observed.reason.clone(),
+        reason: match after.observed.phase {
+            Phase::Unhealthy => format!("it was healthy and became unhealthy: {reason}"),
+            _ => reason.clone(),
+        },
         output: after
             .observed
             .exit

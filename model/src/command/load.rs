@@ -210,12 +210,12 @@ pub(super) fn first_counts(
     loaded: &Loaded,
     environment: &Environment,
 ) -> imbl::OrdMap<ServiceName, u32> {
-    // An agent runs once on every worker.
-    let workers = state.nodes_with(Role::Worker).filter(|node| !node.draining);
-    let workers = u32::try_from(workers.count()).unwrap_or(u32::MAX);
     let count = |name: &ServiceName, service: &Service| {
         if service.agent {
-            return workers;
+            // Once on every worker that it may run on.
+            let workers = state.nodes_with(Role::Worker).filter(|node| !node.draining);
+            let workers = workers.filter(|node| service.selects(&node.labels));
+            return u32::try_from(workers.count()).unwrap_or(u32::MAX);
         }
         let bounds = loaded.bounds(name, &environment.settings);
         bounds.clamp(service.scale.map_or(bounds.min, |scale| scale.count))

@@ -421,6 +421,8 @@ fn settle(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) -> Result<
         let rollout = state.rollouts.get(key).cloned();
         return rollout.map_or(Ok(()), |rollout| complete(state, key, &rollout));
     }
+    let sentence = format!("the new release is watched for {guard}");
+    state.record(Kind::Rollout, &itself(), Some(key), "app", sentence);
     let until = state.now.plus(guard);
     set_phase(state, key, Phase::Guarding { generation, until })
 }
@@ -492,7 +494,10 @@ fn revert(
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let sentence = format!("promotion of {subject} is reversed: {reason}");
+    // One line of history; what the frontend wrote last stands in the rollout.
+    let cause = reason.lines().next().unwrap_or_default();
+    let cause = cause.trim_end_matches("; last output:");
+    let sentence = format!("promotion of {subject} is reversed: {cause}");
     state.record(Kind::Rollout, &itself(), Some(key), subject, sentence);
     status(state, key, "Updating", "Rollback");
     Ok(())

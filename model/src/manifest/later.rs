@@ -45,6 +45,18 @@ fn unsupported(name: &ServiceName, service: &Service) -> Option<String> {
              images come with a later version"
         ));
     }
+    let checks = [
+        ("liveness", service.liveness.is_some()),
+        ("startupProbe", service.startup.is_some()),
+    ];
+    let unasked = checks
+        .iter()
+        .find(|(_, there)| *there && service.port.is_none());
+    if let Some((check, _)) = unasked {
+        return Some(format!(
+            "service {name:?} has no port that its {check} could ask"
+        ));
+    }
     let key = service.later.first()?;
     Some(format!(
         "service {name:?} cannot have {key} yet: that comes with a later version"
@@ -53,7 +65,10 @@ fn unsupported(name: &ServiceName, service: &Service) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Run, *};
+    use super::{
+        super::{Run, Startup, Timings},
+        *,
+    };
 
     fn manifest(change: impl FnOnce(&mut Service)) -> Manifest {
         let mut service = Service::new(Run::Shell("run".to_owned()));
@@ -94,6 +109,15 @@ mod tests {
             (
                 manifest(|service| service.command = None),
                 r#"service "web" has no command, and the one of its Dockerfile is not known yet: images come with a later version"#,
+            ),
+            (
+                manifest(|service| {
+                    service.startup = Some(Startup {
+                        path: None,
+                        timings: Timings::default(),
+                    });
+                }),
+                r#"service "web" has no port that its startupProbe could ask"#,
             ),
             (
                 manifest(|service| service.later = ["volumes".to_owned()].into()),

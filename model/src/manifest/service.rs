@@ -203,6 +203,13 @@ impl Service {
         }
     }
 
+    /// Whether a node with these labels may have its frontends.
+    #[must_use]
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        let mut wanted = self.node_selector.iter();
+        wanted.all(|(label, value)| labels.get(label) == Some(value))
+    }
+
     /// Whether the ingress routes to it.
     #[must_use]
     pub fn public(&self) -> bool {

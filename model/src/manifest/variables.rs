@@ -150,18 +150,19 @@ mod tests {
     #[test]
     fn only_what_is_declared_reaches_a_service() {
         let set = [("A", "1"), ("B", "2"), ("C", "3")];
-        // (top, web, job) with what web and what job are given.
-        let cases: [(&[&str], &[&str], &[&str], &str, &str); 8] = [
-            (&[], &[], &[], "A=1 B=2 C=3", "A=1 B=2 C=3"),
-            (&["A"], &[], &[], "A=1", "A=1"),
-            (&["A"], &["B"], &[], "A=1 B=2", "A=1"),
-            (&[], &["B"], &[], "B=2", ""),
-            (&["*"], &["D=4"], &[], "A=1 B=2 C=3 D=4", "A=1 B=2 C=3"),
-            (&[], &["*"], &["C"], "A=1 B=2 C=3", "C=3"),
-            (&["A=9", "D=9"], &["D="], &[], "A=1 D=", "A=1 D=9"),
-            (&["PORT=80", "RACK"], &["A"], &[], "A=1", ""),
+        /// Declared at the top, for web and for job, with what web and what job are given.
+        type Case = ([&'static [&'static str]; 3], [&'static str; 2]);
+        let cases: [Case; 8] = [
+            ([&[], &[], &[]], ["A=1 B=2 C=3", "A=1 B=2 C=3"]),
+            ([&["A"], &[], &[]], ["A=1", "A=1"]),
+            ([&["A"], &["B"], &[]], ["A=1 B=2", "A=1"]),
+            ([&[], &["B"], &[]], ["B=2", ""]),
+            ([&["*"], &["D=4"], &[]], ["A=1 B=2 C=3 D=4", "A=1 B=2 C=3"]),
+            ([&[], &["*"], &["C"]], ["A=1 B=2 C=3", "C=3"]),
+            ([&["A=9", "D=9"], &["D="], &[]], ["A=1 D=", "A=1 D=9"]),
+            ([&["PORT=80", "RACK"], &["A"], &[]], ["A=1", ""]),
         ];
-        for (top, web, job, for_web, for_job) in cases {
+        for ([top, web, job], [for_web, for_job]) in cases {
             let manifest = manifest(top, web, job);
             assert_eq!(given(&manifest, "web", &set), for_web, "{top:?} {web:?}");
             assert_eq!(given(&manifest, "job", &set), for_job, "{top:?} {job:?}");

@@ -1,12 +1,16 @@
 //! Where a frontend goes: small named filters, each of which explains its refusals by count, then
 //! an ordered score.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     State,
-    frontend::Desired,
+    frontend::{Desired, Frontend},
     ids::{LoadedKey, NodeId, ServiceName},
+    manifest::Service,
     node::{Lease, Node, Role},
     report::Refusal,
 };
@@ -14,6 +18,7 @@ use crate::{
 /// What is on the nodes, counting what this plan already put there, so that choices compose.
 #[derive(Debug)]
 pub struct Tally<'a> {
+    state: &'a State,
     nodes: Vec<&'a Node>,
     total: BTreeMap<NodeId, u32>,
     of_service: BTreeMap<(LoadedKey, ServiceName), BTreeMap<NodeId, u32>>,
@@ -22,6 +27,8 @@ pub struct Tally<'a> {
 /// Best first when sorted: the order of the fields is the policy.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Score {
+    /// Weights of the labels the service is drawn to and the node carries: most first.
+    affinity: Reverse<u32>,
     /// Frontends of the same service of the same release in the same zone: fewest first.
     in_zone: u32,
     /// And on the node itself.
@@ -32,27 +39,59 @@ struct Score {
     node: NodeId,
 }
 
-type Filter = (fn(&Node) -> bool, &'static str);
+/// A node for one more frontend of a service.
+struct Candidate<'a> {
+    node: &'a Node,
+    service: Option<&'a Service>,
+    /// Whether a frontend of the service and the release is there and has not ended; only agents
+    /// ask.
+    there: bool,
+}
 
-const FILTERS: [Filter; 4] = [
-    (|node| node.has(Role::Worker), "are not workers"),
-    (|node| node.lease != Lease::New, "were never heard"),
-    (|node| node.lease == Lease::Ready, "are silent"),
-    (|node| !node.draining, "are being drained"),
+type Filter = (fn(&Candidate<'_>) -> bool, &'static str);
+
+const FILTERS: [Filter; 6] = [
+    (|c| c.node.has(Role::Worker), "are not workers"),
+    (|c| c.node.lease != Lease::New, "were never heard"),
+    (|c| c.node.lease == Lease::Ready, "are silent"),
+    (|c| !c.node.draining, "are being drained"),
+    (
+        |c| {
+            c.service
+                .is_none_or(|service| service.selects(&c.node.labels))
+        },
+        "lack labels it must have",
+    ),
+    (|c| !c.there, "run their agent already"),
 ];
 
-/// Whether a node takes frontends now; the same filters when a placement is planned and when it is
-/// applied.
+/// Whether a node takes one more frontend of a service now; the same filters when a placement is
+/// planned and when it is applied.
 #[must_use]
-pub fn admits(state: &State, node: NodeId) -> bool {
-    let node = state.nodes.get(&node);
-    node.is_some_and(|node| FILTERS.iter().all(|(admits, _)| admits(node)))
+pub fn admits(state: &State, loaded: &LoadedKey, service: &ServiceName, node: NodeId) -> bool {
+    let Some(node) = state.nodes.get(&node) else {
+        return false;
+    };
+    let entry = entry(state, loaded, service);
+    let there =
+        |f: &Frontend| f.service == *service && f.node == node.id && !f.observed.phase.over();
+    let candidate = Candidate {
+        node,
+        service: entry,
+        there: entry.is_some_and(|entry| entry.agent) && state.frontends_of(loaded).any(there),
+    };
+    FILTERS.iter().all(|(admits, _)| admits(&candidate))
+}
+
+fn entry<'a>(state: &'a State, loaded: &LoadedKey, service: &ServiceName) -> Option<&'a Service> {
+    state.loaded.get(loaded)?.manifest.services.get(service)
 }
 
 impl<'a> Tally<'a> {
     #[must_use]
     pub fn of(state: &'a State) -> Self {
         let mut tally = Self {
+            state,
             nodes: state.nodes.values().collect(),
             total: BTreeMap::new(),
             of_service: BTreeMap::new(),
@@ -76,20 +115,27 @@ impl<'a> Tally<'a> {
         loaded: &LoadedKey,
         service: &ServiceName,
     ) -> Result<NodeId, Vec<Refusal>> {
-        let refused_by = |node: &Node| FILTERS.iter().find(|(admits, _)| !admits(node));
-        let candidates = self.nodes.iter().filter(|node| refused_by(node).is_none());
+        let entry = entry(self.state, loaded, service);
+        let there = self.there(entry, loaded, service);
+        let refused_by = |node: &'a Node| {
+            let candidate = Candidate {
+                node,
+                service: entry,
+                there: there.contains(&node.id),
+            };
+            FILTERS.iter().find(|(admits, _)| !admits(&candidate))
+        };
+        let nodes = || self.nodes.iter().copied();
+        let candidates = nodes().filter(|node| refused_by(node).is_none());
         let best = candidates
-            .min_by_key(|node| self.score(loaded, service, node))
+            .min_by_key(|node| self.score(loaded, service, entry, node))
             .map(|n| n.id);
         let Some(node) = best else {
             let mut refusals: Vec<Refusal> = Vec::new();
             for (_, why) in FILTERS {
-                let nodes = self
-                    .nodes
-                    .iter()
-                    .filter(|n| refused_by(n).is_some_and(|(_, w)| *w == why));
+                let refused = nodes().filter(|n| refused_by(n).is_some_and(|(_, w)| *w == why));
                 refusals.push(Refusal {
-                    nodes: nodes.count() as u32,
+                    nodes: refused.count() as u32,
                     why,
                 });
             }
@@ -101,7 +147,33 @@ impl<'a> Tally<'a> {
         Ok(node)
     }
 
-    fn score(&self, loaded: &LoadedKey, service: &ServiceName, node: &Node) -> Score {
+    /// Nodes with a frontend of an agent service, those on their way out included: two agents would
+    /// meet at what only one of them can have. Of other services nobody needs to know.
+    fn there(
+        &self,
+        entry: Option<&Service>,
+        loaded: &LoadedKey,
+        service: &ServiceName,
+    ) -> BTreeSet<NodeId> {
+        if !entry.is_some_and(|entry| entry.agent) {
+            return BTreeSet::new();
+        }
+        let placed = self.of_service.get(&(loaded.clone(), service.clone()));
+        let placed = placed.into_iter().flat_map(|nodes| nodes.keys().copied());
+        let alive = self
+            .state
+            .frontends_of(loaded)
+            .filter(|f| f.service == *service && !f.observed.phase.over());
+        alive.map(|f| f.node).chain(placed).collect()
+    }
+
+    fn score(
+        &self,
+        loaded: &LoadedKey,
+        service: &ServiceName,
+        entry: Option<&Service>,
+        node: &Node,
+    ) -> Score {
         let spread = self.of_service.get(&(loaded.clone(), service.clone()));
         let on = |id: &NodeId| spread.and_then(|nodes| nodes.get(id)).copied().unwrap_or(0);
         let zone = node.labels.get("zone");
@@ -117,6 +189,7 @@ impl<'a> Tally<'a> {
             }
         };
         Score {
+            affinity: Reverse(affinity(entry, node)),
             in_zone,
             on_node: on(&node.id),
             total: self.total.get(&node.id).copied().unwrap_or(0),
@@ -133,3 +206,13 @@ impl<'a> Tally<'a> {
         *nodes.entry(node).or_default() += 1;
     }
 }
+
+fn affinity(service: Option<&Service>, node: &Node) -> u32 {
+    let drawn = service.into_iter().flat_map(|s| &s.node_affinity);
+    drawn
+        .filter(|to| node.labels.get(&to.label) == Some(&to.value))
+        .fold(0, |sum, to| sum.saturating_add(to.weight))
+}
+
+#[cfg(test)]
+mod tests;

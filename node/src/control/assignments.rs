@@ -6,11 +6,11 @@ use fleet_model::{
     State,
     frontend::{Desired, Frontend},
     ids::{FrontendId, NodeId},
-    manifest::{Health, Run, Service},
+    manifest::{Health, Liveness, Resources, Run, Service, Startup, Timings},
 };
 use fleet_proto::internal::{
     self, Artefact, Assignment, AssignmentDelta, CommandWords, FullAssignments, HealthCheck,
-    assignment, health_check, worker_order::Order,
+    Limits, RepeatedCheck, assignment, health_check, worker_order::Order,
 };
 
 /// What was last said to a worker of each of its frontends. Everything else of an assignment is
@@ -87,10 +87,28 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
         wants_port: service.port.is_some(),
         health: Some(health(service)),
         termination_grace_ms: service.termination_grace.0,
-        limits: Some(internal::Limits::default()),
+        limits: Some(limits(service)),
         build_id: build.id.to_string(),
         build_description: build.message.clone(),
+        init_step: service.init_step.as_ref().map(command),
+        post_start: service.lifecycle.post_start.as_ref().map(command),
+        pre_stop: service.lifecycle.pre_stop.as_ref().map(command),
+        liveness: service.liveness.as_ref().map(liveness),
+        startup: service.startup.as_ref().map(startup),
+        agent: service.agent,
     })
+}
+
+fn limits(service: &Service) -> Limits {
+    let Resources {
+        cpu_millicores,
+        memory_bytes,
+    } = service.limits;
+    Limits {
+        memory_bytes: memory_bytes.unwrap_or_default(),
+        cpu_millicores: cpu_millicores.unwrap_or_default(),
+        pids: 0,
+    }
 }
 
 fn command(run: &Run) -> internal::Command {
@@ -125,3 +143,39 @@ fn health(service: &Service) -> HealthCheck {
         start_deadline_ms: start_deadline.0,
     }
 }
+
+fn liveness(check: &Liveness) -> RepeatedCheck {
+    let Liveness { path, timings } = check;
+    repeated(Some(path), *timings)
+}
+
+fn startup(check: &Startup) -> RepeatedCheck {
+    let Startup { path, timings } = check;
+    repeated(path.as_ref(), *timings)
+}
+
+fn repeated(path: Option<&String>, timings: Timings) -> RepeatedCheck {
+    let Timings {
+        grace,
+        interval,
+        timeout,
+        success,
+        failure,
+    } = timings;
+    let kind = match path {
+        Some(_) => health_check::Kind::Http,
+        None => health_check::Kind::Tcp,
+    };
+    RepeatedCheck {
+        kind: kind.into(),
+        path: path.cloned().unwrap_or_default(),
+        grace_ms: grace.0,
+        interval_ms: interval.0,
+        timeout_ms: timeout.0,
+        success,
+        failure,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,18 @@ pub(crate) struct Assignment {
     /// Between SIGTERM and SIGKILL.
     pub(crate) termination_grace: Duration,
     pub(crate) limits: Limits,
+    /// Runs to its end before the command.
+    pub(crate) init_step: Option<Command>,
+    /// Runs beside the command as soon as that does.
+    pub(crate) post_start: Option<Command>,
+    /// Runs before SIGTERM, within the grace.
+    pub(crate) pre_stop: Option<Command>,
+    /// Ends a frontend that fails it.
+    pub(crate) liveness: Option<RepeatedCheck>,
+    /// Comes before every other check.
+    pub(crate) startup: Option<RepeatedCheck>,
+    /// Is told the address of its node.
+    pub(crate) agent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +87,30 @@ pub(crate) enum CheckKind {
     Http(String),
 }
 
+impl CheckKind {
+    /// What is asked, as a sentence about it begins.
+    pub(crate) fn asked(&self) -> String {
+        match self {
+            Self::Http(path) => format!("GET {path}"),
+            Self::Tcp => "a connection to its port".to_owned(),
+            Self::Settle => "nothing".to_owned(),
+        }
+    }
+}
+
+/// A check whose answers count in rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RepeatedCheck {
+    pub(crate) kind: CheckKind,
+    /// From start to the first question.
+    pub(crate) grace: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    /// In a row, at least 1.
+    pub(crate) success: u32,
+    pub(crate) failure: u32,
+}
+
 /// `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -110,7 +146,6 @@ impl TryFrom<wire::Assignment> for Assignment {
             }
         };
         let artefact = wire.artefact.ok_or(Unusable::Missing("artefact"))?;
-        let command = wire.command.and_then(|command| command.command);
         check_variables(&wire.variables)?;
         Ok(Self {
             id: FrontendId(wire.frontend_id),
@@ -125,12 +160,18 @@ impl TryFrom<wire::Assignment> for Assignment {
             incarnation: wire.incarnation,
             desired,
             artefact: artefact.try_into()?,
-            command: command.ok_or(Unusable::Missing("command"))?.into(),
+            command: command_of(wire.command).ok_or(Unusable::Missing("command"))?,
             variables: wire.variables,
             wants_port: wire.wants_port,
             health: health(wire.health.unwrap_or_default(), wire.wants_port)?,
             termination_grace: Duration::from_millis(wire.termination_grace_ms),
             limits: wire.limits.unwrap_or_default().into(),
+            init_step: command_of(wire.init_step),
+            post_start: command_of(wire.post_start),
+            pre_stop: command_of(wire.pre_stop),
+            liveness: repeated(wire.liveness, wire.wants_port)?,
+            startup: repeated(wire.startup, wire.wants_port)?,
+            agent: wire.agent,
         })
     }
 }
@@ -161,6 +202,10 @@ impl TryFrom<wire::Artefact> for Artefact {
                 .collect(),
         })
     }
+}
+
+fn command_of(wire: Option<wire::Command>) -> Option<Command> {
+    wire?.command.map(Command::from)
 }
 
 impl From<wire::command::Command> for Command {
@@ -213,6 +258,36 @@ fn health(wire: wire::HealthCheck, has_port: bool) -> Result<HealthCheck, Unusab
             ..check
         }),
     }
+}
+
+/// Nor has it anything that could be asked again and again.
+fn repeated(
+    wire: Option<wire::RepeatedCheck>,
+    has_port: bool,
+) -> Result<Option<RepeatedCheck>, Unusable> {
+    let Some(wire) = wire.filter(|_| has_port) else {
+        return Ok(None);
+    };
+    let kind = match wire.kind() {
+        wire::health_check::Kind::Unspecified => return Ok(None),
+        wire::health_check::Kind::Tcp => CheckKind::Tcp,
+        wire::health_check::Kind::Http => CheckKind::Http(health_path(wire.path)?),
+    };
+    // A check without pause or patience would ask without end or never be answered.
+    let at_least = |ms: u64| Duration::from_millis(ms.max(RepeatedCheck::SHORTEST_MS));
+    Ok(Some(RepeatedCheck {
+        kind,
+        grace: Duration::from_millis(wire.grace_ms),
+        interval: at_least(wire.interval_ms),
+        timeout: at_least(wire.timeout_ms),
+        success: wire.success.max(1),
+        failure: wire.failure.max(1),
+    }))
+}
+
+impl RepeatedCheck {
+    /// Shortest interval and timeout; manifests count in seconds, so this bounds only mistakes.
+    const SHORTEST_MS: u64 = 10;
 }
 
 /// The request goes to the frontend's own address whatever the path says, so all that is left to

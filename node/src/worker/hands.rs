@@ -8,8 +8,9 @@ use fleet_model::ids::{Digest, FrontendId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::assignment::{Artefact, HealthCheck};
+use super::assignment::{Artefact, CheckKind};
 use super::launch::Launch;
+use super::runtime::Step;
 use super::supervisor::{Exit, Found};
 
 /// Everything a frontend needs done for it on this machine.
@@ -25,18 +26,28 @@ pub(crate) trait Hands: Send + Sync + 'static {
     /// answers knows whether there is a process.
     fn start(&self, launch: Launch) -> impl Future<Output = Started> + Send;
 
-    /// One check of a frontend at `address`; `Err` says why it failed.
+    /// Runs a step of a frontend to its end, as patiently as [`start`](Self::start) and as seldom:
+    /// asked again, it tells how the step went. `Err` says why there never was a process.
+    fn run_step(
+        &self,
+        step: Step,
+        launch: Launch,
+    ) -> impl Future<Output = Result<Exit, String>> + Send;
+
+    /// One check of a frontend at `address`, given up after `patience`; `Err` says why it failed.
     fn probe(
         &self,
-        check: &HealthCheck,
+        kind: &CheckKind,
+        patience: Duration,
         address: &str,
     ) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Ends the process, by force after `grace`.
+    /// Ends the process and every step, by force after `grace`, within which `before` runs first.
     fn stop(
         &self,
         id: FrontendId,
         grace: Duration,
+        before: Option<Launch>,
     ) -> impl Future<Output = Result<Exit, String>> + Send;
 
     /// Removes whatever an ended frontend has left.

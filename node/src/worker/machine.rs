@@ -11,16 +11,19 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::artefacts::{Artefacts, Source};
-use super::assignment::{self, Artefact, HealthCheck};
+use super::assignment::{self, Artefact, CheckKind};
 use super::hands::{FetchError, Hands, Sighting, Started};
 use super::launch::Launch;
 use super::probe;
-use super::runtime::{self, FrontendKey, FrontendSpec, Runtime};
+use super::runtime::{self, FrontendKey, FrontendSpec, Runtime, Step};
 use super::supervisor::{Exit, Found};
 
 /// Between attempts while the runtime is away: a holder that is started anew is back within tens
 /// of milliseconds.
 const RUNTIME_RETRY: Duration = Duration::from_millis(200);
+
+/// Between SIGTERM and SIGKILL whatever a step before has used up, unless the grace is shorter.
+const LAST_GRACE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Machine<R, S> {
     runtime: Arc<R>,
@@ -70,11 +73,52 @@ impl<R: Runtime, S: Source> Hands for Machine<R, S> {
         }
     }
 
-    async fn probe(&self, check: &HealthCheck, address: &str) -> Result<(), String> {
-        probe::probe(check, address).await
+    async fn run_step(&self, step: Step, launch: Launch) -> Result<Exit, String> {
+        let code = self.artefacts.directory(&launch.artefact);
+        let spec = spec(launch, code);
+        loop {
+            match self.runtime.run_step(step, spec.clone()).await {
+                Ok(exit) => return Ok(exit.into()),
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(frontend = %spec.id, %step, error = %chain(&error), "could not run a step; will be tried again");
+                    sleep(RUNTIME_RETRY).await;
+                }
+                Err(error) => return Err(format!("could not be started: {}", chain(&error))),
+            }
+        }
     }
 
-    async fn stop(&self, id: FrontendId, grace: Duration) -> Result<Exit, String> {
+    async fn probe(
+        &self,
+        kind: &CheckKind,
+        patience: Duration,
+        address: &str,
+    ) -> Result<(), String> {
+        probe::probe(kind, patience, address).await
+    }
+
+    async fn stop(
+        &self,
+        id: FrontendId,
+        grace: Duration,
+        before: Option<Launch>,
+    ) -> Result<Exit, String> {
+        let began = Instant::now();
+        if let Some(launch) = before {
+            let step = self.run_step(Step::PreStop, launch);
+            let ended = tokio::time::timeout(grace, step).await;
+            // Whatever it came to, the frontend is to end.
+            let problem = match ended {
+                Ok(Ok(exit)) => exit.problem(),
+                Ok(Err(reason)) => Some(reason),
+                Err(_) => Some("took the whole termination grace".to_owned()),
+            };
+            if let Some(problem) = problem {
+                tracing::warn!(frontend = %id, "{}: {problem}", Step::PreStop);
+            }
+        }
+        let left = grace.saturating_sub(began.elapsed());
+        let grace = left.max(LAST_GRACE.min(grace));
         match self.runtime.stop(key(id), grace).await {
             Ok(exit) => Ok(exit.into()),
             // Nothing of it runs, which is all that was asked for.

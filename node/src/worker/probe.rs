@@ -2,9 +2,10 @@
 //!
 //! A check goes to the address that ingresses use, whatever its path says; it follows no
 //! redirect, reads at most 64 KiB of an answer it does not care about, and never outlives its
-//! timeout. What answers add up to is [`Health`]'s business.
+//! timeout. What answers add up to is the business of [`Health`] and [`Rows`].
 
 mod health;
+mod rows;
 
 use std::time::Duration;
 
@@ -15,27 +16,31 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub(crate) use self::health::{Health, Verdict};
-use super::assignment::{CheckKind, HealthCheck};
+pub(crate) use self::{
+    health::{Health, Verdict},
+    rows::{Row, Rows},
+};
+use super::assignment::CheckKind;
 
 /// Of the answer's body; the status is all that counts.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// One check; `Err` says why it failed, in words for the author of the release.
-pub(crate) async fn probe(check: &HealthCheck, address: &str) -> Result<(), String> {
+pub(crate) async fn probe(
+    kind: &CheckKind,
+    patience: Duration,
+    address: &str,
+) -> Result<(), String> {
     let attempt = async {
-        match &check.kind {
+        match kind {
             CheckKind::Settle => Ok(()),
             CheckKind::Tcp => connect(address).await.map(drop),
             CheckKind::Http(path) => get(address, path).await,
         }
     };
-    match timeout(check.timeout, attempt).await {
+    match timeout(patience, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(format!(
-            "no answer within {} s",
-            check.timeout.as_secs_f64()
-        )),
+        Err(_) => Err(format!("no answer within {} s", patience.as_secs_f64())),
     }
 }
 

@@ -32,6 +32,32 @@ pub enum Command {
     Words(Vec<String>),
 }
 
+/// A command that runs beside the main one of a frontend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Before it.
+    Init,
+    /// As soon as it runs.
+    PostStart,
+    /// Before it is told to end.
+    PreStop,
+}
+
+impl Step {
+    pub const ALL: [Self; 3] = [Self::Init, Self::PostStart, Self::PreStop];
+}
+
+impl std::fmt::Display for Step {
+    /// As sentences about it begin.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Init => "init step",
+            Self::PostStart => "postStart",
+            Self::PreStop => "preStop",
+        })
+    }
+}
+
 /// Limits of one frontend; `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -156,10 +182,19 @@ pub trait Runtime: Send + Sync + 'static {
         prepared: Prepared<Self::Plan>,
     ) -> impl Future<Output = Result<Running, Error>> + Send;
 
-    /// Everything that runs or has ended and was not removed, from before this process began too.
+    /// Runs a step of a frontend to its end, in its place and with its rights. A frontend has each
+    /// step once: asked again, this waits for the same one, or tells how it ended.
+    fn run_step(
+        &self,
+        step: Step,
+        spec: FrontendSpec,
+    ) -> impl Future<Output = Result<Exit, Error>> + Send;
+
+    /// Everything that runs or has ended and was not removed, from before this process began too. A
+    /// frontend of which there is only a step is told as that.
     fn adopt(&self) -> impl Future<Output = Result<Vec<Running>, Error>> + Send;
 
-    /// Ends it, by force after `grace`; returns once nothing of it runs.
+    /// Ends it, by force after `grace`, and with it its steps; returns once nothing of it runs.
     fn stop(
         &self,
         id: FrontendKey,

@@ -8,12 +8,14 @@
 //! Invariants: one call to the world per frontend at a time (a check may run beside a stop); no
 //! frontend is started twice; nothing here ends a frontend because control cannot be reached.
 
+mod act;
 mod book;
 mod exit;
 mod frontend;
 mod next;
 mod observed;
 mod resume;
+mod running;
 mod stage;
 
 #[cfg(test)]
@@ -34,8 +36,7 @@ pub(crate) use self::exit::Exit;
 use self::next::Action;
 pub(crate) use self::resume::Found;
 use self::stage::Outcome;
-use super::hands::{Hands, Sighting, Started};
-use super::launch::Launch;
+use super::hands::{Hands, Sighting};
 use super::ledger::{self, Ledger, LedgerError};
 use super::order::{Fence, Order};
 use crate::clock;
@@ -245,7 +246,8 @@ impl<H: Hands> Shell<H> {
     async fn turn(&mut self) -> Option<Instant> {
         let now = clock::now();
         for (id, action) in self.book.turn(now) {
-            if action == Action::Start {
+            // The step before the start is told the port, too.
+            if matches!(action, Action::Init | Action::Start) {
                 self.choose_port(id);
             }
             self.pending.push((id, action));
@@ -286,114 +288,11 @@ impl<H: Hands> Shell<H> {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
-
-    /// A port that no frontend of ours has and nobody else listens on. Chosen before the ledger is
-    /// written, so that an adopted frontend is found where it listens.
-    fn choose_port(&mut self, id: FrontendId) {
-        let wanted = self
-            .book
-            .frontend(id)
-            .is_some_and(|frontend| frontend.assignment.wants_port);
-        if !wanted {
-            return;
-        }
-        let taken = self.book.ports_in_use();
-        let candidates = self
-            .premises
-            .ports
-            .from_key(id.0)
-            .filter_map(|port| port.try_into().ok());
-        let mut free = candidates.filter(|port| !taken.contains(port));
-        if let Some(port) = free.find(|port| self.hands.port_is_free(*port)) {
-            self.book.give_port(id, port);
-        }
-    }
-
-    fn carry_out(&mut self, id: FrontendId, action: Action) {
-        let Some(frontend) = self.book.frontend(id) else {
-            return;
-        };
-        let assignment = &frontend.assignment;
-        match action {
-            Action::End(_) => {}
-            Action::Fetch => {
-                let artefact = assignment.artefact.clone();
-                self.spawn(id, async move |hands| match hands.fetch(&artefact).await {
-                    Ok(()) => Outcome::Fetched,
-                    Err(error) => Outcome::FetchFailed {
-                        reason: error.reason,
-                        hopeless: error.hopeless,
-                    },
-                });
-            }
-            Action::Start if assignment.wants_port && frontend.port.is_none() => {
-                let reason = format!("no port in {} is free on this node", self.premises.ports);
-                self.spawn(id, async move |_| Outcome::NotStarted {
-                    reason,
-                    exit: None,
-                });
-            }
-            Action::Start => {
-                let launch = Launch::new(assignment, frontend.port, &self.premises.cluster_name);
-                self.spawn(id, async move |hands| match hands.start(launch).await {
-                    Started::Running { pid } => Outcome::Started { pid },
-                    Started::Exited(exit) => Outcome::NotStarted {
-                        reason: exit.sentence(),
-                        exit: Some(exit),
-                    },
-                    Started::Not(reason) => Outcome::NotStarted { reason, exit: None },
-                });
-            }
-            Action::Probe => {
-                let check = assignment.health.clone();
-                let address = frontend.observed(&self.premises.host).address;
-                self.spawn(id, async move |hands| {
-                    Outcome::Probed(hands.probe(&check, &address).await)
-                });
-            }
-            Action::Stop(_) => {
-                let grace = assignment.termination_grace;
-                self.spawn(id, async move |hands| match hands.stop(id, grace).await {
-                    Ok(exit) => Outcome::Stopped(exit),
-                    Err(reason) => Outcome::NotStopped { reason },
-                });
-            }
-            Action::Clean => self.spawn(id, async move |hands| match hands.clean(id).await {
-                Ok(()) => Outcome::Cleaned,
-                Err(reason) => Outcome::NotCleaned { reason },
-            }),
-        }
-    }
-
-    fn spawn<F>(&mut self, id: FrontendId, act: impl FnOnce(Arc<H>) -> F)
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        let outcomes = self.outcomes_in.clone();
-        let act = act(self.hands.clone());
-        self.tasks.spawn(async move {
-            let outcome = act.await;
-            if let Outcome::NotStopped { reason } | Outcome::NotCleaned { reason } = &outcome {
-                tracing::warn!(frontend = %id, reason, "will be tried again");
-            }
-            // The supervisor may have ended; the next one finds out for itself.
-            let _ = outcomes.send((id, outcome)).await;
-        });
-    }
-
-    fn collect(&mut self) {
-        let in_use = self.book.artefacts_in_use();
-        if self.collected.difference(&in_use).next().is_some() {
-            let (hands, kept) = (self.hands.clone(), in_use.clone());
-            self.tasks.spawn(async move { hands.collect(&kept).await });
-        }
-        self.collected = in_use;
-    }
 }
 
 async fn remove_orphan<H: Hands>(hands: Arc<H>, id: FrontendId) {
     loop {
-        let removed = match hands.stop(id, ORPHAN_GRACE).await {
+        let removed = match hands.stop(id, ORPHAN_GRACE, None).await {
             Ok(_) => hands.clean(id).await,
             Err(reason) => Err(reason),
         };

@@ -78,6 +78,25 @@ impl Node {
         .await;
     }
 
+    /// Waits until a process of the holder has ended; its status.
+    pub(crate) async fn until_exited(&self, name: &str) -> Option<i32> {
+        crate::soon(async {
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                let list = self.holder.list().await.unwrap();
+                let found = list.into_iter().find(|process| process.id.as_str() == name);
+                if let Some(exit) = found.and_then(|process| process.exit) {
+                    return match exit.status {
+                        holder::ExitStatus::Code(code) => Some(code),
+                        _ => None,
+                    };
+                }
+                looks.tick().await;
+            }
+        })
+        .await
+    }
+
     pub(crate) async fn finish(self) {
         self.holder.shutdown_all(Duration::ZERO).await.unwrap();
     }

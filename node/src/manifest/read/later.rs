@@ -43,16 +43,10 @@ fn collect(node: &Node, known: &'static [Key], within: &str, later: &mut BTreeSe
             continue;
         };
         let name = format!("{within}{}", key.name);
-        match key.kind {
-            _ if key.effect == Effect::Refused => {
-                if asks(node) {
-                    later.insert(name);
-                }
-            }
-            Kind::Section(known) | Kind::Or(_, known) => {
-                collect(node, known, &format!("{name}."), later);
-            }
-            _ => {}
+        if key.effect == Effect::Refused {
+            later.extend(asks(node).then_some(name));
+        } else if let Kind::Section(known) | Kind::Or(_, known) = key.kind {
+            collect(node, known, &format!("{name}."), later);
         }
     }
 }

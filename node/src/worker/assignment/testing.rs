@@ -35,6 +35,24 @@ pub(crate) fn assignment(id: u64) -> Assignment {
             memory_bytes: Some(64 << 20),
             ..Limits::default()
         },
+        init_step: None,
+        post_start: None,
+        pre_stop: None,
+        liveness: None,
+        startup: None,
+        agent: false,
+    }
+}
+
+/// Asked every 10 ms from the start; three failures in a row end it.
+pub(crate) fn check(path: &str) -> RepeatedCheck {
+    RepeatedCheck {
+        kind: CheckKind::Http(path.into()),
+        grace: Duration::ZERO,
+        interval: Duration::from_millis(10),
+        timeout: Duration::from_secs(1),
+        success: 1,
+        failure: 3,
     }
 }
 
@@ -57,6 +75,19 @@ fn an_assignment_survives_the_ledger() {
         },
         limits: Limits::default(),
         ..assignment(3)
+    });
+    all.push(Assignment {
+        init_step: Some(Command::Line("./migrate".into())),
+        post_start: Some(Command::Words(vec!["a".into()])),
+        pre_stop: Some(Command::Line("./drain".into())),
+        liveness: Some(check("/alive")),
+        startup: Some(RepeatedCheck {
+            kind: CheckKind::Tcp,
+            grace: Duration::from_secs(3),
+            ..check("")
+        }),
+        agent: true,
+        ..assignment(4)
     });
     for assignment in all {
         let wire = wire::Assignment::from(&assignment);

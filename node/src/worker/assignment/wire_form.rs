@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fleet_proto::internal as wire;
 
-use super::{Artefact, Assignment, CheckKind, Command, Desired, HealthCheck, Limits};
+use super::{
+    Artefact, Assignment, CheckKind, Command, Desired, HealthCheck, Limits, RepeatedCheck,
+};
 
 impl From<&Assignment> for wire::Assignment {
     fn from(assignment: &Assignment) -> Self {
@@ -23,9 +25,7 @@ impl From<&Assignment> for wire::Assignment {
             incarnation: assignment.incarnation,
             desired: desired.into(),
             artefact: Some((&assignment.artefact).into()),
-            command: Some(wire::Command {
-                command: Some((&assignment.command).into()),
-            }),
+            command: Some(command(&assignment.command)),
             variables: assignment.variables.clone(),
             wants_port: assignment.wants_port,
             health: Some((&assignment.health).into()),
@@ -33,6 +33,12 @@ impl From<&Assignment> for wire::Assignment {
             limits: Some((&assignment.limits).into()),
             build_id: assignment.build_id.clone(),
             build_description: assignment.build_description.clone(),
+            init_step: assignment.init_step.as_ref().map(command),
+            post_start: assignment.post_start.as_ref().map(command),
+            pre_stop: assignment.pre_stop.as_ref().map(command),
+            liveness: assignment.liveness.as_ref().map(Into::into),
+            startup: assignment.startup.as_ref().map(Into::into),
+            agent: assignment.agent,
         }
     }
 }
@@ -44,6 +50,12 @@ impl From<&Artefact> for wire::Artefact {
             size_bytes: artefact.size_bytes,
             holders: artefact.holders.iter().map(ToString::to_string).collect(),
         }
+    }
+}
+
+fn command(command: &Command) -> wire::Command {
+    wire::Command {
+        command: Some(command.into()),
     }
 }
 
@@ -60,19 +72,39 @@ impl From<&Command> for wire::command::Command {
 
 impl From<&HealthCheck> for wire::HealthCheck {
     fn from(check: &HealthCheck) -> Self {
-        let (kind, path) = match &check.kind {
-            CheckKind::Settle => (wire::health_check::Kind::Unspecified, ""),
-            CheckKind::Tcp => (wire::health_check::Kind::Tcp, ""),
-            CheckKind::Http(path) => (wire::health_check::Kind::Http, path.as_str()),
-        };
+        let (kind, path) = kind(&check.kind);
         Self {
-            kind: kind.into(),
-            path: path.to_owned(),
+            kind,
+            path,
             interval_ms: millis(check.interval),
             timeout_ms: millis(check.timeout),
             start_deadline_ms: millis(check.start_deadline),
         }
     }
+}
+
+impl From<&RepeatedCheck> for wire::RepeatedCheck {
+    fn from(check: &RepeatedCheck) -> Self {
+        let (kind, path) = kind(&check.kind);
+        Self {
+            kind,
+            path,
+            grace_ms: millis(check.grace),
+            interval_ms: millis(check.interval),
+            timeout_ms: millis(check.timeout),
+            success: check.success,
+            failure: check.failure,
+        }
+    }
+}
+
+fn kind(kind: &CheckKind) -> (i32, String) {
+    let (kind, path) = match kind {
+        CheckKind::Settle => (wire::health_check::Kind::Unspecified, ""),
+        CheckKind::Tcp => (wire::health_check::Kind::Tcp, ""),
+        CheckKind::Http(path) => (wire::health_check::Kind::Http, path.as_str()),
+    };
+    (kind.into(), path.to_owned())
 }
 
 impl From<&Limits> for wire::Limits {

@@ -7,14 +7,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 
-fn check(kind: CheckKind) -> HealthCheck {
-    HealthCheck {
-        kind,
-        interval: HealthCheck::INTERVAL,
-        timeout: Duration::from_secs(5),
-        start_deadline: HealthCheck::START_DEADLINE,
-    }
-}
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves one connection with `answer` and returns what was asked.
 async fn serve(answer: &'static [u8], hold_open: bool) -> (String, oneshot::Receiver<String>) {
@@ -60,7 +53,7 @@ async fn the_status_decides() {
     ];
     for (answer, expected) in cases {
         let (address, _question) = serve(answer, false).await;
-        let result = probe(&check(CheckKind::Http("/health?a=1".into())), &address).await;
+        let result = probe(&CheckKind::Http("/health?a=1".into()), PATIENCE, &address).await;
         match (result, expected) {
             (Ok(()), Ok(())) => {}
             (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
@@ -77,7 +70,7 @@ async fn the_status_decides() {
 #[tokio::test]
 async fn the_frontend_itself_is_asked() {
     let (address, question) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false).await;
-    probe(&check(CheckKind::Http("/health?a=1".into())), &address)
+    probe(&CheckKind::Http("/health?a=1".into()), PATIENCE, &address)
         .await
         .unwrap();
     let question = question.await.unwrap().to_ascii_lowercase();
@@ -96,7 +89,7 @@ async fn an_endless_body_is_not_read() {
     // More than the limit is announced, little of it comes, and the connection stays open.
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\nabc";
     let (address, _question) = serve(answer, true).await;
-    probe(&check(CheckKind::Http("/".into())), &address)
+    probe(&CheckKind::Http("/".into()), PATIENCE, &address)
         .await
         .unwrap();
 }
@@ -104,12 +97,9 @@ async fn an_endless_body_is_not_read() {
 #[tokio::test]
 async fn silence_ends_with_the_timeout() {
     let (address, _question) = serve(b"HTTP/1.1 200 OK\r\nContent-", true).await;
-    let quick = HealthCheck {
-        timeout: Duration::from_millis(50),
-        ..check(CheckKind::Http("/".into()))
-    };
+    let quick = Duration::from_millis(50);
     assert_eq!(
-        probe(&quick, &address).await,
+        probe(&CheckKind::Http("/".into()), quick, &address).await,
         Err("no answer within 0.05 s".to_owned())
     );
 }
@@ -118,12 +108,12 @@ async fn silence_ends_with_the_timeout() {
 async fn tcp_needs_a_listener_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    assert_eq!(probe(&check(CheckKind::Tcp), &address).await, Ok(()));
+    assert_eq!(probe(&CheckKind::Tcp, PATIENCE, &address).await, Ok(()));
     drop(listener);
     let nobody = Err(format!("nothing listens on {address}"));
-    assert_eq!(probe(&check(CheckKind::Tcp), &address).await, nobody);
+    assert_eq!(probe(&CheckKind::Tcp, PATIENCE, &address).await, nobody);
     assert_eq!(
-        probe(&check(CheckKind::Http("/".into())), &address).await,
+        probe(&CheckKind::Http("/".into()), PATIENCE, &address).await,
         nobody
     );
 }

@@ -7,9 +7,13 @@
 //!
 //! On disk, under the directory given to [`ProcessRuntime::new`]: `<frontend id>/data` is its
 //! `HOME` and `<frontend id>/tmp` its `TMPDIR`, both its own; its code lies elsewhere, read-only.
+//!
+//! The holder knows a frontend as `f-17` and its steps as `f-17.init`, `f-17.post-start` and
+//! `f-17.pre-stop`, each with a log of its own.
 
 mod command;
 mod directories;
+mod names;
 mod rights;
 
 use std::{
@@ -22,9 +26,14 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use self::{directories::Directories, rights::Uids};
+use self::{
+    directories::Directories,
+    names::{frontend_key, owner, process_id, step_id},
+    rights::Uids,
+};
 use super::{
-    Error, Exit, ExitStatus, Exited, FrontendKey, FrontendSpec, Prepared, Running, Runtime, Usage,
+    Error, Exit, ExitStatus, Exited, FrontendKey, FrontendSpec, Prepared, Running, Runtime, Step,
+    Usage,
 };
 use crate::holder::{
     self, Capabilities, Client, EventKind, ProcessId, ProcessInfo, ProcessSpec, Refusal,
@@ -58,8 +67,8 @@ impl ProcessRuntime {
         let capabilities = holder.ping().await.map_err(unavailable)?.capabilities;
         let mut uids = Uids::new(uids);
         // A repeated order must find its frontend with the rights it was started with.
-        for (id, process) in frontends(holder.list().await.map_err(unavailable)?) {
-            if let Some(user) = process.user {
+        for process in holder.list().await.map_err(unavailable)? {
+            if let (Some(id), Some(user)) = (owner(&process.id), process.user) {
                 uids.keep(id, user.uid);
             }
         }
@@ -78,6 +87,14 @@ impl ProcessRuntime {
         &self.capabilities
     }
 
+    /// Ends a step that may never have been, or have ended long ago.
+    async fn end_step(&self, id: FrontendKey, step: Step) -> Result<(), Error> {
+        match self.holder.kill(&step_id(id, step)).await {
+            Err(error) if error.refusal() != Some(Refusal::Unknown) => Err(failed(id, error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     fn uids(&self) -> std::sync::MutexGuard<'_, Uids> {
         self.uids.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,7 +108,7 @@ impl ProcessRuntime {
             .ok_or(Error::Unknown(id))
     }
 
-    fn specification(&self, spec: FrontendSpec) -> Result<ProcessSpec, Error> {
+    fn specification(&self, name: ProcessId, spec: FrontendSpec) -> Result<ProcessSpec, Error> {
         let id = spec.id;
         let user = if self.capabilities.own_uids {
             let uid = self.uids().take(id).ok_or_else(|| {
@@ -102,7 +119,8 @@ impl ProcessRuntime {
             None
         };
         let own = self.directories.make(id, user, &spec.code)?;
-        let mut process = ProcessSpec::new(process_id(id), command::argv(&spec.command)?);
+        let env = environment(spec.env, &own);
+        let mut process = ProcessSpec::new(name, command::argv(&spec.command, &env)?);
         process.sandbox = rights::sandbox(&spec.code, &own, spec.port);
         process.user = user;
         process.limits = holder::Limits {
@@ -111,7 +129,7 @@ impl ProcessRuntime {
             pids: spec.limits.pids,
             open_files: Some(OPEN_FILES),
         };
-        process.env = environment(spec.env, &own);
+        process.env = env;
         process.cwd = spec.code;
         Ok(process)
     }
@@ -123,7 +141,7 @@ impl Runtime for ProcessRuntime {
     async fn prepare(&self, spec: FrontendSpec) -> Result<Prepared<ProcessSpec>, Error> {
         let id = spec.id;
         // A few directories; the code was unpacked by others.
-        let plan = self.specification(spec)?;
+        let plan = self.specification(process_id(id), spec)?;
         Ok(Prepared { id, plan })
     }
 
@@ -137,20 +155,63 @@ impl Runtime for ProcessRuntime {
         }
     }
 
+    async fn run_step(&self, step: Step, spec: FrontendSpec) -> Result<Exit, Error> {
+        let (id, name) = (spec.id, step_id(spec.id, step));
+        let plan = self.specification(name.clone(), spec)?;
+        loop {
+            // First, so that no end falls between the start and the look.
+            let mut events = self.holder.events().await.map_err(unavailable)?;
+            match self.holder.start(plan.clone()).await {
+                // As with a frontend: whatever has the name is this step, started before.
+                Err(error) if error.refusal() != Some(Refusal::Conflict) => {
+                    return Err(failed(id, error));
+                }
+                Ok(_) | Err(_) => {}
+            }
+            let list = self.holder.list().await.map_err(unavailable)?;
+            let found = list.into_iter().find(|process| process.id == name);
+            if let Some(exit) = found.and_then(|process| running(id, process).exit) {
+                return Ok(exit);
+            }
+            while let Some(event) = events.recv().await {
+                if event.process.id == name && event.kind == EventKind::Exited {
+                    return running(id, event.process).exit.ok_or(Error::Unknown(id));
+                }
+            }
+            // The holder went away, or we fell behind it.
+        }
+    }
+
     async fn adopt(&self) -> Result<Vec<Running>, Error> {
         let list = self.holder.list().await.map_err(unavailable)?;
-        Ok(frontends(list)
-            .map(|(id, process)| running(id, process))
-            .collect())
+        let mut found = BTreeMap::new();
+        let (mains, others) = list
+            .into_iter()
+            .partition::<Vec<_>, _>(|process| frontend_key(&process.id).is_some());
+        for process in mains.into_iter().chain(others) {
+            if let Some(id) = owner(&process.id) {
+                found.entry(id).or_insert_with(|| running(id, process));
+            }
+        }
+        Ok(found.into_values().collect())
     }
 
     async fn stop(&self, id: FrontendKey, grace: Duration) -> Result<Exit, Error> {
         let process = self.holder.stop(&process_id(id), grace).await;
+        for step in Step::ALL {
+            self.end_step(id, step).await?;
+        }
         let process = process.map_err(|error| failed(id, error))?;
         running(id, process).exit.ok_or(Error::Unknown(id))
     }
 
     async fn remove(&self, id: FrontendKey) -> Result<(), Error> {
+        for step in Step::ALL {
+            let name = step_id(id, step);
+            self.end_step(id, step).await?;
+            let forgotten = self.holder.forget(&name).await;
+            forgotten.map_err(|error| failed(id, error))?;
+        }
         self.holder
             .forget(&process_id(id))
             .await
@@ -218,19 +279,6 @@ fn environment(
         env.entry(name.to_owned()).or_insert(value);
     }
     env
-}
-
-fn process_id(id: FrontendKey) -> ProcessId {
-    // Letters, digits and a dash: always a process id.
-    ProcessId::parse(&format!("f-{id}")).unwrap_or_else(|error| unreachable!("{error}"))
-}
-
-fn frontend_key(id: &ProcessId) -> Option<FrontendKey> {
-    id.as_str()
-        .strip_prefix("f-")?
-        .parse()
-        .ok()
-        .map(FrontendKey)
 }
 
 fn frontends(list: Vec<ProcessInfo>) -> impl Iterator<Item = (FrontendKey, ProcessInfo)> {

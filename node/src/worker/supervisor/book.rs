@@ -140,7 +140,7 @@ impl Book {
                 Next::Do(action) => {
                     frontend.begin(&action, now);
                     // What is about to be started must be on disk first; a probe need not be.
-                    self.dirty |= action == Action::Start;
+                    self.dirty |= matches!(action, Action::Init | Action::Start);
                     actions.push((id, action));
                 }
                 Next::Forget => {
@@ -186,9 +186,9 @@ impl Book {
             match (frontend.stage(), found.get(id)) {
                 // Starting is answered by its start, and one started after the question was put
                 // is rightly missing from the answer.
-                (Stage::Starting { .. }, _) => {}
+                (Stage::Starting { .. } | Stage::Initialising { .. }, _) => {}
                 (stage, None) if stage.known_since().is_some_and(|since| since >= asked_at) => {}
-                (stage, None) if stage.may_have_process() => ended.push((*id, Exit::default())),
+                (stage, None) if stage.start_asked() => ended.push((*id, Exit::default())),
                 (_, Some(Found::Exited(exit))) => ended.push((*id, exit.clone())),
                 (_, Some(Found::Running { .. }) | None) => {}
             }
@@ -212,12 +212,12 @@ impl Book {
         }
     }
 
-    /// Ports of frontends that may have a process.
+    /// Ports of frontends that have not ended.
     pub(crate) fn ports_in_use(&self) -> BTreeSet<u16> {
         let live = self
             .frontends
             .values()
-            .filter(|frontend| frontend.stage().may_have_process());
+            .filter(|frontend| frontend.stage().end().is_none());
         live.filter_map(|frontend| frontend.port).collect()
     }
 
@@ -261,7 +261,8 @@ impl Book {
                 observed: Some((&frontend.observed(&self.host)).into()),
                 gone: frontend.wanted() == Wanted::Gone,
                 port: frontend.port.map(u32::from).unwrap_or_default(),
-                start_asked: frontend.stage().may_have_process(),
+                start_asked: frontend.stage().start_asked(),
+                init_asked: frontend.stage().init_asked(),
                 started_unix_ms: frontend.started_unix_ms(),
             });
         (self.obeyed, entries.collect())

@@ -11,6 +11,11 @@ pub(crate) struct Exit {
 }
 
 impl Exit {
+    /// What went wrong; `None` for status 0.
+    pub(crate) fn problem(&self) -> Option<String> {
+        (self.code != Some(0) || self.out_of_memory).then(|| self.sentence())
+    }
+
     /// What happened, ready for a report: `exited with status 1`.
     pub(crate) fn sentence(&self) -> String {
         match (self.out_of_memory, self.code, self.signal) {

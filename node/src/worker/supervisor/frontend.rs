@@ -101,12 +101,7 @@ impl Frontend {
     }
 
     pub(crate) fn next(&self, now: Now) -> Next {
-        next(
-            self.wanted,
-            &self.stage,
-            &self.assignment.health,
-            now.instant,
-        )
+        next(self.wanted, &self.stage, &self.assignment, now.instant)
     }
 
     pub(crate) fn begin(&mut self, action: &Action, now: Now) {
@@ -115,7 +110,7 @@ impl Frontend {
 
     pub(crate) fn learn(&mut self, outcome: Outcome, now: Now) {
         self.change(now, |stage, assignment| {
-            stage.after(outcome, &assignment.health, now)
+            stage.after(outcome, assignment, now)
         });
         if let (Stage::Running(running), 0) = (&self.stage, self.started_unix_ms) {
             self.started_unix_ms = running.since.unix_ms;
@@ -148,7 +143,10 @@ impl Frontend {
         match &self.stage {
             Stage::Accepted => Phase::Assigned,
             Stage::Fetching { .. } | Stage::FetchFailed { .. } => Phase::Fetching,
-            Stage::Fetched | Stage::Starting { .. } => Phase::Starting,
+            Stage::Fetched
+            | Stage::Initialising { .. }
+            | Stage::Initialised
+            | Stage::Starting { .. } => Phase::Starting,
             Stage::Running(running) => match running.health.verdict() {
                 Verdict::Starting => Phase::Starting,
                 Verdict::Healthy => Phase::Healthy,
@@ -168,7 +166,8 @@ impl Frontend {
     fn reason(&self) -> String {
         match &self.stage {
             Stage::FetchFailed { reason, .. } => reason.clone(),
-            Stage::Running(running) => running.health.last_failure().unwrap_or_default().to_owned(),
+            Stage::Initialising { .. } => "its init step runs".to_owned(),
+            Stage::Running(running) => running.reason().unwrap_or_default().to_owned(),
             Stage::Stopping {
                 why: Why::Failed(reason),
                 ..

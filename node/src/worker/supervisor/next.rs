@@ -2,8 +2,9 @@
 
 use tokio::time::Instant;
 
-use super::stage::{End, ProbeState, Running, Stage, StopAttempt, Why};
-use crate::worker::assignment::{CheckKind, HealthCheck};
+use super::running::Which;
+use super::stage::{End, Stage, StopAttempt, Why};
+use crate::worker::assignment::Assignment;
 
 /// What control wants, in the order in which it may change its mind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,8 +19,12 @@ pub(crate) enum Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Fetch,
+    /// Runs the init step, or finds out how it went.
+    Init,
     Start,
-    Probe,
+    /// Runs what runs beside the command at first.
+    PostStart,
+    Probe(Which),
     Stop(Why),
     /// Nothing to do in the world: the frontend ends without ever having had a process.
     End(End),
@@ -37,19 +42,27 @@ pub(crate) enum Next {
     Forget,
 }
 
-pub(crate) fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Instant) -> Next {
+pub(crate) fn next(wanted: Wanted, stage: &Stage, assignment: &Assignment, now: Instant) -> Next {
     let run = wanted == Wanted::Run;
     match stage {
-        Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched
+        Stage::Accepted
+        | Stage::Fetching { .. }
+        | Stage::FetchFailed { .. }
+        | Stage::Fetched
+        | Stage::Initialised
             if !run =>
         {
             Next::Do(Action::End(End::never_started()))
         }
         Stage::Accepted => Next::Do(Action::Fetch),
         Stage::FetchFailed { retry_at, .. } => due(*retry_at, now, Action::Fetch),
-        Stage::Fetched => Next::Do(Action::Start),
-        Stage::Running(_) if !run => Next::Do(Action::Stop(Why::Asked)),
-        Stage::Running(running) => watch(running, check, now),
+        Stage::Fetched if assignment.init_step.is_some() => Next::Do(Action::Init),
+        Stage::Fetched | Stage::Initialised => Next::Do(Action::Start),
+        Stage::Running(_) | Stage::Initialising { .. } if !run => {
+            Next::Do(Action::Stop(Why::Asked))
+        }
+        Stage::Initialising { in_flight: false } => Next::Do(Action::Init),
+        Stage::Running(running) => running.next(assignment, now),
         Stage::Stopping {
             why,
             attempt: StopAttempt::RetryAt(at),
@@ -59,6 +72,7 @@ pub(crate) fn next(wanted: Wanted, stage: &Stage, check: &HealthCheck, now: Inst
         Stage::Unclean { retry_at, .. } => due(*retry_at, now, Action::Clean),
         Stage::Clean(_) => Next::Forget,
         Stage::Fetching { .. }
+        | Stage::Initialising { in_flight: true }
         | Stage::Starting { .. }
         | Stage::Stopping {
             attempt: StopAttempt::InFlight,
@@ -76,15 +90,24 @@ pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
         (Stage::FetchFailed { attempt, .. }, Action::Fetch) => Stage::Fetching {
             attempt: attempt.saturating_add(1),
         },
-        (Stage::Fetched, Action::Start) => Stage::Starting { exited: None },
-        (Stage::Running(running), Action::Probe) => Stage::Running(Running {
-            probe: ProbeState::InFlight,
-            ..running
-        }),
-        (Stage::Running(Running { pid, .. }), Action::Stop(why)) => stopping(Some(pid), why),
+        (Stage::Fetched | Stage::Initialising { .. }, Action::Init) => {
+            Stage::Initialising { in_flight: true }
+        }
+        (Stage::Fetched | Stage::Initialised, Action::Start) => Stage::Starting { exited: None },
+        (Stage::Running(mut running), Action::PostStart) => {
+            running.post_start_due = false;
+            Stage::Running(running)
+        }
+        (Stage::Running(running), Action::Probe(which)) => Stage::Running(running.probing(*which)),
+        (Stage::Running(running), Action::Stop(why)) => stopping(Some(running.pid), why),
+        (Stage::Initialising { .. }, Action::Stop(why)) => stopping(None, why),
         (Stage::Stopping { pid, .. }, Action::Stop(why)) => stopping(pid, why),
         (
-            Stage::Accepted | Stage::Fetching { .. } | Stage::FetchFailed { .. } | Stage::Fetched,
+            Stage::Accepted
+            | Stage::Fetching { .. }
+            | Stage::FetchFailed { .. }
+            | Stage::Fetched
+            | Stage::Initialised,
             Action::End(end),
         ) => Stage::Ended(end.clone()),
         (Stage::Ended(end) | Stage::Unclean { end, .. }, Action::Clean) => Stage::Cleaning(end),
@@ -102,37 +125,10 @@ fn stopping(pid: Option<u32>, why: &Why) -> Stage {
     }
 }
 
-fn watch(running: &Running, check: &HealthCheck, now: Instant) -> Next {
-    let deadline = running.deadline(check);
-    if deadline.is_some_and(|deadline| deadline <= now) {
-        return Next::Do(Action::Stop(Why::Failed(too_late(running, check))));
-    }
-    match (running.probe, deadline) {
-        (ProbeState::DueAt(at), _) if at <= now => Next::Do(Action::Probe),
-        (ProbeState::DueAt(at), Some(deadline)) => Next::Until(at.min(deadline)),
-        (ProbeState::DueAt(at), None) => Next::Until(at),
-        (ProbeState::InFlight | ProbeState::Over, Some(deadline)) => Next::Until(deadline),
-        (ProbeState::InFlight | ProbeState::Over, None) => Next::Rest,
-    }
-}
-
 fn due(at: Instant, now: Instant, action: Action) -> Next {
     if at <= now {
         Next::Do(action)
     } else {
         Next::Until(at)
-    }
-}
-
-fn too_late(running: &Running, check: &HealthCheck) -> String {
-    let seconds = check.start_deadline.as_secs_f64();
-    let asked = match &check.kind {
-        CheckKind::Http(path) => format!("did not answer GET {path}"),
-        CheckKind::Tcp => "did not accept a connection".to_owned(),
-        CheckKind::Settle => "did not settle".to_owned(),
-    };
-    match running.health.last_failure() {
-        Some(failure) => format!("{asked} within {seconds} s of its start: {failure}"),
-        None => format!("{asked} within {seconds} s of its start"),
     }
 }

@@ -6,10 +6,11 @@ use fleet_proto::{internal as wire, stored};
 use super::exit::Exit;
 use super::frontend::Frontend;
 use super::observed::Phase;
-use super::stage::{End, ProbeState, Running, Stage, StopAttempt, Why};
+use super::running::Running;
+use super::stage::{End, Stage, StopAttempt, Why};
 use crate::clock::Now;
 use crate::worker::assignment::{Assignment, Unusable};
-use crate::worker::probe::{Health, Verdict};
+use crate::worker::probe::Verdict;
 
 /// What the runtime knows of a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,11 @@ pub(crate) fn resume(
         }) => *started_unix_ms,
         _ => stored.started_unix_ms,
     };
-    let stage = stage(&observed, phase, stored.start_asked, found, same_boot, now);
+    let asked = Asked {
+        init: stored.init_asked,
+        start: stored.start_asked,
+    };
+    let stage = stage(&observed, asked, found, same_boot, &assignment, now);
     let mut frontend = Frontend::accept(assignment, index, now);
     if stored.gone {
         frontend.remove(index);
@@ -46,14 +51,22 @@ pub(crate) fn resume(
     Ok(frontend.resumed(stage, phase, since, started, now))
 }
 
+/// What an agent that is gone had asked the runtime for.
+#[derive(Clone, Copy)]
+struct Asked {
+    init: bool,
+    start: bool,
+}
+
 fn stage(
     observed: &wire::FrontendObserved,
-    phase: Phase,
-    start_asked: bool,
+    asked: Asked,
     found: Option<Found>,
     same_boot: bool,
+    assignment: &Assignment,
     now: Now,
 ) -> Stage {
+    let phase = Phase::from(observed.phase());
     if matches!(phase, Phase::Stopped | Phase::Failed) {
         let exit = observed.exit.clone().map(Exit::from);
         let asked = phase == Phase::Stopped;
@@ -63,13 +76,30 @@ fn stage(
             exit,
         });
     }
+    // What is found of it is its step. A machine that was restarted has forgotten that; whether it
+    // had ended, and how well, nobody knows.
+    if asked.init && !asked.start {
+        return match same_boot {
+            true => Stage::Initialising { in_flight: false },
+            false => Stage::Ended(lost(phase, same_boot)),
+        };
+    }
     match found {
+        // Its step, between the end of which and the start of the frontend the agent ended.
+        Some(_) if !asked.start => Stage::Accepted,
         Some(Found::Running {
             pid,
             started_unix_ms,
-        }) => running(pid, started_unix_ms, phase, &observed.reason, now),
+        }) => running(
+            pid,
+            started_unix_ms,
+            phase,
+            &observed.reason,
+            assignment,
+            now,
+        ),
         Some(Found::Exited(exit)) => Stage::Ended(ended(phase, &observed.reason, exit)),
-        None if !start_asked => Stage::Accepted,
+        None if !asked.start => Stage::Accepted,
         // It may have run. Whatever the truth, it must not be started again under this id.
         None => Stage::Ended(lost(phase, same_boot)),
     }
@@ -77,7 +107,14 @@ fn stage(
 
 /// A process found running goes on as it was last seen, so that being away for a moment takes
 /// nothing out of routing.
-fn running(pid: u32, started_unix_ms: u64, phase: Phase, reason: &str, now: Now) -> Stage {
+fn running(
+    pid: u32,
+    started_unix_ms: u64,
+    phase: Phase,
+    reason: &str,
+    assignment: &Assignment,
+    now: Now,
+) -> Stage {
     if phase == Phase::Stopping {
         // Told to end before we went away; whoever asked may not ask again, so we do.
         let why = match reason {
@@ -97,18 +134,17 @@ fn running(pid: u32, started_unix_ms: u64, phase: Phase, reason: &str, now: Now)
         Phase::Unhealthy => Verdict::Unhealthy,
         _ => Verdict::Starting,
     };
-    // Its start deadline begins anew: it may have become healthy while nobody looked.
     let since = Now {
         instant: now.instant,
         unix_ms: started_unix_ms,
     };
-    let health = Health::resumed(verdict);
-    Stage::Running(Running {
+    Stage::Running(Running::resumed(
         pid,
         since,
-        health,
-        probe: ProbeState::DueAt(now.instant),
-    })
+        verdict,
+        assignment,
+        now.instant,
+    ))
 }
 
 fn ended(phase: Phase, reason: &str, exit: Exit) -> End {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::exit::Exit;
+use super::running::{Running, Which};
 use crate::clock::Now;
-use crate::worker::assignment::HealthCheck;
-use crate::worker::probe::{Health, Verdict};
+use crate::worker::assignment::Assignment;
+use crate::worker::runtime::Step;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stage {
@@ -29,6 +30,12 @@ pub(crate) enum Stage {
     },
     /// The artefact lies unpacked in the cache.
     Fetched,
+    /// Its init step runs, or is to be asked about: it has been started by an agent that is gone.
+    Initialising {
+        in_flight: bool,
+    },
+    /// Its init step has ended well.
+    Initialised,
     /// The runtime was asked, and has not answered. The end of the process may be seen before the
     /// answer is; it counts once the call is over, for a call under way could start it again.
     Starting {
@@ -53,22 +60,6 @@ pub(crate) enum Stage {
     },
     /// Nothing of it is left but our memory.
     Clean(End),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Running {
-    pub(crate) pid: u32,
-    pub(crate) since: Now,
-    pub(crate) health: Health,
-    pub(crate) probe: ProbeState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProbeState {
-    InFlight,
-    DueAt(Instant),
-    /// No check will follow.
-    Over,
 }
 
 /// Why a running frontend was stopped.
@@ -112,7 +103,11 @@ pub(crate) enum Outcome {
         reason: String,
         exit: Option<Exit>,
     },
-    Probed(Result<(), String>),
+    /// The init step has ended; `Err` if it never began.
+    InitEnded(Result<Exit, String>),
+    /// So has what runs beside the command at first.
+    PostStarted(Result<Exit, String>),
+    Probed(Which, Result<(), String>),
     /// The process was seen to end, whoever caused it.
     Exited(Exit),
     /// Nothing of it runs any more, says the call that should stop it.
@@ -134,7 +129,7 @@ const FETCH_RETRY_MAX: Duration = Duration::from_secs(30);
 
 impl Stage {
     /// The stage after `outcome`; the same one if the outcome is late and means nothing any more.
-    pub(crate) fn after(self, outcome: Outcome, check: &HealthCheck, now: Now) -> Stage {
+    pub(crate) fn after(self, outcome: Outcome, assignment: &Assignment, now: Now) -> Stage {
         match (self, outcome) {
             (Stage::Fetching { .. }, Outcome::Fetched) => Stage::Fetched,
             (
@@ -158,8 +153,12 @@ impl Stage {
                     retry_at,
                 }
             }
+            (Stage::Initialising { .. }, Outcome::InitEnded(ended)) => initialised(ended),
+            (Stage::Initialising { .. }, Outcome::NotStarted { reason, exit }) => {
+                Stage::Ended(End::failed(reason, exit))
+            }
             (Stage::Starting { exited: None }, Outcome::Started { pid }) => {
-                Stage::Running(Running::begin(pid, check, now))
+                Stage::Running(Running::begin(pid, assignment, now))
             }
             (Stage::Starting { exited: Some(exit) }, Outcome::Started { .. })
             | (Stage::Running(_), Outcome::Exited(exit)) => Stage::Ended(End::by_itself(exit)),
@@ -169,8 +168,11 @@ impl Stage {
             (Stage::Starting { .. }, Outcome::Exited(exit)) => {
                 Stage::Starting { exited: Some(exit) }
             }
-            (Stage::Running(running), Outcome::Probed(result)) => {
-                Stage::Running(running.probed(result, check, now))
+            (Stage::Running(running), Outcome::Probed(which, result)) => {
+                Stage::Running(running.probed(which, result, assignment, now))
+            }
+            (Stage::Running(running), Outcome::PostStarted(ended)) => {
+                Stage::Running(running.post_started(ended))
             }
             (Stage::Stopping { why, exited, .. }, Outcome::Stopped(exit)) => {
                 Stage::Ended(why.end(exited.unwrap_or(exit)))
@@ -247,39 +249,35 @@ impl Stage {
         }
     }
 
-    /// Whether a process may exist or be about to.
-    pub(crate) fn may_have_process(&self) -> bool {
+    /// Whether the frontend itself was started, or may have been.
+    pub(crate) fn start_asked(&self) -> bool {
         matches!(
             self,
             Stage::Starting { .. } | Stage::Running(_) | Stage::Stopping { .. }
         )
     }
+
+    /// Whether its init step may run.
+    pub(crate) fn init_asked(&self) -> bool {
+        matches!(self, Stage::Initialising { .. })
+    }
+
+    /// Whether a process of any kind may exist or be about to.
+    pub(crate) fn may_have_process(&self) -> bool {
+        self.start_asked() || matches!(self, Stage::Initialising { .. } | Stage::Initialised)
+    }
 }
 
-impl Running {
-    fn begin(pid: u32, check: &HealthCheck, now: Now) -> Self {
-        let due = now.instant + Health::first_after(check);
-        Self {
-            pid,
-            since: now,
-            health: Health::starting(),
-            probe: ProbeState::DueAt(due),
-        }
-    }
-
-    fn probed(mut self, result: Result<(), String>, check: &HealthCheck, now: Now) -> Self {
-        self.health.observe(result);
-        self.probe = match self.health.next_after(check) {
-            Some(pause) => ProbeState::DueAt(now.instant + pause),
-            None => ProbeState::Over,
-        };
-        self
-    }
-
-    /// The moment by which it must have become healthy; `None` once it has.
-    pub(crate) fn deadline(&self, check: &HealthCheck) -> Option<Instant> {
-        let starting = self.health.verdict() == Verdict::Starting;
-        starting.then(|| self.since.instant + check.start_deadline)
+fn initialised(ended: Result<Exit, String>) -> Stage {
+    match ended {
+        Ok(exit) => match exit.problem() {
+            None => Stage::Initialised,
+            Some(problem) => {
+                let reason = format!("{} {problem}", Step::Init);
+                Stage::Ended(End::failed(reason, Some(exit)))
+            }
+        },
+        Err(reason) => Stage::Ended(End::failed(format!("{} {reason}", Step::Init), None)),
     }
 }
 

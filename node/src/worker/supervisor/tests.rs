@@ -4,4 +4,5 @@ pub(crate) mod fake;
 mod life;
 mod property;
 mod restart;
+mod steps;
 mod table;

@@ -1,9 +1,14 @@
 //! From the command of a manifest to what is executed.
 //!
-//! Words are executed as they are. A line goes to `/bin/sh -c`, so that variables such as `$PORT`
+//! Words are executed as they are, but for `${NAME}`, which is filled in here from the process's own
+//! environment: a line has its shell for that. A line goes to `/bin/sh -c`, so that variables such as `$PORT`
 //! are replaced. A line that is one plain command is run as `exec <line>`: the program then *is*
 //! the main process and gets SIGTERM itself, where a shell in front of it would die of SIGTERM and
 //! leave the program to be killed without its grace.
+
+use std::collections::BTreeMap;
+
+use fleet_model::manifest::interpolated;
 
 use super::super::{Command, Error};
 
@@ -16,12 +21,19 @@ const SHELL_WORDS: &[&str] = &[
 ];
 
 /// Program and arguments.
-pub(super) fn argv(command: &Command) -> Result<Vec<String>, Error> {
+pub(super) fn argv(
+    command: &Command,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<String>, Error> {
     match command {
         Command::Words(words) if words.first().is_none_or(String::is_empty) => {
             Err(Error::Impossible("the command is empty".into()))
         }
-        Command::Words(words) => Ok(words.clone()),
+        Command::Words(words) => {
+            let value = |name: &str| environment.get(name).map(String::as_str);
+            let words = words.iter().map(|word| interpolated(word, value));
+            Ok(words.collect())
+        }
         Command::Line(line) if line.trim().is_empty() => {
             Err(Error::Impossible("the command is empty".into()))
         }
@@ -64,21 +76,26 @@ mod tests {
             ("if true\nthen app\nfi", "if true\nthen app\nfi"),
             ("app $(date)", "app $(date)"),
         ] {
-            let argv = argv(&Command::Line(line.into())).unwrap();
+            let argv = argv(&Command::Line(line.into()), &BTreeMap::new()).unwrap();
             assert_eq!(argv, ["/bin/sh", "-c", want]);
         }
     }
 
     #[test]
-    fn words_are_not_touched_and_nothing_is_refused() {
-        let words = vec!["a b".to_owned(), "$PORT".to_owned()];
-        assert_eq!(argv(&Command::Words(words.clone())).unwrap(), words);
+    fn words_are_filled_in_and_otherwise_left_alone_and_nothing_is_refused() {
+        let environment = [("PORT".to_owned(), "80 $A".to_owned())].into();
+        let words = ["a b", "$PORT", "--port=${PORT}", "${NONE}"].map(String::from);
+        let filled = argv(&Command::Words(words.to_vec()), &environment).unwrap();
+        assert_eq!(filled, ["a b", "$PORT", "--port=80 $A", ""]);
         for empty in [
             Command::Line(" \n".into()),
             Command::Words(vec![]),
             Command::Words(vec![String::new()]),
         ] {
-            assert!(matches!(argv(&empty), Err(Error::Impossible(_))));
+            assert!(matches!(
+                argv(&empty, &environment),
+                Err(Error::Impossible(_))
+            ));
         }
     }
 }

@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fleet_model::ids::{Digest, FrontendId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::config::Range;
 use crate::worker::assignment::testing::assignment;
-use crate::worker::assignment::{Artefact, Assignment, HealthCheck};
+use crate::worker::assignment::{Artefact, Assignment, CheckKind, HealthCheck};
 use crate::worker::hands::{FetchError, Hands, Sighting, Started};
 use crate::worker::launch::Launch;
 use crate::worker::ledger::Ledger;
 use crate::worker::order::{Change, Fence, Item, Order};
+use crate::worker::runtime::Step;
 use crate::worker::supervisor::observed::{Observed, Phase};
 use crate::worker::supervisor::{Exit, Found, Premises, Supervisor};
 
@@ -36,6 +37,11 @@ pub(crate) struct Machine {
     pub(crate) taken_ports: Mutex<BTreeSet<u16>>,
     pub(crate) ledger_at_start: Mutex<Vec<bool>>,
     pub(crate) ledger: Mutex<Option<Ledger>>,
+    pub(crate) steps: Mutex<Vec<(Step, Launch)>>,
+    /// How steps end; of one that is not here, well.
+    step_ends: watch::Sender<Vec<(Step, Option<Exit>)>>,
+    /// Grows with every step that is asked for.
+    asked: watch::Sender<usize>,
     tell: Mutex<Vec<mpsc::Sender<Sighting>>>,
 }
 
@@ -48,6 +54,31 @@ impl Machine {
         for listener in listeners {
             let _ = listener.send(Sighting::Exited(id, exit.clone())).await;
         }
+    }
+
+    /// Steps of this kind end so, those under way too.
+    pub(crate) fn answer_step(&self, step: Step, exit: Exit) {
+        self.step_ends.send_modify(|ends| {
+            ends.retain(|(other, _)| *other != step);
+            ends.push((step, Some(exit)));
+        });
+    }
+
+    /// Steps of this kind do not end.
+    pub(crate) fn hold_step(&self, step: Step) {
+        self.step_ends.send_modify(|ends| ends.push((step, None)));
+    }
+
+    /// Waits until a step of a frontend was asked for.
+    pub(crate) async fn step_asked(&self, step: Step, id: FrontendId) {
+        let mut asked = self.asked.subscribe();
+        let was_asked = |_: &usize| {
+            let steps = self.steps.lock().unwrap();
+            steps
+                .iter()
+                .any(|(s, launch)| (*s, launch.id) == (step, id))
+        };
+        asked.wait_for(was_asked).await.unwrap();
     }
 
     pub(crate) fn inventory(&self) -> BTreeMap<FrontendId, Found> {
@@ -105,7 +136,19 @@ impl Hands for FakeHands {
         Started::Running { pid }
     }
 
-    async fn probe(&self, _: &HealthCheck, address: &str) -> Result<(), String> {
+    async fn run_step(&self, step: Step, launch: Launch) -> Result<Exit, String> {
+        self.0.steps.lock().unwrap().push((step, launch));
+        self.0.asked.send_modify(|asked| *asked += 1);
+        let mut ends = self.0.step_ends.subscribe();
+        let end = |ends: &Vec<(Step, Option<Exit>)>| {
+            let found = ends.iter().find(|(other, _)| *other == step);
+            found.map_or(Some(exit(0)), |(_, end)| end.clone())
+        };
+        let ended = ends.wait_for(|ends| end(ends).is_some()).await.unwrap();
+        Ok(end(&ended).unwrap())
+    }
+
+    async fn probe(&self, _: &CheckKind, _: Duration, address: &str) -> Result<(), String> {
         let starts = self.0.starts.lock().unwrap();
         let sick = self.0.sick.lock().unwrap();
         let asked = starts
@@ -117,7 +160,15 @@ impl Hands for FakeHands {
         }
     }
 
-    async fn stop(&self, id: FrontendId, _: Duration) -> Result<Exit, String> {
+    async fn stop(
+        &self,
+        id: FrontendId,
+        _: Duration,
+        before: Option<Launch>,
+    ) -> Result<Exit, String> {
+        if let Some(launch) = before {
+            self.run_step(Step::PreStop, launch).await?;
+        }
         self.0.running.lock().unwrap().remove(&id);
         self.0.ended.lock().unwrap().insert(id, exit(0));
         Ok(exit(0))

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 
 use super::fake::exit;
 use crate::clock::Now;
-use crate::worker::assignment::testing::assignment;
-use crate::worker::assignment::{Assignment, Desired};
+use crate::worker::assignment::testing::{assignment, check};
+use crate::worker::assignment::{Assignment, Command, Desired};
 use crate::worker::supervisor::frontend::Frontend;
 use crate::worker::supervisor::next::{Action, Next, Wanted};
 use crate::worker::supervisor::observed::Phase;
+use crate::worker::supervisor::running::Which;
 use crate::worker::supervisor::stage::Outcome;
 
 /// What may happen between two decisions.
@@ -20,8 +21,10 @@ use crate::worker::supervisor::stage::Outcome;
 enum Event {
     /// The call under way is answered; the number chooses how.
     Answer(u8),
-    /// The check under way is answered.
+    /// The checks under way are answered.
     Check(bool),
+    /// So is the step under way, with this status.
+    Step(u8),
     /// The process ends by itself.
     Dies(u8),
     Stop,
@@ -35,6 +38,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => any::<u8>().prop_map(Event::Answer),
         4 => any::<bool>().prop_map(Event::Check),
+        3 => (0..2_u8).prop_map(Event::Step),
         1 => any::<u8>().prop_map(Event::Dies),
         1 => Just(Event::Stop),
         1 => Just(Event::Rerun),
@@ -48,24 +52,42 @@ fn event() -> impl Strategy<Value = Event> {
 struct World {
     frontend: Frontend,
     now: Now,
+    assignment: Assignment,
     call: Option<Action>,
-    check: bool,
+    /// Steps and checks may run beside a call and beside one another.
+    step: Option<Action>,
+    checks: Vec<Which>,
     alive: bool,
     starts: u32,
     forgotten: bool,
 }
 
 impl World {
-    fn new() -> Self {
+    /// With everything there is, or as plain as it can be.
+    fn new(plain: bool) -> Self {
+        let command = |text: &str| Some(Command::Line(text.to_owned()));
+        let assignment = match plain {
+            true => assignment(1),
+            false => Assignment {
+                init_step: command("init"),
+                post_start: command("begin"),
+                pre_stop: command("end"),
+                startup: Some(check("/started")),
+                liveness: Some(check("/alive")),
+                ..assignment(1)
+            },
+        };
         let now = Now {
             instant: Instant::now(),
             unix_ms: 1_000,
         };
         Self {
-            frontend: Frontend::accept(assignment(1), 1, now),
+            frontend: Frontend::accept(assignment.clone(), 1, now),
             now,
+            assignment,
             call: None,
-            check: false,
+            step: None,
+            checks: Vec::new(),
             alive: false,
             starts: 0,
             forgotten: false,
@@ -80,15 +102,22 @@ impl World {
             Next::Do(action) => {
                 let late_fetch = matches!(self.call, Some(Action::Fetch));
                 match &action {
-                    Action::Probe => {
-                        assert!(!self.check && self.alive, "a check of a process that is");
-                        self.check = true;
+                    Action::Probe(which) => {
+                        assert!(self.alive, "a check of a process that is");
+                        assert!(!self.checks.contains(which), "one check of a kind");
+                        self.checks.push(*which);
+                    }
+                    Action::Init | Action::PostStart => {
+                        assert_eq!(self.step, None, "one step at a time");
+                        assert_eq!(action == Action::PostStart, self.alive);
+                        self.step = Some(action.clone());
                     }
                     // Gives up on a fetch, whose answer will come late.
                     Action::End(_) => {
                         assert!(self.starts == 0 && (self.call.is_none() || late_fetch))
                     }
                     Action::Start => {
+                        assert_eq!(self.step, None, "the init step is over");
                         assert_eq!((self.starts, self.call.as_ref()), (0, None), "started once");
                         self.call = Some(Action::Start);
                     }
@@ -116,11 +145,16 @@ impl World {
         match event {
             Event::Answer(how) => self.answer(how),
             Event::Check(passed) => {
-                if std::mem::take(&mut self.check) {
+                for which in std::mem::take(&mut self.checks) {
                     let result = if passed { Ok(()) } else { Err("no".to_owned()) };
-                    self.learn(Outcome::Probed(result));
+                    self.learn(Outcome::Probed(which, result));
                 }
             }
+            Event::Step(status) => match self.step.take() {
+                Some(Action::Init) => self.learn(Outcome::InitEnded(Ok(exit(status.into())))),
+                Some(_) => self.learn(Outcome::PostStarted(Ok(exit(status.into())))),
+                None => {}
+            },
             Event::Dies(code) => self.die(code),
             Event::Stop => self.reassign(Desired::Stop),
             Event::Rerun => self.reassign(Desired::Run),
@@ -167,13 +201,15 @@ impl World {
             },
             (Some(Action::Stop(_)), _) => {
                 self.alive = false;
+                self.happen(Event::Step(1));
                 Outcome::Stopped(exit(0))
             }
             (Some(Action::Clean), 0) => Outcome::NotCleaned {
                 reason: "busy".into(),
             },
             (Some(Action::Clean), _) => Outcome::Cleaned,
-            (Some(Action::Probe | Action::End(_)) | None, _) => return,
+            // A stop ends the steps with the process.
+            (Some(_) | None, _) => return,
         };
         self.learn(outcome);
     }
@@ -188,7 +224,7 @@ impl World {
         self.frontend.reassign(
             Assignment {
                 desired,
-                ..assignment(1)
+                ..self.assignment.clone()
             },
             2,
         );
@@ -210,6 +246,7 @@ impl World {
         for _ in 0..60 {
             self.decide();
             self.answer(3);
+            self.happen(Event::Step(0));
             self.happen(Event::Check(true));
             self.wait(Duration::from_secs(1));
         }
@@ -229,8 +266,11 @@ impl World {
 
 proptest! {
     #[test]
-    fn a_frontend_lives_once(events in prop::collection::vec(event(), 0..80)) {
-        let mut world = World::new();
+    fn a_frontend_lives_once(
+        plain in any::<bool>(),
+        events in prop::collection::vec(event(), 0..80),
+    ) {
+        let mut world = World::new(plain);
         for event in events {
             let before = world.frontend.phase();
             world.decide();
@@ -249,8 +289,11 @@ proptest! {
     }
 
     #[test]
-    fn left_alone_it_becomes_healthy(failures in prop::collection::vec(Just(Event::Answer(0)), 0..4)) {
-        let mut world = World::new();
+    fn left_alone_it_becomes_healthy(
+        plain in any::<bool>(),
+        failures in prop::collection::vec(Just(Event::Answer(0)), 0..4),
+    ) {
+        let mut world = World::new(plain);
         for failure in failures {
             world.decide();
             // Only fetching may fail here: a start that fails is final.

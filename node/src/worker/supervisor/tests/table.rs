@@ -8,19 +8,14 @@ use crate::clock::{self, Now};
 use crate::worker::assignment::testing::assignment;
 use crate::worker::probe::{Health, Verdict};
 use crate::worker::supervisor::next::{Action, Next, Wanted, next};
-use crate::worker::supervisor::stage::{
-    End, Outcome, ProbeState, Running, Stage, StopAttempt, Why,
-};
+use crate::worker::supervisor::running::{ProbeState, Running, Which};
+use crate::worker::supervisor::stage::{End, Outcome, Stage, StopAttempt, Why};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn running(now: Now, verdict: Verdict, probe: ProbeState) -> Stage {
-    Stage::Running(Running {
-        pid: 7,
-        since: now,
-        health: Health::resumed(verdict),
-        probe,
-    })
+    let running = Running::resumed(7, now, verdict, &assignment(1), now.instant);
+    Stage::Running(Running { probe, ..running })
 }
 
 fn stopping(attempt: StopAttempt) -> Stage {
@@ -36,7 +31,7 @@ fn stopping(attempt: StopAttempt) -> Stage {
 fn one_step_follows_from_each_stage() {
     use Wanted::{Gone, Run, Stop};
     let now = clock::now();
-    let check = assignment(1).health;
+    let assignment = assignment(1);
     let soon = now.instant + SECOND;
     let end = End::failed("broke".into(), None);
     let failed = |at: Instant| Stage::FetchFailed {
@@ -48,7 +43,7 @@ fn one_step_follows_from_each_stage() {
     let stop = || Next::Do(Action::Stop(Why::Asked));
     let in_flight = ProbeState::InFlight;
     let due = ProbeState::DueAt(now.instant);
-    let deadline = now.instant + check.start_deadline;
+    let deadline = now.instant + assignment.health.start_deadline;
     let rows = [
         (Run, Stage::Accepted, Next::Do(Action::Fetch)),
         (Stop, Stage::Accepted, never()),
@@ -60,6 +55,16 @@ fn one_step_follows_from_each_stage() {
         (Gone, failed(soon), never()),
         (Run, Stage::Fetched, Next::Do(Action::Start)),
         (Stop, Stage::Fetched, never()),
+        (
+            Run,
+            Stage::Initialising { in_flight: false },
+            Next::Do(Action::Init),
+        ),
+        (Run, Stage::Initialising { in_flight: true }, Next::Rest),
+        (Stop, Stage::Initialising { in_flight: true }, stop()),
+        (Gone, Stage::Initialising { in_flight: false }, stop()),
+        (Run, Stage::Initialised, Next::Do(Action::Start)),
+        (Stop, Stage::Initialised, never()),
         (Run, Stage::Starting { exited: None }, Next::Rest),
         (Stop, Stage::Starting { exited: None }, Next::Rest),
         (
@@ -72,7 +77,7 @@ fn one_step_follows_from_each_stage() {
         (
             Run,
             running(now, Verdict::Starting, due),
-            Next::Do(Action::Probe),
+            Next::Do(Action::Probe(Which::Health)),
         ),
         (
             Run,
@@ -93,7 +98,7 @@ fn one_step_follows_from_each_stage() {
         (
             Run,
             running(now, Verdict::Unhealthy, due),
-            Next::Do(Action::Probe),
+            Next::Do(Action::Probe(Which::Health)),
         ),
         (Stop, running(now, Verdict::Healthy, due), stop()),
         (Stop, running(now, Verdict::Starting, in_flight), stop()),
@@ -121,7 +126,7 @@ fn one_step_follows_from_each_stage() {
         (Gone, Stage::Clean(end), Next::Forget),
     ];
     for (wanted, stage, expected) in rows {
-        let found = next(wanted, &stage, &check, now.instant);
+        let found = next(wanted, &stage, &assignment, now.instant);
         assert_eq!(found, expected, "{wanted:?} {stage:?}");
     }
 }
@@ -129,22 +134,20 @@ fn one_step_follows_from_each_stage() {
 #[test]
 fn a_late_start_is_ended_with_what_its_checks_saw() {
     let now = clock::now();
-    let check = assignment(1).health;
+    let assignment = assignment(1);
     let mut health = Health::starting();
     health.observe(Err("answered with status 503".into()));
-    let probe = ProbeState::InFlight;
     let stage = Stage::Running(Running {
-        pid: 7,
-        since: now,
         health,
-        probe,
+        probe: ProbeState::InFlight,
+        ..Running::begin(7, &assignment, now)
     });
-    let late = now.instant + check.start_deadline;
+    let late = now.instant + assignment.health.start_deadline;
     let expected = "did not answer GET /health within 60 s of its start: answered with status 503";
     let stop = Next::Do(Action::Stop(Why::Failed(expected.into())));
-    assert_eq!(next(Wanted::Run, &stage, &check, late), stop);
+    assert_eq!(next(Wanted::Run, &stage, &assignment, late), stop);
     assert_eq!(
-        next(Wanted::Run, &stage, &check, late - SECOND),
+        next(Wanted::Run, &stage, &assignment, late - SECOND),
         Next::Until(late)
     );
 }
@@ -152,7 +155,7 @@ fn a_late_start_is_ended_with_what_its_checks_saw() {
 #[test]
 fn outcomes_that_come_late_change_nothing() {
     let now = clock::now();
-    let check = assignment(1).health;
+    let assignment = assignment(1);
     let end = Stage::Ended(End::never_started());
     let late = [
         Outcome::Fetched,
@@ -165,17 +168,21 @@ fn outcomes_that_come_late_change_nothing() {
             reason: "x".into(),
             exit: None,
         },
-        Outcome::Probed(Ok(())),
+        Outcome::Probed(Which::Health, Ok(())),
+        Outcome::InitEnded(Ok(super::fake::exit(0))),
+        Outcome::PostStarted(Err("x".into())),
         Outcome::Exited(super::fake::exit(0)),
         Outcome::Stopped(super::fake::exit(0)),
         Outcome::NotStopped { reason: "x".into() },
     ];
     for outcome in late {
-        assert_eq!(end.clone().after(outcome, &check, now), end);
+        assert_eq!(end.clone().after(outcome, &assignment, now), end);
     }
     let stopping = stopping(StopAttempt::InFlight);
     assert_eq!(
-        stopping.clone().after(Outcome::Probed(Ok(())), &check, now),
+        stopping
+            .clone()
+            .after(Outcome::Probed(Which::Health, Ok(())), &assignment, now),
         stopping
     );
 }
@@ -183,13 +190,13 @@ fn outcomes_that_come_late_change_nothing() {
 #[test]
 fn pauses_between_fetches_grow_to_half_a_minute() {
     let now = clock::now();
-    let check = assignment(1).health;
+    let assignment = assignment(1);
     let pauses = (0..8).map(|attempt| {
         let failed = Outcome::FetchFailed {
             reason: "x".into(),
             hopeless: false,
         };
-        match (Stage::Fetching { attempt }).after(failed, &check, now) {
+        match (Stage::Fetching { attempt }).after(failed, &assignment, now) {
             Stage::FetchFailed { retry_at, .. } => (retry_at - now.instant).as_secs(),
             other => panic!("{other:?}"),
         }
@@ -200,16 +207,16 @@ fn pauses_between_fetches_grow_to_half_a_minute() {
 #[test]
 fn an_end_seen_during_a_call_counts_when_the_call_is_over() {
     let now = clock::now();
-    let check = assignment(1).health;
+    let assignment = assignment(1);
     let seen = || Outcome::Exited(super::fake::exit(3));
-    let starting = Stage::Starting { exited: None }.after(seen(), &check, now);
+    let starting = Stage::Starting { exited: None }.after(seen(), &assignment, now);
     assert_eq!(
-        next(Wanted::Gone, &starting, &check, now.instant),
+        next(Wanted::Gone, &starting, &assignment, now.instant),
         Next::Rest
     );
     let expected = Stage::Ended(End::by_itself(super::fake::exit(3)));
     assert_eq!(
-        starting.after(Outcome::Started { pid: 7 }, &check, now),
+        starting.after(Outcome::Started { pid: 7 }, &assignment, now),
         expected
     );
 
@@ -218,17 +225,17 @@ fn an_end_seen_during_a_call_counts_when_the_call_is_over() {
         reason: String::new(),
         exit: Some(super::fake::exit(3)),
     });
-    let stopping = stopping(StopAttempt::InFlight).after(seen(), &check, now);
+    let stopping = stopping(StopAttempt::InFlight).after(seen(), &assignment, now);
     assert_eq!(
-        next(Wanted::Gone, &stopping, &check, now.instant),
+        next(Wanted::Gone, &stopping, &assignment, now.instant),
         Next::Rest
     );
     let lost = Outcome::NotStopped {
         reason: "holder away".into(),
     };
-    assert_eq!(stopping.clone().after(lost, &check, now), asked);
+    assert_eq!(stopping.clone().after(lost, &assignment, now), asked);
     assert_eq!(
-        stopping.after(Outcome::Stopped(super::fake::exit(0)), &check, now),
+        stopping.after(Outcome::Stopped(super::fake::exit(0)), &assignment, now),
         asked
     );
 }

@@ -179,7 +179,7 @@ impl<'a> Teller<'a> {
         }
         let text = match self.manner {
             Manner::Log => line.text.clone(),
-            _ => stamped(line, &format!("{} {}", line.source, line.text)),
+            Manner::Story | Manner::Waiting => stamped(line, &what_happened(line)),
         };
         match &self.bar {
             Some(bar) => bar.suspend(|| self.session.console.line(&text)),
@@ -192,7 +192,7 @@ impl<'a> Teller<'a> {
         if let Some(bar) = &self.bar {
             bar.set_message(escape(&waits));
             if !line.text.is_empty() && line.text != self.told {
-                let text = stamped(line, &line.text);
+                let text = stamped(line, &what_happened(line));
                 bar.suspend(|| self.session.console.remark(&text));
             }
             self.told.clone_from(&line.text);
@@ -201,7 +201,7 @@ impl<'a> Teller<'a> {
         let text = if line.text.is_empty() {
             waits
         } else {
-            line.text.clone()
+            what_happened(line)
         };
         if !text.is_empty() && text != self.told {
             self.session.console.remark(&stamped(line, &text));
@@ -213,6 +213,15 @@ impl<'a> Teller<'a> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// The sentence of a line, after what it happened to.
+fn what_happened(line: &ProgressLine) -> String {
+    if line.source.is_empty() {
+        line.text.clone()
+    } else {
+        format!("{} {}", line.source, line.text)
     }
 }
 

@@ -127,10 +127,15 @@ impl Api {
                 "a change was answered with something else",
             ));
         };
+        let state = self.0.snapshot();
         let notices = forked_inactive.as_ref().map(|forked| {
+            let served = state.releases.get(forked).and_then(|r| r.served);
+            let since = match served {
+                None => "was never active",
+                Some(_) => "is not active any more",
+            };
             format!(
-                "this continues release {forked}, which was never promoted in {} or is not active \
-                 there any more",
+                "this continues release {forked}, which {since} in {}",
                 key.name
             )
         });

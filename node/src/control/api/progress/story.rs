@@ -118,7 +118,9 @@ pub(super) fn source(event: &Event) -> String {
 /// An event's sentence without the name that its source says already: `web-12 is healthy` becomes
 /// `Healthy`.
 pub(super) fn sentence(event: &Event) -> String {
-    let message = event.message.as_str();
+    // What a failed frontend wrote last comes at the end of all, with the cause.
+    let message = event.message.lines().next().unwrap_or_default();
+    let message = message.strip_suffix("; last output:").unwrap_or(message);
     let rest = message
         .strip_prefix(event.subject.as_str())
         .and_then(|rest| rest.strip_prefix(' '))
@@ -160,7 +162,7 @@ mod tests {
             event(
                 Kind::Rollout,
                 "RABCDEFGHI",
-                "promotion of RABCDEFGHI is reversed",
+                "promotion of RABCDEFGHI is reversed: it failed; last output:\n  panic",
             ),
         ]
         .map(|event| format!("{} {}", source(&event), sentence(&event)));
@@ -172,7 +174,7 @@ mod tests {
                 "system/web-12 Placed on b (slot 1)",
                 "system/web-12 Healthy",
                 "system/web-12 web-123 is another",
-                "system/app promotion of RABCDEFGHI is reversed",
+                "system/app promotion of RABCDEFGHI is reversed: it failed",
             ]
         );
     }

@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod faults;
 pub mod history;
 pub mod node;
+pub mod planning;
 pub mod ports;
 pub mod process;
 pub mod repository;

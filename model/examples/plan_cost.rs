@@ -17,11 +17,10 @@ use fleet_model::{
 
 const NODES: u64 = 20;
 
-fn main() {
+fn main() -> Result<(), &'static str> {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u32>());
     let (Some(Ok(frontends)), Some(Ok(rounds))) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: plan_cost FRONTENDS ROUNDS");
-        std::process::exit(2);
+        return Err("usage: plan_cost FRONTENDS ROUNDS");
     };
     let mut cluster = Cluster::new(frontends);
     cluster.roll_half_way();
@@ -35,6 +34,7 @@ fn main() {
         commands > 0 || rounds == 0,
         "there was nothing to plan at that moment"
     );
+    Ok(())
 }
 
 struct Cluster {
@@ -176,7 +176,7 @@ impl Cluster {
             services: [(web, service)].into(),
             ..Manifest::default()
         };
-        let Ok(digest) = Digest::parse(&format!("{number:064x}")) else {
+        let Some(digest) = Digest::parse(&format!("{number:064x}")) else {
             unreachable!("64 digits")
         };
         self.commit(Command::CreateBuild(NewBuild {

@@ -8,7 +8,7 @@ mod build;
 mod cluster;
 mod environment;
 mod frontend;
-mod load;
+pub(crate) mod load;
 mod node;
 mod outcome;
 mod promotion;
@@ -35,6 +35,7 @@ use crate::{
     event::{Event, KEPT, Kind},
     ids::{
         AppName, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, RequestId, RolloutId,
+        ServiceName,
     },
     manifest::Manifest,
     node::{Facts, Lease, Role},
@@ -224,6 +225,13 @@ pub enum Command {
         environment: EnvironmentKey,
         assumed: u64,
     },
+    /// Nodes came or went: an agent service has as many frontends as nodes to run on.
+    Recount {
+        loaded: LoadedKey,
+        assumed: u64,
+        service: ServiceName,
+        count: u32,
+    },
 
     // From workers.
     Observe {
@@ -366,6 +374,12 @@ impl State {
                 environment,
                 assumed,
             } => environment::remove(self, &environment, assumed),
+            Command::Recount {
+                loaded,
+                assumed,
+                service,
+                count,
+            } => load::recount(self, &loaded, assumed, &service, count),
             Command::SetLimits {
                 environment,
                 limits,

@@ -89,6 +89,12 @@ pub enum EnvironmentVerb {
         #[arg(ignore_case = true)]
         switch: OnOff,
     },
+    /// Watch a promoted release for so many seconds, ready to take it back; 0: not at all
+    Guard {
+        #[arg(value_name = "ENV")]
+        environment: String,
+        seconds: u32,
+    },
     /// ON: answer 503 instead of the app
     Maintenance {
         #[arg(value_name = "ENV")]

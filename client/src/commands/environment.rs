@@ -71,6 +71,10 @@ pub(super) async fn run(session: &mut Session, verb: EnvironmentVerb) -> Result<
             environment,
             switch,
         } => settings::switch(session, Switch::Recycling, environment, switch == OnOff::On).await,
+        EnvironmentVerb::Guard {
+            environment,
+            seconds,
+        } => settings::guard(session, environment, seconds).await,
         EnvironmentVerb::Maintenance {
             environment,
             switch,

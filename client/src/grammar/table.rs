@@ -79,6 +79,8 @@ fn documented_environment_forms() {
         env unload qa 8ef9d2f                      => envs unload qa 8ef9d2f
         env qa unload 8ef9d2f --delete-logs        => envs unload qa 8ef9d2f --delete-logs
         env prod recycling ON                      => envs recycling prod ON
+        env guard prod 60                          => envs guard prod 60
+        env prod guard 0                           => envs guard prod 0
         env recycling prod OFF                     => envs recycling prod OFF
         env healthcheck prod ON                    => envs recycling prod ON
         env prod healthcheck OFF                   => envs recycling prod OFF

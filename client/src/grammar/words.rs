@@ -22,6 +22,7 @@ pub(super) const ENVIRONMENT_VERBS: &[Verb] = &[
     Verb::now("cancel", 1, Some(1), "env cancel ENV"),
     Verb::now("recycling", 2, Some(2), "env recycling ENV ON|OFF"),
     Verb::now("healthcheck", 2, Some(2), "env recycling ENV ON|OFF").meaning("recycling"),
+    Verb::now("guard", 2, Some(2), "env guard ENV SECONDS"),
     Verb::now("maintenance", 2, Some(2), "env maintenance ENV ON|OFF"),
     Verb::now("protected", 2, Some(2), "env protected ENV ON|OFF"),
     Verb::now(

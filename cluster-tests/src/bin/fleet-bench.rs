@@ -1,5 +1,5 @@
-//! `./dev bench`: what a request costs in our ingress, beside the proxies found on this machine, and
-//! how long acknowledged commands take.
+//! `./dev bench`: what a request costs in our ingress, beside the proxies found on this machine, how
+//! long acknowledged commands take, and what planning costs. `./dev bench planning` is the last alone.
 //!
 //! Wall time means little on a shared machine, so the figure is processor time of the proxy per
 //! request, all proxies in front of the same frontends, in legs that alternate (A B B A). What has no
@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::{self, Process, Role};
-use fleet_cluster_tests::{wait, workload};
+use fleet_cluster_tests::{binaries, planning, wait, workload};
 use fleet_proto::v1;
 
 /// Requests per leg: at some 30 us each, a hundred of the kernel's 10 ms steps.
@@ -28,12 +28,37 @@ const COMMANDS: u32 = 200;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("planning") {
+        return plans();
+    }
     let cluster = Cluster::start(3).await?;
     let mut sources = Shop::create(cluster.path())?;
     app::go_live(&cluster.cli, &mut sources, "one").await?;
     proxies(&cluster).await?;
     commands(&cluster).await?;
-    cluster.end()
+    cluster.end()?;
+    plans()
+}
+
+/// Growth is what matters: ten times the frontends, how many times the instructions?
+fn plans() -> Result<()> {
+    let found = binaries::binaries()?;
+    let program = found.fleetd.with_file_name("examples").join("plan_cost");
+    println!("planning: instructions of one plan in the middle of a rolling update");
+    let mut before = None;
+    for frontends in planning::SIZES {
+        let Some(count) = planning::instructions(&program, frontends)? else {
+            println!("  (valgrind, which counts them, is not installed)");
+            return Ok(());
+        };
+        let growth = before.map(|before| format!("{:>6.2} x", count as f64 / before as f64));
+        println!(
+            "  {frontends:>6} frontends {count:>12} {}",
+            growth.unwrap_or_default()
+        );
+        before = Some(count);
+    }
+    Ok(())
 }
 
 async fn proxies(cluster: &Cluster) -> Result<()> {

@@ -15,6 +15,7 @@ mod held_back_ingress;
 mod ingress_killed;
 mod ingress_replaced;
 mod leader_killed;
+mod promotion_survives;
 mod reflection;
 mod refusals;
 mod release_sources;

@@ -212,10 +212,7 @@ pub(super) fn first_counts(
 ) -> imbl::OrdMap<ServiceName, u32> {
     let count = |name: &ServiceName, service: &Service| {
         if service.agent {
-            // Once on every worker that it may run on.
-            let workers = state.nodes_with(Role::Worker).filter(|node| !node.draining);
-            let workers = workers.filter(|node| service.selects(&node.labels));
-            return u32::try_from(workers.count()).unwrap_or(u32::MAX);
+            return agents(state, service);
         }
         let bounds = loaded.bounds(name, &environment.settings);
         bounds.clamp(service.scale.map_or(bounds.min, |scale| scale.count))
@@ -226,6 +223,43 @@ pub(super) fn first_counts(
         .iter()
         .map(|(name, service)| (name.clone(), count(name, service)))
         .collect()
+}
+
+/// An agent service runs once on every worker that it may run on.
+pub(crate) fn agents(state: &State, service: &Service) -> u32 {
+    let workers = state
+        .nodes_with(Role::Worker)
+        .filter(|node| !node.draining && service.selects(&node.labels));
+    u32::try_from(workers.count()).unwrap_or(u32::MAX)
+}
+
+/// From the planner: the count of an agent service follows the nodes.
+pub(super) fn recount(
+    state: &mut State,
+    key: &LoadedKey,
+    assumed: u64,
+    service: &ServiceName,
+    count: u32,
+) -> Result<Detail, Rejection> {
+    let index = state.index;
+    let loaded = state.loaded.get_mut(key).filter(|l| l.revision == assumed);
+    let current = loaded.and_then(|loaded| {
+        loaded.revision = index;
+        loaded.desired.get_mut(service)
+    });
+    let Some(current) = current else {
+        return Err(Rejection::stale(format_args!("release {}", key.release)));
+    };
+    let before = std::mem::replace(current, count);
+    let sentence = format!("{service} runs on {count} nodes, {before} before");
+    state.record(
+        Kind::Scaling,
+        &itself(),
+        Some(&key.environment),
+        service.as_str(),
+        sentence,
+    );
+    Ok(Detail::Done)
 }
 
 pub(super) fn unload(

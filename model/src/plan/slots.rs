@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::{Draft, placement::Tally, rolling};
 use crate::{
     State,
-    command::{Action, Placement, Step},
+    command::{Action, Command, Placement, Step, load::agents as agents_of},
     environment::{Environment, Loaded},
     frontend::{Desired, Frontend, Phase},
     health::back_off,
@@ -40,6 +40,9 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
             key,
             loaded,
         };
+        if rollout.is_none() {
+            recount(state, key, loaded, draft);
+        }
         for service in loaded.desired.keys() {
             let mut missing = if giving_way {
                 retreat::plan(&work, service, draft)
@@ -57,6 +60,22 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
                 let tally = tally.get_or_insert_with(|| Tally::of(state));
                 place(key, loaded, service, &missing, tally, draft);
             }
+        }
+    }
+}
+
+/// Agents run on every node they may run on, and nodes come and go.
+fn recount(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mut Draft) {
+    let agents = loaded.manifest.services.iter().filter(|(_, s)| s.agent);
+    for (name, service) in agents {
+        let count = agents_of(state, service);
+        if loaded.desired.get(name) != Some(&count) {
+            draft.commands.push(Command::Recount {
+                loaded: key.clone(),
+                assumed: loaded.revision,
+                service: name.clone(),
+                count,
+            });
         }
     }
 }

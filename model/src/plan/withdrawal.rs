@@ -96,8 +96,13 @@ fn wait(
 }
 
 fn drain_time(state: &State, frontend: &Frontend) -> Millis {
+    let loaded = state.loaded.get(&frontend.loaded);
+    let service = loaded.and_then(|loaded| loaded.manifest.services.get(&frontend.service));
     let environment = state.environments.get(&frontend.loaded.environment);
-    environment.map_or(DEFAULT_DRAIN, |environment| environment.settings.drain)
+    service
+        .and_then(|service| service.drain)
+        .or(environment.map(|environment| environment.settings.drain))
+        .unwrap_or(DEFAULT_DRAIN)
 }
 
 fn step(frontend: &Frontend, action: Action) -> Step {

@@ -39,19 +39,31 @@ pub(super) enum Nonsense {
 
 pub(super) fn spec_from_wire(table: wire::RouteTable) -> Result<Spec, Nonsense> {
     let environments = environments(table.environments)?;
-    let mut seen = BTreeSet::new();
-    let pools = environments
-        .values()
-        .flat_map(|environment| &environment.pools);
-    for (id, _) in pools.flat_map(|pool| &pool.backends) {
-        if !seen.insert(*id) {
-            return Err(Nonsense::Frontend(*id));
-        }
-    }
+    frontends_are_one_each(&environments)?;
     Ok(Spec {
         generation: table.generation,
         environments,
     })
+}
+
+/// A frontend may be in several pools of its environment, as it is while two releases share the
+/// traffic, but it is one and has one address.
+fn frontends_are_one_each(
+    environments: &BTreeMap<EnvironmentKey, EnvironmentSpec>,
+) -> Result<(), Nonsense> {
+    let mut seen = HashMap::new();
+    for (key, environment) in environments {
+        for pool in &environment.pools {
+            let mut members = BTreeSet::new();
+            for (id, address) in &pool.backends {
+                let (home, known) = *seen.entry(*id).or_insert((key, address));
+                if home != key || known != address || !members.insert(*id) {
+                    return Err(Nonsense::Frontend(*id));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn delta_from_wire(delta: wire::RouteDelta) -> Result<Delta, Nonsense> {
@@ -279,6 +291,20 @@ mod tests {
     fn there_and_back() {
         let spec = spec_from_wire(table()).expect("a sound table");
         assert_eq!(spec_to_wire(&spec), table());
+    }
+
+    #[test]
+    fn a_frontend_may_be_in_two_pools_of_its_environment() {
+        let mut table = table();
+        let shared = wire::ReleasePool {
+            release: String::new(),
+            ..table.environments[0].pools[0].clone()
+        };
+        table.environments[0].pools.push(shared);
+        let spec = spec_from_wire(table.clone()).expect("a sound table");
+        assert_eq!(spec_to_wire(&spec), table);
+        table.environments[0].pools[1].backends[0].address = "127.0.0.1:20009".to_owned();
+        assert_eq!(spec_from_wire(table), Err(Nonsense::Frontend(7)));
     }
 
     #[test]

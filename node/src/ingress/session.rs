@@ -155,7 +155,12 @@ impl Session {
                 order = orders.message() => {
                     let order = order.map_err(Box::new)?.ok_or(End::Closed)?;
                     self.contacts.found(address);
+                    let everything = matches!(order.routes, Some(Ordered::Full(_)));
                     self.obey(order).await?;
+                    // Asked for at once, a table that makes no sense would come back at once.
+                    if everything && self.memory.wants_full {
+                        continue;
+                    }
                 }
                 _ = heartbeat.tick() => {}
                 () = routes.something_ended() => {}

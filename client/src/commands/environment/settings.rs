@@ -2,7 +2,8 @@
 
 use fleet_proto::v1::environments_client::EnvironmentsClient;
 use fleet_proto::v1::{
-    Receipt, SetAutoscalingDesiredRequest, SetAutoscalingLimitsRequest, SwitchRequest,
+    Receipt, SetAutoscalingDesiredRequest, SetAutoscalingLimitsRequest, SetGuardRequest,
+    SwitchRequest,
 };
 
 use crate::args::AutoscalingVerb;
@@ -49,6 +50,35 @@ pub(super) async fn switch(
     };
     let state = if on { "ON" } else { "OFF" };
     let message = |r: &Receipt| format!("{name} is now {state} for environment {}", r.environment);
+    receipt::tell(session, answer.receipt, message).await
+}
+
+pub(super) async fn guard(
+    session: &mut Session,
+    environment: String,
+    seconds: u32,
+) -> Result<(), Failure> {
+    let command = SetGuardRequest {
+        request_id: Connection::request_id(),
+        app: session.app().await?,
+        environment,
+        seconds,
+    };
+    let answer = session
+        .write(command, |c, r| async move {
+            EnvironmentsClient::new(c).set_guard(r).await
+        })
+        .await?;
+    let message = |r: &Receipt| match seconds {
+        0 => format!(
+            "Promoted releases are no longer watched in environment {}",
+            r.environment
+        ),
+        _ => format!(
+            "Promoted releases are now watched for {seconds} s in environment {}",
+            r.environment
+        ),
+    };
     receipt::tell(session, answer.receipt, message).await
 }
 

@@ -172,6 +172,17 @@ impl environments_server::Environments for Fake {
         self.mutate(&request, Seen { release, ..call }, WaitGoal::Unspecified)
     }
 
+    async fn set_guard(&self, request: Request<SetGuardRequest>) -> Answer<EnvironmentResponse> {
+        let asked = request.get_ref();
+        let call = seen(
+            "set_guard",
+            &asked.request_id,
+            &asked.app,
+            &asked.environment,
+        );
+        self.mutate(&request, call, WaitGoal::Unspecified)
+    }
+
     async fn set_maintenance(
         &self,
         request: Request<SwitchRequest>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet_model::{Command, environment::Limits, ids::EnvironmentKey, reference};
+use fleet_model::{Command, environment::Limits, ids::EnvironmentKey, reference, time::Millis};
 use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
 use tonic::{Request, Response, Status};
 
@@ -186,6 +186,17 @@ impl Environments for Api {
             on,
         })
         .await
+    }
+
+    async fn set_guard(&self, request: Request<v1::SetGuardRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::SetGuard {
+            environment: key.clone(),
+            guard: Millis::seconds(u64::from(asked.seconds)),
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(resolve::receipt(&outcome, &key))
     }
 
     async fn set_maintenance(&self, request: Request<v1::SwitchRequest>) -> Answer {

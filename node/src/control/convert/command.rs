@@ -8,7 +8,7 @@ use fleet_model::{
     Command,
     command::{Advance, NewBuild, Registration, Scale, Verdict},
     environment::Limits,
-    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId},
+    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName},
     node::{Facts, Lease},
     time::Millis,
 };
@@ -120,6 +120,17 @@ impl Stored for Command {
             Self::SetLocked { app, on } => Wire::SetLocked(stored::SetLocked {
                 app: app.to_stored(),
                 on: *on,
+            }),
+            Self::Recount {
+                loaded,
+                assumed,
+                service,
+                count,
+            } => Wire::Recount(stored::Recount {
+                loaded: Some(loaded.to_stored()),
+                assumed: *assumed,
+                service: service.to_stored(),
+                count: *count,
             }),
             Self::Scale(scale) => Wire::Scale(scale.to_stored()),
             Self::Restart {
@@ -331,6 +342,17 @@ impl Stored for Command {
             Wire::SetLocked(stored::SetLocked { app, on }) => Self::SetLocked {
                 app: AppName::from_stored(app)?,
                 on,
+            },
+            Wire::Recount(stored::Recount {
+                loaded,
+                assumed,
+                service,
+                count,
+            }) => Self::Recount {
+                loaded: required(loaded, "recount.loaded")?,
+                assumed,
+                service: ServiceName::from_stored(service)?,
+                count,
             },
             Wire::Scale(scale) => Self::Scale(Scale::from_stored(scale)?),
             Wire::Restart(stored::Restart {

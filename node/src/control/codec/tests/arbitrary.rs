@@ -280,6 +280,14 @@ fn planned_command() -> impl Strategy<Value = Command> {
                 step,
             }
         }),
+        (loaded(), 0..40_u64, service_name(), 0..6_u32).prop_map(
+            |(loaded, assumed, service, count)| Command::Recount {
+                loaded,
+                assumed,
+                service,
+                count,
+            }
+        ),
         (key(), 0..40_u64).prop_map(|(environment, assumed)| Command::RemoveEnvironment {
             environment,
             assumed

@@ -1,6 +1,6 @@
 //! Calls passed on to the leader, for what only the leader knows.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use tonic::{
     Status,
@@ -26,6 +26,17 @@ pub(super) async fn leader(context: &Context) -> Result<Option<Peer>, Status> {
     connect(context, &peer.address).await.map(Some)
 }
 
+/// What to say of a question that was passed on: the leader's own words as they are; of a connection
+/// that broke under it only that it did, so that whoever asked asks again.
+pub(super) fn relayed(status: Status) -> Status {
+    let lost = status.source().is_some() || status.message().contains("h2 protocol error");
+    if lost {
+        unavailable("the leader was lost in the middle of its answer; ask again")
+    } else {
+        status
+    }
+}
+
 /// Connects to the control process at `address`.
 pub(super) async fn connect(context: &Context, address: &str) -> Result<Peer, Status> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
@@ -43,4 +54,25 @@ pub(super) async fn connect(context: &Context, address: &str) -> Result<Peer, St
         channel,
         context.node.secret.client(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_is_no_refusal() {
+        let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let relayed_code = |status: Status| relayed(status).code();
+        assert_eq!(
+            relayed_code(Status::from_error(Box::new(lost))),
+            Code::Unavailable
+        );
+        assert_eq!(
+            relayed_code(Status::not_found("there is no app")),
+            Code::NotFound
+        );
+    }
 }

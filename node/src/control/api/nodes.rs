@@ -29,7 +29,8 @@ impl Nodes for Api {
         if !asked.stale
             && let Some(peer) = forward::leader(&self.0).await?
         {
-            return v1::nodes_client::NodesClient::new(peer).list(asked).await;
+            let mut client = v1::nodes_client::NodesClient::new(peer);
+            return client.list(asked).await.map_err(forward::relayed);
         }
         let state = self.0.read(asked.stale).await.map_err(unread)?;
         let rows = state
@@ -51,9 +52,8 @@ impl Nodes for Api {
         if !asked.stale
             && let Some(peer) = forward::leader(&self.0).await?
         {
-            return v1::nodes_client::NodesClient::new(peer)
-                .describe(asked)
-                .await;
+            let mut client = v1::nodes_client::NodesClient::new(peer);
+            return client.describe(asked).await.map_err(forward::relayed);
         }
         let state = self.0.read(asked.stale).await.map_err(unread)?;
         let id = resolve::node(&state, &asked.node)?;

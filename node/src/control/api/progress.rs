@@ -9,7 +9,7 @@ use fleet_model::{State, event::Event, goal::Progress, report::Waiting};
 use fleet_proto::v1::{
     self, ProgressLine, ProgressOutcome, progress_client::ProgressClient, progress_server,
 };
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -42,7 +42,9 @@ impl progress_server::Progress for Api {
         let asked = message(request);
         // What is waited for is in the leader's last plan.
         if let Some(peer) = forward::leader(&self.0).await? {
-            let lines = ProgressClient::new(peer).wait(asked).await?.into_inner();
+            let lines = ProgressClient::new(peer).wait(asked).await;
+            let lines = lines.map_err(forward::relayed)?.into_inner();
+            let lines = lines.map(|line| line.map_err(forward::relayed));
             return Ok(Response::new(Box::pin(lines)));
         }
         let state = self.0.read(false).await.map_err(unread)?;

@@ -65,6 +65,11 @@ fn statuses_agree_with_pointers(state: &State, found: &mut Vec<String>) {
                 loaded.status
             ));
         }
+        let failures: u32 = loaded.slots.values().map(|slot| slot.failures).sum();
+        if failures != loaded.failures {
+            let counted = loaded.failures;
+            found.push(format!("{key:?} counts {counted} failures of {failures}"));
+        }
         if environment.is_none() {
             found.push(format!("{key:?} is loaded nowhere"));
         }

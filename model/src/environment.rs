@@ -9,7 +9,7 @@ use crate::{
     access::{ALLOW_ALL, SELF_SIGNED},
     command::{Code, Rejection},
     ids::{AppName, BuildId, EnvironmentKey, EnvironmentName, ReleaseId, ServiceName},
-    manifest::Manifest,
+    manifest::{Manifest, Resources},
     release::Variables,
     time::Millis,
 };
@@ -143,6 +143,8 @@ pub struct Loaded {
     /// The count wanted per service.
     pub desired: OrdMap<ServiceName, u32>,
     pub slots: OrdMap<(ServiceName, u32), Slot>,
+    /// Failures in a row of all slots together, kept with `slots` so that nobody has to walk them.
+    pub failures: u32,
     /// Services whose frontends placed before a moment are to be replaced (`restart`).
     pub restarts: OrdMap<ServiceName, Time>,
     /// Log index of the last change of `status` or `desired`.
@@ -252,6 +254,21 @@ impl Loaded {
         Limits {
             min,
             max: by_hand.max.unwrap_or(own.max).max(min),
+        }
+    }
+
+    /// What each frontend of a service is held to: what `scale` set by hand, else the manifest's.
+    /// CPU is a share to plan with unless the manifest limits it.
+    #[must_use]
+    pub fn limits(&self, service: &ServiceName, settings: &Settings) -> Resources {
+        let described = self.manifest.services.get(service);
+        let own = described.map(|service| service.limits).unwrap_or_default();
+        let by_hand = settings.scale.get(service).copied().unwrap_or_default();
+        Resources {
+            cpu_millicores: own
+                .cpu_millicores
+                .map(|cpu| by_hand.cpu_millicores.unwrap_or(cpu)),
+            memory_bytes: by_hand.memory_bytes.or(own.memory_bytes),
         }
     }
 

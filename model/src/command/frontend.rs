@@ -354,11 +354,9 @@ fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {
         .slots
         .entry((after.service.clone(), after.slot))
         .or_default();
-    slot.failures = if proven {
-        1
-    } else {
-        slot.failures.saturating_add(1)
-    };
+    let before = slot.failures;
+    slot.failures = if proven { 1 } else { before.saturating_add(1) };
+    loaded.failures = loaded.failures.saturating_sub(before) + slot.failures;
     let reason = &after.observed.reason;
     slot.last_failure = Some(Failure {
         at: now,

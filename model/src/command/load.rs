@@ -49,6 +49,7 @@ pub(super) fn load(
         desired: first_counts(state, &loaded, &environment),
         status: LoadedStatus::Loading,
         slots: forgiven(&loaded.slots),
+        failures: 0,
         since: state.now,
         updated: state.now,
         revision: state.index,
@@ -126,6 +127,7 @@ pub(super) fn first_time(
         variables: release.variables.clone(),
         desired: imbl::OrdMap::new(),
         slots: imbl::OrdMap::new(),
+        failures: 0,
         restarts: imbl::OrdMap::new(),
         revision: state.index,
     })

@@ -156,6 +156,7 @@ fn start(
         desired: stood.unwrap_or_else(nothing),
         status: LoadedStatus::Activating,
         slots: forgiven(&loaded.slots),
+        failures: 0,
         since: state.now,
         updated: state.now,
         revision: state.index,

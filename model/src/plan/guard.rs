@@ -35,6 +35,9 @@ pub(super) fn breach(state: &State, load: &Load, rollout: &Rollout) -> Option<St
 }
 
 fn failed_since<'a>(loaded: &'a Loaded, rollout: &Rollout) -> Vec<(&'a ServiceName, &'a Slot)> {
+    if loaded.failures == 0 {
+        return Vec::new();
+    }
     loaded
         .slots
         .iter()

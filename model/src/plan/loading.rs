@@ -59,6 +59,9 @@ fn loading(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mut Draft) -
 
 /// The slot that failed too often in a row, if there is one.
 fn given_up(loaded: &Loaded) -> Option<(&ServiceName, &Slot)> {
+    if loaded.failures < START_ATTEMPTS {
+        return None;
+    }
     loaded
         .slots
         .iter()

@@ -53,7 +53,7 @@ fn revert(reason: String) -> Option<Advance> {
 /// failure could be the machine's fault, several on the same code are the code's, whether they are
 /// of one slot or of several.
 fn given_up(loaded: &Loaded) -> Option<(&ServiceName, &Slot)> {
-    if rolling::failures(loaded) < START_ATTEMPTS {
+    if loaded.failures < START_ATTEMPTS {
         return None;
     }
     loaded

@@ -289,9 +289,3 @@ pub fn targets(
         .map(|(service, own)| (service.clone(), count(service, *own)))
         .collect()
 }
-
-/// Failures of the incoming release's frontends, from the memory of its slots.
-#[must_use]
-pub fn failures(loaded: &Loaded) -> u32 {
-    loaded.slots.values().map(|slot| slot.failures).sum()
-}

@@ -59,6 +59,10 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
     let loaded = state.loaded.get(&frontend.loaded)?;
     let service = loaded.manifest.services.get(&frontend.service)?;
     let build = state.builds.get(&loaded.build)?;
+    let settings = &state
+        .environments
+        .get(&frontend.loaded.environment)?
+        .settings;
     let holders = build.holders.iter().filter_map(|id| state.nodes.get(id));
     let desired = match frontend.desired {
         Desired::Run | Desired::Withdrawn { .. } => assignment::Desired::Run,
@@ -87,7 +91,7 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
         wants_port: service.port.is_some(),
         health: Some(health(service)),
         termination_grace_ms: service.termination_grace.0,
-        limits: Some(limits(service)),
+        limits: Some(limits(loaded.limits(&frontend.service, settings))),
         build_id: build.id.to_string(),
         build_description: build.message.clone(),
         init_step: service.init_step.as_ref().map(command),
@@ -99,11 +103,11 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
     })
 }
 
-fn limits(service: &Service) -> Limits {
+fn limits(resources: Resources) -> Limits {
     let Resources {
         cpu_millicores,
         memory_bytes,
-    } = service.limits;
+    } = resources;
     Limits {
         memory_bytes: memory_bytes.unwrap_or_default(),
         cpu_millicores: cpu_millicores.unwrap_or_default(),

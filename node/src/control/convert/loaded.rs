@@ -40,6 +40,8 @@ impl Stored for LoadedAt {
             variables,
             desired,
             slots,
+            // The slots have them.
+            failures: _,
             restarts,
             revision,
         } = loaded;
@@ -83,6 +85,10 @@ impl Stored for LoadedAt {
             restarts_ms,
         } = wire;
         let key: LoadedKey = required(key, "loaded.key")?;
+        let slots: OrdMap<(ServiceName, u32), Slot> = slots
+            .into_iter()
+            .map(slot_from_stored)
+            .collect::<Result<_, _>>()?;
         let loaded = Loaded {
             release: key.release.clone(),
             build: BuildId::from_stored(build)?,
@@ -94,10 +100,8 @@ impl Stored for LoadedAt {
             manifest: Arc::new(required(manifest, "loaded.manifest")?),
             variables: variables_from_stored(variables),
             desired: counts_from_stored(desired)?,
-            slots: slots
-                .into_iter()
-                .map(slot_from_stored)
-                .collect::<Result<_, _>>()?,
+            failures: slots.values().map(|slot| slot.failures).sum(),
+            slots,
             restarts: restarts_ms
                 .into_iter()
                 .map(|(service, at)| Ok((ServiceName::from_stored(service)?, Time(at))))

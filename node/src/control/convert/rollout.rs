@@ -61,7 +61,13 @@ impl Stored for Rollout {
             environment: required(environment, "rollout.environment")?,
             incoming: optional(incoming)?,
             outgoing: optional(outgoing)?,
-            strategy: Strategy::from_stored(present(strategy, "rollout.strategy")?)?,
+            // Absent in what was written when there was only one.
+            strategy: match strategy {
+                Some(strategy) => Strategy::from_stored(strategy)?,
+                None => Strategy::Switch {
+                    before: imbl::OrdMap::new(),
+                },
+            },
             phase: required(phase, "rollout.phase")?,
             started: Time(started_ms),
             since: Time(since_ms),

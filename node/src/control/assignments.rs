@@ -59,10 +59,10 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
     let loaded = state.loaded.get(&frontend.loaded)?;
     let service = loaded.manifest.services.get(&frontend.service)?;
     let build = state.builds.get(&loaded.build)?;
-    let settings = &state
-        .environments
-        .get(&frontend.loaded.environment)?
-        .settings;
+    let environment = state.environments.get(&frontend.loaded.environment);
+    let held_to = environment.map_or(service.limits, |environment| {
+        loaded.limits(&frontend.service, &environment.settings)
+    });
     let holders = build.holders.iter().filter_map(|id| state.nodes.get(id));
     let desired = match frontend.desired {
         Desired::Run | Desired::Withdrawn { .. } => assignment::Desired::Run,
@@ -91,7 +91,7 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
         wants_port: service.port.is_some(),
         health: Some(health(service)),
         termination_grace_ms: service.termination_grace.0,
-        limits: Some(limits(loaded.limits(&frontend.service, settings))),
+        limits: Some(limits(held_to)),
         build_id: build.id.to_string(),
         build_description: build.message.clone(),
         init_step: service.init_step.as_ref().map(command),

@@ -68,6 +68,7 @@ fn state(change: impl FnOnce(&mut Service)) -> State {
         variables: Variables::default(),
         desired: OrdMap::new(),
         slots: OrdMap::new(),
+        failures: 0,
         restarts: OrdMap::new(),
         revision: 0,
     };

@@ -71,6 +71,7 @@ fn state(service: &str) -> State {
             .collect(),
         desired: imbl::OrdMap::new(),
         slots: imbl::OrdMap::new(),
+        failures: 0,
         restarts: imbl::OrdMap::new(),
         revision: 1,
     };

@@ -76,6 +76,34 @@ async fn whoever_dies_in_it() -> Result<()> {
     cluster.end()
 }
 
+/// A machine loses power in the middle: what it had is started elsewhere, and the promotion goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_dies_in_it() -> Result<()> {
+    let cluster = Cluster::start(3).await?;
+    let mut sources = Shop::create(cluster.path())?;
+    app::go_live(&cluster.cli, &mut sources, "one").await?;
+    let cli = cluster.cli.in_dir(&sources.repository.dir);
+    cli.ok(&["env", "guard", "prod", "3", "-a", app::APP])
+        .await?;
+    cli.ok(&["env", "set", "TURN=machine", "-a", app::APP])
+        .await?;
+    let mut story = Story::begin(&cli)?;
+    story.until(" Started").await?;
+    let leader = cluster.leader().await?;
+    faults::power_off(&cluster.nodes[(leader + 1) % 3]).await?;
+    story.ends_well().await?;
+    let api = cluster.api(leader)?;
+    wait::until("the end of the old release", wait::GENEROUS, async || {
+        let releases = api.environment(app::APP, "prod").await?.releases;
+        let running = releases.iter().find(|release| release.active);
+        let running = running.context("a release is active")?;
+        ensure!(running.frontends == 2, "{} are healthy", running.frontends);
+        Ok(())
+    })
+    .await?;
+    cluster.end()
+}
+
 async fn survive(cluster: &mut Cluster, cli: &Cli, victim: Victim, point: &str) -> Result<()> {
     let salt = format!("TURN={victim:?}-{}", point.trim().replace(' ', "-"));
     cli.ok(&["env", "set", &salt, "-a", app::APP]).await?;

@@ -1,10 +1,11 @@
 //! How far promotions are: roll, watch, and go back when the incoming release fails.
 
-use super::{Draft, Load, guard, loading, rolling, rollout::wait, warmth};
+use super::{Draft, Load, guard, ingress::Ingresses, loading, rolling, rollout::wait, warmth};
 use crate::{
     State,
     command::Advance,
     environment::{Loaded, Slot},
+    frontend::{Desired, Frontend},
     health::START_ATTEMPTS,
     ids::ServiceName,
     report::Reason,
@@ -16,16 +17,42 @@ pub(super) fn next(
     state: &State,
     load: &Load,
     rollout: &Rollout,
+    ingresses: &Ingresses<'_>,
     draft: &mut Draft,
 ) -> Option<Advance> {
     match &rollout.phase {
         Phase::Guarding { until, .. } => guarding(state, load, rollout, *until, draft),
-        Phase::Reverting { reason } => reverting(state, rollout, reason, draft),
-        _ => rolling(state, rollout, draft),
+        Phase::Reverting { reason } => reverting(state, rollout, reason, ingresses, draft),
+        _ => rolling(state, rollout, ingresses, draft),
     }
 }
 
-fn rolling(state: &State, rollout: &Rollout, draft: &mut Draft) -> Option<Advance> {
+/// Whether the one release has taken the other's place, as far as that can be waited for: live
+/// ingresses confirmed and requests ended. Frontends that stay up for an ingress that has fallen
+/// silent leave in their own time.
+fn done(state: &State, rollout: &Rollout, ingresses: &Ingresses<'_>) -> bool {
+    let held = |frontend: &Frontend| match frontend.desired {
+        Desired::Run => true,
+        Desired::Withdrawn { generation } => {
+            ingresses.unconfirmed(generation).is_empty()
+                && !ingresses.holding(generation).is_empty()
+        }
+        Desired::Stop => false,
+    };
+    let leaving = rolling::giving_way(rollout);
+    rolling::replaced(state, rollout)
+        && state
+            .leaving()
+            .filter(|frontend| Some(&frontend.loaded) == leaving.as_ref())
+            .all(|frontend| !frontend.is_there() || held(frontend))
+}
+
+fn rolling(
+    state: &State,
+    rollout: &Rollout,
+    ingresses: &Ingresses<'_>,
+    draft: &mut Draft,
+) -> Option<Advance> {
     let incoming = rollout.incoming_key()?;
     let Some(loaded) = state.loaded.get(&incoming) else {
         return revert("the release is no longer loaded".to_owned());
@@ -33,7 +60,7 @@ fn rolling(state: &State, rollout: &Rollout, draft: &mut Draft) -> Option<Advanc
     if let Some((service, slot)) = given_up(loaded) {
         return revert(loading::failure(service, slot));
     }
-    if rolling::done(state, rollout) {
+    if done(state, rollout, ingresses) {
         return Some(Advance::Settle);
     }
     if rollout.deadline <= draft.now {
@@ -98,9 +125,15 @@ fn guarding(
     None
 }
 
-fn reverting(state: &State, rollout: &Rollout, reason: &str, draft: &mut Draft) -> Option<Advance> {
+fn reverting(
+    state: &State,
+    rollout: &Rollout,
+    reason: &str,
+    ingresses: &Ingresses<'_>,
+    draft: &mut Draft,
+) -> Option<Advance> {
     // What was there before may be broken by itself; a reversal ends all the same.
-    if rolling::done(state, rollout) || rollout.deadline <= draft.now {
+    if done(state, rollout, ingresses) || rollout.deadline <= draft.now {
         return Some(Advance::Reverted);
     }
     draft.wake(rollout.deadline);

@@ -107,19 +107,28 @@ pub fn step(state: &State, rollout: &Rollout) -> Vec<Change> {
     changes
 }
 
-/// Whether everything is as it shall be in the end: the one release complete and healthy, the other
-/// gone, as far as anybody can tell (a lost frontend may run on where nobody can look).
+/// Whether everything is as it shall be in the end: the one release complete and healthy, and nothing
+/// of the other wanted any more. What of it is still on its way out is the planner's to wait for.
 #[must_use]
-pub fn done(state: &State, rollout: &Rollout) -> bool {
+pub fn replaced(state: &State, rollout: &Rollout) -> bool {
     let Some(course) = Course::of(state, rollout) else {
         return true;
     };
     let left = |service: &ServiceName| {
         let tally = course.from.tally(state, service);
         let rest = course.from.aim(service);
-        tally.desired <= rest && tally.there <= rest
+        tally.desired <= rest && tally.kept <= rest
     };
     course.arrived(state) && course.services().iter().all(left)
+}
+
+/// The release that gives way just now, if there is one.
+#[must_use]
+pub fn giving_way(rollout: &Rollout) -> Option<LoadedKey> {
+    match rollout.phase {
+        Phase::Reverting { .. } => rollout.incoming_key(),
+        _ => rollout.outgoing_key(),
+    }
 }
 
 /// How many more frontends of a service there may be just now, those of both releases counted.

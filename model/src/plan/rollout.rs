@@ -24,7 +24,7 @@ pub(super) fn plan(state: &State, load: &Load, ingresses: &Ingresses<'_>, draft:
                 draining(state, rollout, generation, ingresses, draft)
             }
             Phase::Rolling | Phase::Guarding { .. } | Phase::Reverting { .. } => {
-                promotion::next(state, load, rollout, draft)
+                promotion::next(state, load, rollout, ingresses, draft)
             }
             Phase::Complete { .. } | Phase::Failed { .. } => None,
         };

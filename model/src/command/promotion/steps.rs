@@ -28,7 +28,7 @@ pub(in crate::command) fn advance(
 ) -> Result<(), Rejection> {
     match step {
         Advance::Roll => roll(state, key, rollout),
-        Advance::Settle if rolling::done(state, rollout) => settle(state, key, rollout),
+        Advance::Settle if rolling::replaced(state, rollout) => settle(state, key, rollout),
         Advance::Guarded => complete(state, key, rollout),
         Advance::Revert { reason } => revert(state, key, rollout, reason),
         Advance::Reverted => reverted(state, key, rollout),

@@ -88,6 +88,7 @@ async fn follow(
             |teller: &Teller<'_>| {
                 let mut target = target.clone();
                 target.since_index = target.since_index.max(teller.resume_at());
+                target.log_offset = teller.log_offset;
                 WaitRequest {
                     target: Some(target),
                 }
@@ -122,6 +123,8 @@ struct Teller<'a> {
     /// Last log index seen: where a new stream begins.
     seen: u64,
     told: String,
+    /// Bytes of the log of a build step that were told.
+    log_offset: u64,
     /// Steps told, by source and text: each happens once in a rollout.
     steps: BTreeSet<(String, String)>,
 }
@@ -136,6 +139,7 @@ impl<'a> Teller<'a> {
             bar,
             seen: 0,
             told: String::new(),
+            log_offset: 0,
             steps: BTreeSet::new(),
         }
     }
@@ -151,6 +155,7 @@ impl<'a> Teller<'a> {
 
     fn tell(&mut self, line: &ProgressLine) -> Result<(), Failure> {
         self.seen = self.seen.max(line.log_index);
+        self.log_offset = self.log_offset.max(line.log_offset);
         // A failure's last line is the error message; told once is enough.
         let failed = line.r#final && line.outcome() != ProgressOutcome::Ok;
         if self.session.console.is_json() || failed {

@@ -1,13 +1,14 @@
 //! Invariants over the state. Tests hold them after every command; the names are those of
 //! docs/testing.md.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     State,
+    build::{BuildStatus, STEP_ATTEMPTS, STEPS_PER_NODE},
     environment::LoadedStatus,
     frontend::Desired,
-    ids::{FrontendId, LoadedKey},
+    ids::{FrontendId, LoadedKey, NodeId},
     rollout::Phase,
 };
 
@@ -22,7 +23,27 @@ pub fn violations(state: &State) -> Vec<String> {
     counts_are_in_bounds(state, &mut found);
     indexes_are_true(state, &mut found);
     memory_is_bounded(state, &mut found);
+    build_steps_are_due(state, &mut found);
     found
+}
+
+/// A step belongs to a build that is not over; no worker has more of them than it may.
+fn build_steps_are_due(state: &State, found: &mut Vec<String>) {
+    let mut steps: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for build in state.builds.values() {
+        let Some(step) = &build.step else { continue };
+        if build.status != BuildStatus::Running {
+            found.push(format!("{} is over, and its step is not", build.id));
+        }
+        if step.attempt > STEP_ATTEMPTS || step.node.is_some() != (step.attempt > 0) {
+            found.push(format!("the step of {} is {step:?}", build.id));
+        }
+        if let Some(node) = step.node {
+            *steps.entry(node).or_default() += 1;
+        }
+    }
+    let too_many = steps.iter().filter(|(_, steps)| **steps > STEPS_PER_NODE);
+    found.extend(too_many.map(|(node, steps)| format!("node {node} runs {steps} build steps")));
 }
 
 /// I1: at most one active release per environment, and it is loaded.

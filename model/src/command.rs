@@ -16,6 +16,7 @@ mod release;
 mod rollout;
 mod scale;
 mod settings;
+mod source;
 mod variables;
 
 use std::{
@@ -27,6 +28,7 @@ pub use frontend::{Action, Placement, Report, Step};
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
 pub use release::KEPT_RELEASES;
 pub use scale::Scale;
+pub use source::{BuildReport, Built};
 pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
 
 use crate::{
@@ -34,8 +36,8 @@ use crate::{
     environment::Limits,
     event::{Event, KEPT, Kind},
     ids::{
-        AppName, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, RequestId, RolloutId,
-        ServiceName,
+        AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, RequestId,
+        RolloutId, ServiceName,
     },
     manifest::Manifest,
     node::{Facts, Lease, Role},
@@ -113,6 +115,20 @@ pub enum Command {
         app: AppName,
         reference: String,
     },
+    /// From the planner: a worker shall run the step of a build.
+    AssignBuild {
+        build: BuildId,
+        assumed: u64,
+        node: NodeId,
+    },
+    /// From the planner: the step of a build will not end any more.
+    FailBuild {
+        build: BuildId,
+        assumed: u64,
+        reason: String,
+    },
+    /// From a worker: the step of a build has ended.
+    ReportBuild(BuildReport),
 
     // Environments.
     CreateEnvironment {
@@ -361,6 +377,17 @@ impl State {
             }
             Command::CreateBuild(build) => build::create(self, build, actor),
             Command::RecordCopy { digest, node } => build::record_copy(self, &digest, node),
+            Command::AssignBuild {
+                build,
+                assumed,
+                node,
+            } => source::assign(self, &build, assumed, node),
+            Command::FailBuild {
+                build,
+                assumed,
+                reason,
+            } => source::fail(self, &build, assumed, &reason),
+            Command::ReportBuild(report) => source::report(self, report),
             Command::DestroyBuild { app, reference } => {
                 build::destroy(self, &app, &reference, actor)
             }

@@ -83,6 +83,11 @@ fn build(state: &State, id: &BuildId) -> Progress {
             Progress::Reached(format!("release {} is AVAILABLE", build.name))
         }
         Some((_, BuildStatus::Failed { reason })) => Progress::Missed(reason.clone()),
+        Some((build, BuildStatus::Running)) if build.step.is_some() => Progress::Pending {
+            phase: "building",
+            done: 0,
+            total: 0,
+        },
         Some((build, BuildStatus::Running)) => Progress::Pending {
             phase: "copying",
             done: build.holders.len() as u32,

@@ -21,7 +21,7 @@ pub use self::{
     scale::{Resources, Scale, Targets},
     service::{
         Affinity, Build, DEFAULT_TERMINATION_GRACE, Deployment, Lifecycle, Port, Run, Scheme,
-        Service,
+        Service, SourceStep,
     },
     variables::{Declared, Variable},
 };

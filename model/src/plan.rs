@@ -13,8 +13,10 @@
 //! [`withdrawal`] how the others leave; [`loading`] which releases finished loading or unloading;
 //! [`rollout`] how far activations are; [`warmth`] when a release is warm enough to be switched to;
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
+//! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
 //! [`membership`] who votes.
 
+pub mod builds;
 pub mod copies;
 mod guard;
 pub mod ingress;
@@ -98,6 +100,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     withdrawal::plan(state, &ingresses, &mut draft);
     loading::plan(state, &mut draft);
     rollout::plan(state, load, &ingresses, &mut draft);
+    builds::plan(state, &mut draft);
     copies::plan(state, &mut draft);
     if leases > 0 {
         // Who is lost changes what all others would decide: they wait for the next look.

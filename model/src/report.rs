@@ -69,6 +69,10 @@ pub enum Reason {
     InFlight { frontends: u32, rest: Millis },
     /// A new leader has not heard everybody yet.
     Listening { nodes: Vec<NodeName> },
+    /// A worker runs the build step.
+    Building { node: NodeName },
+    /// No worker can take the build step.
+    NoBuilder { refusals: Vec<Refusal> },
     /// Control nodes are copying the artefact.
     Copies { have: u32, want: u32 },
 }
@@ -108,11 +112,7 @@ impl fmt::Display for Reason {
                 refusals,
             } => {
                 write!(f, "no node can take {missing} more of {service}")?;
-                for (index, refusal) in refusals.iter().enumerate() {
-                    let lead = if index == 0 { ": " } else { ", " };
-                    write!(f, "{lead}{} {}", refusal.nodes, refusal.why)?;
-                }
-                Ok(())
+                refused(f, refusals)
             }
             Self::BackOff {
                 service,
@@ -167,11 +167,24 @@ impl fmt::Display for Reason {
             Self::Listening { nodes } => {
                 write!(f, "a new leader waits to hear from {}", List(nodes))
             }
+            Self::Building { node } => write!(f, "the build step runs on {}", node.name),
+            Self::NoBuilder { refusals } => {
+                f.write_str("no worker can take the build step")?;
+                refused(f, refusals)
+            }
             Self::Copies { have, want } => {
                 write!(f, "{have} of {want} control nodes hold the artefact")
             }
         }
     }
+}
+
+fn refused(f: &mut fmt::Formatter<'_>, refusals: &[Refusal]) -> fmt::Result {
+    for (index, refusal) in refusals.iter().enumerate() {
+        let lead = if index == 0 { ": " } else { ", " };
+        write!(f, "{lead}{} {}", refusal.nodes, refusal.why)?;
+    }
+    Ok(())
 }
 
 /// How often something failed without success between, as people say it.

@@ -9,6 +9,7 @@
 //! - [`store`]: a directory of artefacts; nothing half written is ever visible in it.
 //! - [`receive`]: a stream of chunks becomes an artefact. Uploads and fetches both end there.
 //! - [`server`], [`client`]: `fleet.internal.Blobs`, by which nodes copy from each other.
+//! - [`send`]: an object goes to a control node, as from outside.
 //! - [`archive`]: what is inside an artefact, and how it is unpacked without trusting it.
 //!
 //! What is absent: who should hold which copy and when an artefact may go, which the model and its
@@ -18,6 +19,7 @@ pub mod archive;
 pub mod client;
 pub mod digest;
 pub mod receive;
+pub mod send;
 pub mod server;
 pub mod store;
 mod turns;

@@ -6,6 +6,7 @@
 mod api;
 mod assignments;
 mod board;
+mod builds;
 pub mod codec;
 mod context;
 mod convert;

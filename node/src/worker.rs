@@ -2,13 +2,15 @@
 //!
 //! Orders come in by the [`session`], are written to the [`ledger`], and are carried out by the
 //! [`supervisor`] through its [`hands`]. The worker lives inside the agent and may die with it at
-//! any moment: frontends are children of the holder, and the ledger says which is which.
+//! any moment: frontends are children of the holder, and the ledger says which is which. Build
+//! steps, which come in by the same session, have a room of their own ([`builds`]).
 //!
 //! Absent on purpose: placement, replacement and restarts. A frontend runs at most once; what
 //! shall come after it is decided by control.
 
 mod artefacts;
 mod assignment;
+mod builds;
 mod hands;
 mod launch;
 mod ledger;
@@ -27,10 +29,12 @@ use fleet_model::node::Role;
 use fleet_proto::internal as wire;
 
 use self::artefacts::{Artefacts, Holders};
+use self::builds::Builds;
 use self::ledger::Ledger;
 use self::machine::Machine;
 use self::runtime::Runtime;
 use self::runtime::process::ProcessRuntime;
+use self::runtime::workshop::Workshop;
 use self::session::{Introduction, Session};
 use self::supervisor::{Premises, Supervisor};
 use crate::{config, holder};
@@ -57,7 +61,7 @@ pub async fn run_processes(node: &config::Node, holder: &holder::Client) -> anyh
 ///
 /// # Errors
 /// When the worker's directory cannot be used. Control being away is no error.
-pub async fn run<R: Runtime>(
+pub async fn run<R: Runtime + Workshop>(
     node: &config::Node,
     runtime: Arc<R>,
     capabilities: Vec<wire::Capability>,
@@ -68,6 +72,8 @@ pub async fn run<R: Runtime>(
     let cache = root.join("artefacts");
     let holders = Holders::open(&node.secret, &root.join("archives"), &cache)
         .context("failed opening the artefacts of the worker")?;
+    let builds = Builds::start(root.join("builds"), runtime.clone(), holders.clone())
+        .context("failed opening the directory of builds")?;
     let artefacts = Artefacts::open(cache, holders)?;
     let machine = Arc::new(Machine::new(runtime.clone(), artefacts));
 
@@ -99,6 +105,7 @@ pub async fn run<R: Runtime>(
         },
         usage: usage::sample(runtime, supervisor.view()),
         supervisor,
+        builds,
         secret: node.secret.clone(),
         paths: node.paths(),
         own: node

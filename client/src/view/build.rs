@@ -186,7 +186,7 @@ impl From<&CreateBuildResponse> for BuiltView {
 }
 
 /// `builds logs`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(crate) struct BuildLogView(Vec<BuildLogLine>);
 
@@ -196,22 +196,12 @@ struct BuildLogLine {
     text: String,
 }
 
-impl From<&BuildLogsResponse> for BuildLogView {
-    fn from(answer: &BuildLogsResponse) -> Self {
-        let lines = answer.lines.iter().map(|line| BuildLogLine {
+impl BuildLogView {
+    pub(crate) fn add(&mut self, answer: &BuildLogsResponse) {
+        self.0.extend(answer.lines.iter().map(|line| BuildLogLine {
             at: rfc3339(line.at.as_ref()),
             text: line.text.clone(),
-        });
-        Self(lines.collect())
-    }
-}
-
-impl BuildLogView {
-    pub(crate) fn text(&self) -> String {
-        self.0
-            .iter()
-            .map(|line| escape(&line.text) + "\n")
-            .collect()
+        }));
     }
 }
 

@@ -7,6 +7,7 @@ mod agent_killed;
 mod archives;
 mod bad_apps;
 mod broken_promotions;
+mod build_steps;
 mod by_hand;
 mod command_line_killed;
 mod contention;

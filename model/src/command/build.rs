@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     State,
-    build::{Build, BuildStatus},
+    build::{Build, BuildStatus, BuildStep},
     environment::MOST_FRONTENDS,
     event::Kind,
     ids::{AppName, BuildId, Digest, EnvironmentKey, NodeId},
@@ -42,6 +42,7 @@ pub(super) fn create(
     };
     let id = BuildId::from_index(state.index);
     let described = describe(&new.name, &new.message);
+    let step = !new.manifest.source_steps().is_empty();
     let build = Build {
         id: id.clone(),
         app: new.app,
@@ -51,6 +52,8 @@ pub(super) fn create(
         size: new.size,
         manifest: new.manifest,
         status: BuildStatus::Running,
+        step: step.then(BuildStep::default),
+        log: None,
         holders: imbl::OrdSet::unit(new.holder),
         created: state.now,
         updated: state.now,
@@ -94,14 +97,15 @@ pub(super) fn complete_all(state: &mut State) {
     }
 }
 
-/// Marks a build AVAILABLE once enough control nodes hold its artefact.
-fn complete(state: &mut State, id: &BuildId) {
+/// Marks a build AVAILABLE once its artefact is made and enough control nodes hold it.
+pub(super) fn complete(state: &mut State, id: &BuildId) {
     let wanted = copies::wanted(state);
     let (now, index) = (state.now, state.index);
     let Some(build) = state.builds.get_mut(id) else {
         return;
     };
-    if build.status == BuildStatus::Running && build.holders.len() >= wanted {
+    if build.status == BuildStatus::Running && build.step.is_none() && build.holders.len() >= wanted
+    {
         build.status = BuildStatus::Complete;
         build.updated = now;
         build.revision = index;
@@ -128,12 +132,17 @@ pub(super) fn record_copy(
     let ids: Vec<_> = state
         .builds
         .values()
-        .filter(|b| b.digest == *digest)
+        .filter(|b| b.digest == *digest || b.log.as_ref().is_some_and(|log| log.digest == *digest))
         .map(|b| b.id.clone())
         .collect();
     for id in &ids {
         if let Some(build) = state.builds.get_mut(id) {
-            build.holders.insert(node);
+            if build.digest == *digest {
+                build.holders.insert(node);
+            }
+            if let Some(log) = build.log.as_mut().filter(|log| log.digest == *digest) {
+                log.holders.insert(node);
+            }
             build.revision = index;
         }
         complete(state, id);
@@ -221,7 +230,7 @@ fn check_counts(manifest: &Manifest) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn unknown_node(node: NodeId) -> Rejection {
+pub(super) fn unknown_node(node: NodeId) -> Rejection {
     Rejection::new(Code::UnknownNode, format!("there is no node {node}"))
 }
 

@@ -118,12 +118,15 @@ pub(super) fn remove(state: &mut State, id: NodeId, actor: &Arc<str>) -> Result<
     let holding: Vec<_> = state
         .builds
         .values()
-        .filter(|b| b.holders.contains(&id))
+        .filter(|b| b.kept().any(|(_, _, holders)| holders.contains(&id)))
         .map(|b| b.id.clone())
         .collect();
     for build in holding {
         if let Some(build) = state.builds.get_mut(&build) {
             build.holders.remove(&id);
+            if let Some(log) = &mut build.log {
+                log.holders.remove(&id);
+            }
             build.revision = state.index;
         }
     }

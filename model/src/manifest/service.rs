@@ -5,8 +5,8 @@ use std::{
     fmt,
 };
 
-use super::{Declared, Health, Liveness, Resources, Scale, Startup, Targets};
-use crate::time::Millis;
+use super::{Declared, Health, Liveness, Manifest, Resources, Scale, Startup, Targets};
+use crate::{ids::ServiceName, time::Millis};
 
 /// An entry of `services`. Defaults are those of surface.md B.4.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub struct Build {
     pub path: String,
     /// The Dockerfile, seen from `path`.
     pub manifest: String,
-    /// Arguments of the Dockerfile, by name, with defaults as given.
+    /// Arguments of the Dockerfile and of the step, by name, with defaults as given.
     pub args: BTreeMap<String, String>,
     /// A step to run on the source before it becomes the artefact. `None`: it is one as it is.
     pub command: Option<Run>,
@@ -111,6 +111,37 @@ impl Default for Build {
             args: BTreeMap::new(),
             command: None,
         }
+    }
+}
+
+/// A step to run on the source, and the service whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStep<'a> {
+    pub service: &'a ServiceName,
+    pub build: &'a Build,
+    pub command: &'a Run,
+}
+
+impl Manifest {
+    /// What is to be run on the source, in the order of the services' names. Services that ask for
+    /// the same share one step, told under the first of their names.
+    #[must_use]
+    pub fn source_steps(&self) -> Vec<SourceStep<'_>> {
+        let mut steps: Vec<SourceStep<'_>> = Vec::new();
+        for (service, of) in &self.services {
+            let Some(build) = &of.build else { continue };
+            let Some(command) = &build.command else {
+                continue;
+            };
+            if !steps.iter().any(|step| step.build == build) {
+                steps.push(SourceStep {
+                    service,
+                    build,
+                    command,
+                });
+            }
+        }
+        steps
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use imbl::OrdSet;
+
 use super::Draft;
 use crate::{
     State,
@@ -15,7 +17,7 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
     for build in state
         .builds
         .values()
-        .filter(|b| b.status == BuildStatus::Running)
+        .filter(|b| b.status == BuildStatus::Running && b.step.is_none())
     {
         draft.waiting.push(Waiting {
             environment: None,
@@ -35,38 +37,50 @@ pub fn wanted(state: &State) -> usize {
     COPIES.min(state.nodes_with(Role::Control).count()).max(1)
 }
 
-/// The artefacts `node` should fetch: those of builds with too few copies for which it is among the
-/// next in line. Every control node answers for itself and they agree, because the line is the
+/// What `node` should fetch: archives and logs of builds with too few copies for which it is among
+/// the next in line. Every control node answers for itself and they agree, because the line is the
 /// order of ids after the digest's own place in it.
 #[must_use]
 pub fn to_fetch(state: &State, node: NodeId) -> BTreeSet<Digest> {
     let wanted = wanted(state);
-    let lacks = |build: &&Build| {
-        !matches!(build.status, BuildStatus::Failed { .. }) && build.holders.len() < wanted
+    let of_use = |build: &Build, digest: &Digest| {
+        !matches!(build.status, BuildStatus::Failed { .. }) || *digest != build.digest
     };
-    state
-        .builds
-        .values()
-        .filter(lacks)
-        .filter(|build| {
-            next_in_line(state, build)
-                .take(wanted - build.holders.len())
-                .any(|n| n == node)
-        })
-        .map(|build| build.digest.clone())
-        .collect()
+    let mut missing = BTreeSet::new();
+    for build in state.builds.values() {
+        for (digest, _, holders) in build.kept() {
+            let lacks = wanted.saturating_sub(holders.len());
+            let mut next = next_in_line(state, digest, holders).take(lacks);
+            if of_use(build, digest) && next.any(|next| next == node) {
+                missing.insert(digest.clone());
+            }
+        }
+    }
+    missing
 }
 
-fn next_in_line<'a>(state: &'a State, build: &'a Build) -> impl Iterator<Item = NodeId> + 'a {
+/// How large a kept object is and who holds it, if any build keeps it.
+#[must_use]
+pub fn known<'a>(state: &'a State, digest: &Digest) -> Option<(u64, &'a OrdSet<NodeId>)> {
+    let kept = state.builds.values().flat_map(Build::kept);
+    kept.filter(|(kept, ..)| *kept == digest)
+        .map(|(_, size, holders)| (size, holders))
+        .next()
+}
+
+fn next_in_line<'a>(
+    state: &'a State,
+    digest: &Digest,
+    holders: &'a OrdSet<NodeId>,
+) -> impl Iterator<Item = NodeId> + use<'a> {
     let nodes: Vec<NodeId> = state
         .nodes_with(Role::Control)
         .map(|node| node.id)
         .collect();
-    let start = place_of(&build.digest) % nodes.len().max(1);
+    let start = place_of(digest) % nodes.len().max(1);
     let (before, after) = nodes.split_at(start);
     let line: Vec<NodeId> = after.iter().chain(before).copied().collect();
-    line.into_iter()
-        .filter(|node| !build.holders.contains(node))
+    line.into_iter().filter(|node| !holders.contains(node))
 }
 
 /// Spreads artefacts over nodes: the first bytes of a sha256 are as good as random.

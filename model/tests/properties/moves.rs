@@ -2,7 +2,7 @@
 
 use fleet_model::{
     Command, Time,
-    command::{Advance, NewBuild, Report, VariableChange, Verdict},
+    command::{Advance, BuildReport, Built, NewBuild, Report, VariableChange, Verdict},
     environment::Limits,
     frontend::{Exit, Phase},
     ids::{EnvironmentKey, LoadedKey, NodeId},
@@ -13,6 +13,7 @@ use fleet_model::{
 };
 use proptest::{prelude::*, sample::Index, sample::select};
 
+use crate::builds::source;
 use crate::common::{Checked, app, digest, environment, manifest, registration, web};
 
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub enum Move {
     /// The same about whatever release is loaded.
     AskOfLoaded(Index, Asked),
     Report(Index, Phase, u8),
+    /// A worker says how a build step ended, perhaps one of long ago.
+    EndStep(Index, u32, bool),
     Decide(Index, Decided),
     /// Plan, and commit all of it.
     Plan,
@@ -95,6 +98,7 @@ impl Life {
             name: "staging".to_owned(),
         });
         beginning.extend([build("037205f", 1, false), build("8ef9d2f", 2, true)]);
+        beginning.extend([source("dddd444", 4), source("eeee555", 5)]);
         for command in beginning {
             life.checked.commit(life.now, command).unwrap();
         }
@@ -119,6 +123,7 @@ impl Life {
             }
             Move::AskOfLoaded(which, asked) => self.ask_of_loaded(which, asked),
             Move::Report(which, phase, port) => self.report(which, phase, port),
+            Move::EndStep(which, attempts_ago, well) => self.end_step(which, attempts_ago, well),
             Move::Decide(which, decided) => self.decide(which, decided),
             Move::Plan => {
                 let planned = plan(&self.checked.state, &self.load, self.now);
@@ -247,6 +252,38 @@ impl Life {
         drop(self.checked.commit(self.now, command));
     }
 
+    fn end_step(&mut self, which: Index, attempts_ago: u32, well: bool) {
+        let steps = self.checked.state.builds.values();
+        let running: Vec<_> = steps
+            .filter_map(|build| Some((build.id.clone(), *build.due()?)))
+            .collect();
+        if running.is_empty() {
+            return;
+        }
+        let (build, step) = which.get(&running).clone();
+        let end = match well {
+            true => Built::Artefact {
+                digest: digest(6),
+                size: 6,
+            },
+            false => Built::Failed {
+                reason: "exited with status 1".to_owned(),
+                output: Vec::new(),
+            },
+        };
+        let report = BuildReport {
+            build,
+            node: step.node.unwrap_or(NodeId(1)),
+            attempt: step.attempt.saturating_sub(attempts_ago),
+            holder: NodeId(1),
+            log: Some((digest(7), 7)),
+            end,
+        };
+        let stale = step.node.is_none() || attempts_ago > 0 && step.attempt > 0;
+        let answer = self.checked.commit(self.now, Command::ReportBuild(report));
+        assert!(!stale || answer.is_err(), "a late report was taken");
+    }
+
     fn decide(&mut self, which: Index, decided: Decided) {
         let advance = match decided {
             Decided::Switch => Some(Advance::Switch),
@@ -351,6 +388,8 @@ pub fn one() -> impl Strategy<Value = Move> {
         6 => (any::<Index>(), asked).prop_map(|(which, asked)| Move::AskOfLoaded(which, asked)),
         12 => (any::<Index>(), select(phases), 0..4_u8)
             .prop_map(|(which, phase, port)| Move::Report(which, phase, port)),
+        3 => (any::<Index>(), 0..2_u32, any::<bool>())
+            .prop_map(|(which, ago, well)| Move::EndStep(which, ago, well)),
         2 => (any::<Index>(), decided).prop_map(|(which, decided)| Move::Decide(which, decided)),
         6 => Just(Move::Plan),
         3 => (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Move::PlanLate(a, b)),
@@ -405,6 +444,7 @@ fn command() -> impl Strategy<Value = Command> {
         Just(Command::CreateApp {
             name: "blog".to_owned()
         }),
+        on().prop_map(|new| source(if new { "eeee555" } else { "ffff666" }, 6)),
         select(vec!["shop", "blog"]).prop_map(|name| Command::DeleteApp { app: app(name) }),
         select(vec!["staging", "prod", "set"]).prop_map(|name| Command::CreateEnvironment {
             app: app("shop"),

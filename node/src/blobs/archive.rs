@@ -21,6 +21,7 @@ mod limits;
 mod meta;
 mod meter;
 mod name;
+mod pack;
 mod stream;
 mod tree;
 mod unpack;
@@ -31,6 +32,7 @@ pub use self::{
     format::Format,
     inspect::{Inspection, MANIFESTS, inspect},
     limits::Limits,
+    pack::{PackError, pack},
     unpack::{remove_leftovers, unpack},
     walk::Totals,
 };

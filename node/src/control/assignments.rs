@@ -115,7 +115,7 @@ fn limits(resources: Resources) -> Limits {
     }
 }
 
-fn command(run: &Run) -> internal::Command {
+pub(super) fn command(run: &Run) -> internal::Command {
     let command = match run {
         Run::Shell(line) => internal::command::Command::Line(line.clone()),
         Run::Argv(words) => internal::command::Command::Words(CommandWords {

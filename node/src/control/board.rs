@@ -5,13 +5,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use fleet_model::{
     Time,
-    ids::{LoadedKey, NodeId},
+    ids::{BuildId, LoadedKey, NodeId},
     node::SUSPECT_AFTER,
     plan::{Answers, IngressFacts, Load},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+
+use super::builds::output::{Output, Outputs};
 
 /// The leader's memory of sessions.
 #[derive(Clone, Default)]
@@ -24,6 +27,8 @@ struct Inner {
     heard: Mutex<Heard>,
     /// Something was heard that a plan may depend on.
     news: Notify,
+    /// Moves whenever a build step has said something.
+    said: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -31,6 +36,8 @@ struct Heard {
     load: Load,
     /// Ingress processes whose stream is open.
     connected: BTreeSet<(NodeId, u64)>,
+    /// What build steps that run have said.
+    output: Outputs,
 }
 
 impl Board {
@@ -42,6 +49,7 @@ impl Board {
             ..Load::default()
         };
         heard.connected.clear();
+        heard.output = Outputs::default();
     }
 
     pub(crate) fn load(&self) -> Load {
@@ -70,7 +78,9 @@ impl Board {
     /// forgotten: the holder starts another only when one died, or beside one that still speaks.
     pub(crate) fn ingress_opened(&self, node: NodeId, process: u64, facts: IngressFacts) {
         let mut heard = self.lock();
-        let Heard { load, connected } = &mut *heard;
+        let Heard {
+            load, connected, ..
+        } = &mut *heard;
         let processes = load.ingresses.entry(node).or_default();
         processes.retain(|other, _| connected.contains(&(node, *other)));
         processes.insert(process, facts);
@@ -107,6 +117,27 @@ impl Board {
         }
     }
 
+    /// A build step said something.
+    pub(crate) fn output(&self, said: Output) {
+        self.lock().output.take(said);
+        self.inner.said.send_replace(());
+    }
+
+    /// What a build step that runs has said from `offset` on, and where that begins.
+    pub(crate) fn said(&self, build: &BuildId, offset: u64) -> (u64, Bytes) {
+        self.lock().output.read(build, offset)
+    }
+
+    /// Changes whenever a build step has said something.
+    pub(crate) fn sayings(&self) -> watch::Receiver<()> {
+        self.inner.said.subscribe()
+    }
+
+    /// Forgets what was said by builds that do not run any more.
+    pub(crate) fn forget_output(&self, runs: impl Fn(&BuildId) -> bool) {
+        self.lock().output.retain(runs);
+    }
+
     /// Forgets the answers of releases that are not loaded any more.
     pub(crate) fn forget_answers(&self, loaded: impl Fn(&LoadedKey) -> bool) {
         self.lock().load.answers.retain(|key, _| loaded(key));
@@ -118,7 +149,9 @@ impl Board {
     pub(crate) fn ingress_closed(&self, node: NodeId, process: u64, goodbye: bool) {
         let mut heard = self.lock();
         heard.connected.remove(&(node, process));
-        let Heard { load, connected } = &mut *heard;
+        let Heard {
+            load, connected, ..
+        } = &mut *heard;
         if let Some(processes) = load.ingresses.get_mut(&node) {
             let successor = processes
                 .keys()

@@ -8,6 +8,7 @@ use std::{
 
 use fleet_model::{
     Command, State,
+    build::Build,
     ids::Digest,
     node::{Node, Role},
     plan::copies,
@@ -71,20 +72,20 @@ pub(super) async fn fetch(
     state: &State,
     digest: &Digest,
 ) -> Result<(), CopyError> {
-    let build = state.builds.values().find(|build| build.digest == *digest);
+    let known = copies::known(state, digest);
     let others = state
         .nodes_with(Role::Control)
         .filter(|node| node.id != context.id());
     // Those that said they hold it first, then anybody: a copy may be ahead of the log.
-    let holds = |node: &&Node| build.is_some_and(|build| build.holders.contains(&node.id));
+    let holds = |node: &&Node| known.is_some_and(|(_, holders)| holders.contains(&node.id));
     let (holders, rest): (Vec<_>, Vec<_>) = others.partition(holds);
     let addresses: Vec<String> = holders
         .iter()
         .chain(&rest)
         .map(|node| node.address.clone())
         .collect();
-    let size = match build {
-        Some(build) => build.size,
+    let size = match known {
+        Some((size, _)) => size,
         None => size_at(context, &addresses, digest).await?,
     };
     let object = blobs::Object {
@@ -133,7 +134,8 @@ async fn collect(context: &Context, state: &State) {
     let referenced: BTreeSet<Digest> = state
         .builds
         .values()
-        .map(|build| build.digest.clone())
+        .flat_map(Build::kept)
+        .map(|(digest, ..)| digest.clone())
         .collect();
     let store = context.blobs.clone();
     let collected =

@@ -1,6 +1,7 @@
 //! What control wants of this worker, in the worker's own words. The wire types stop here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use fleet_model::ids::{Digest, FrontendId};
@@ -67,6 +68,16 @@ pub(crate) struct Artefact {
 pub(crate) enum Command {
     Line(String),
     Words(Vec<String>),
+}
+
+impl fmt::Display for Command {
+    /// For people: as written, words parted by blanks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => f.write_str(line),
+            Self::Words(words) => f.write_str(&words.join(" ")),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,7 +187,7 @@ impl TryFrom<wire::Assignment> for Assignment {
     }
 }
 
-fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), Unusable> {
+pub(crate) fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), Unusable> {
     for (name, value) in variables {
         if name.is_empty() || name.contains(['=', '\0', '\n']) {
             return Err(Unusable::VariableName(name.clone()));

@@ -4,6 +4,7 @@
 //! remember an exited frontend until [`Runtime::remove`], so that a repeated order starts nothing.
 
 pub mod process;
+pub mod workshop;
 
 use std::{
     collections::BTreeMap,

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use self::backoff::Backoff;
 use self::conversation::{End, converse};
 use self::route::Route;
+use super::builds::Builds;
 use super::supervisor::{Supervisor, View};
 use crate::config::{Endpoint, Paths, Peers, Secret};
 
@@ -43,6 +44,7 @@ pub(crate) struct Introduction {
 pub(crate) struct Session {
     pub(crate) introduction: Introduction,
     pub(crate) supervisor: Supervisor,
+    pub(crate) builds: Builds,
     /// The latest readings.
     pub(crate) usage: watch::Receiver<wire::WorkerUsage>,
     pub(crate) secret: Secret,

@@ -136,6 +136,7 @@ impl Session {
             fence: Some(wire::Fence { term: 1, index }),
             control_addresses: Vec::new(),
             order: Some(Order::Full(wire::FullAssignments { assignments })),
+            builds: None,
         };
         let _ = self.orders.send(Ok(order)).await;
     }

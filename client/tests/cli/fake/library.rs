@@ -4,7 +4,7 @@ use fleet_proto::v1::*;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Fake;
-use super::services::{Answer, seen};
+use super::services::{Answer, Lines, seen};
 
 #[tonic::async_trait]
 impl blobs_server::Blobs for Fake {
@@ -129,14 +129,27 @@ impl builds_server::Builds for Fake {
         }))
     }
 
-    async fn logs(&self, _: Request<GetBuildRequest>) -> Answer<BuildLogsResponse> {
+    type LogsStream = Lines<BuildLogsResponse>;
+
+    async fn logs(&self, request: Request<BuildLogsRequest>) -> Answer<Self::LogsStream> {
         let line = |text: &str| BuildLogLine {
             at: None,
             text: text.to_owned(),
         };
-        Ok(Response::new(BuildLogsResponse {
-            lines: vec![line("compiling"), line("done \x1b[2J")],
-        }))
+        let said = |text: &str, offset: u64, r#final: bool| BuildLogsResponse {
+            lines: vec![line(text)],
+            offset,
+            r#final,
+        };
+        let offset = request.into_inner().offset;
+        let lines = match offset {
+            0 => vec![
+                Ok(said("compiling", 10, false)),
+                Err(Status::unavailable("the leader changed; ask again")),
+            ],
+            _ => vec![Ok(said("done \x1b[2J", offset + 10, true))],
+        };
+        Ok(Response::new(Box::pin(futures::stream::iter(lines))))
     }
 
     async fn destroy(&self, request: Request<DestroyBuildRequest>) -> Answer<DestroyBuildResponse> {

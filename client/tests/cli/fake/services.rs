@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::{Fake, Seen};
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
-type Lines<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type Lines<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Fake {
     /// Remembers a call and refuses it if that is next in the script.
@@ -51,6 +51,7 @@ impl Fake {
                 release: seen.release.clone(),
                 rollout: 0,
                 since_index: 41,
+                log_offset: 0,
             }),
             ..Default::default()
         }

@@ -1,12 +1,13 @@
 //! `fleet.v1.Builds`: the release library.
 
+mod logs;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use fleet_model::{
     Command, Detail, State,
     build::{Build, BuildStatus},
     command::NewBuild,
-    event::Kind,
     ids::Digest,
     manifest::Manifest,
     reference,
@@ -126,26 +127,14 @@ impl Builds for Api {
         }))
     }
 
+    type LogsStream = logs::Lines;
+
     async fn logs(
         &self,
-        request: Request<v1::GetBuildRequest>,
-    ) -> Result<Response<v1::BuildLogsResponse>, Status> {
-        let asked = message(request);
-        let state = self.0.read(asked.stale).await.map_err(unread)?;
-        let app = resolve::app(&state, &asked.app)?;
-        let found = reference::build(&state, &app, &asked.build).map_err(|r| rejected(&r))?;
-        let lines = state
-            .events
-            .values()
-            .filter(|event| event.kind == Kind::Build && event.subject == found.name)
-            .filter(|event| event.at >= found.created)
-            .map(|event| v1::BuildLogLine {
-                at: Some(instant(event.at)),
-                text: event.message.clone(),
-            });
-        Ok(Response::new(v1::BuildLogsResponse {
-            lines: lines.collect(),
-        }))
+        request: Request<v1::BuildLogsRequest>,
+    ) -> Result<Response<Self::LogsStream>, Status> {
+        let lines = logs::follow(&self.0, message(request)).await?;
+        Ok(Response::new(lines))
     }
 
     async fn destroy(

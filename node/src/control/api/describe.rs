@@ -284,6 +284,8 @@ pub(super) fn sentence(waiting: &Waiting) -> v1::Waiting {
         Reason::SilentIngress { .. } => "INGRESS_SILENT",
         Reason::InFlight { .. } => "REQUESTS_IN_FLIGHT",
         Reason::Listening { .. } => "LEADER_LISTENING",
+        Reason::Building { .. } => "BUILD_RUNNING",
+        Reason::NoBuilder { .. } => "NO_BUILDER",
         Reason::Copies { .. } => "COPIES_MISSING",
     };
     v1::Waiting {

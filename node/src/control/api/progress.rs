@@ -19,7 +19,9 @@ use super::{describe, events, instant, message};
 use crate::{
     consensus::Leadership,
     control::{
-        Context, forward,
+        Context,
+        builds::log::Reader,
+        forward,
         refusal::{unavailable, unread},
     },
 };
@@ -50,12 +52,15 @@ impl progress_server::Progress for Api {
         let state = self.0.read(false).await.map_err(unread)?;
         let target = asked.target.unwrap_or_default();
         let wanted = Wanted::find(&state, &target)?;
+        let log = wanted
+            .build()
+            .map(|build| Reader::new(self.0.clone(), build.clone(), target.log_offset));
         let since = match target.since_index {
             0 => state.index,
             since => since,
         };
         let (lines, following) = mpsc::channel(QUEUE);
-        tokio::spawn(tell(self.0.clone(), wanted, since, lines));
+        tokio::spawn(tell(self.0.clone(), wanted, log, since, lines));
         Ok(Response::new(Box::pin(ReceiverStream::new(following))))
     }
 }
@@ -64,15 +69,18 @@ impl progress_server::Progress for Api {
 async fn tell(
     context: Arc<Context>,
     wanted: Wanted,
+    mut log: Option<Reader>,
     mut since: u64,
     lines: mpsc::Sender<Result<ProgressLine, Status>>,
 ) {
     let mut states = context.state.clone();
     let mut reports = context.waiting.subscribe();
+    let mut sayings = context.board.sayings();
     let mut leadership = context.consensus.leadership();
     let mut last_wait: Option<(Vec<String>, u32)> = None;
     let mut story = Story::new(&wanted, &context.snapshot(), since);
     loop {
+        sayings.borrow_and_update();
         let state = states.borrow_and_update().clone();
         let waiting = reports.borrow_and_update().clone();
         let progress = wanted.progress(&state);
@@ -84,6 +92,17 @@ async fn tell(
         // History and story tell of the same moments; a stable sort keeps cause before effect.
         news.sort_by_key(|line| line.at.map(|at| at.unix_ms));
         since = state.index;
+        for line in news.drain(..) {
+            if lines.send(Ok(line)).await.is_err() {
+                return;
+            }
+        }
+        // All that a step said comes before the sentence that it has ended.
+        if let Some(log) = &mut log
+            && said(log, &state, &lines).await.is_err()
+        {
+            return;
+        }
         match end(&context, &state, &progress) {
             Some(end) => news.push(end),
             None => {
@@ -104,6 +123,7 @@ async fn tell(
         tokio::select! {
             changed = states.changed() => if changed.is_err() { return },
             _ = reports.changed() => {}
+            _ = sayings.changed(), if log.is_some() => {}
             () = lines.closed() => return,
             () = deposed(&mut leadership) => {
                 let moved = unavailable("the leader changed; ask again");
@@ -114,8 +134,33 @@ async fn tell(
     }
 }
 
+/// Sends what a build step has said by now; an error when nobody listens any more.
+async fn said(
+    log: &mut Reader,
+    state: &State,
+    lines: &mpsc::Sender<Result<ProgressLine, Status>>,
+) -> Result<(), ()> {
+    loop {
+        let said = log.next(state).await;
+        if said.is_empty() {
+            return Ok(());
+        }
+        for line in said {
+            let line = ProgressLine {
+                at: (line.at > 0).then_some(v1::Instant { unix_ms: line.at }),
+                text: line.text,
+                source: "build".to_owned(),
+                phase: "building".to_owned(),
+                log_offset: line.end,
+                ..ProgressLine::default()
+            };
+            lines.send(Ok(line)).await.map_err(drop)?;
+        }
+    }
+}
+
 /// Resolves once this node no longer leads.
-async fn deposed(leadership: &mut watch::Receiver<Leadership>) {
+pub(super) async fn deposed(leadership: &mut watch::Receiver<Leadership>) {
     // The guard of the answer must not live across an await of the caller.
     let _ = leadership
         .wait_for(|leadership| !leadership.is_self)

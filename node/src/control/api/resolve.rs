@@ -120,6 +120,7 @@ pub(super) fn wait(
         release: release.to_owned(),
         rollout,
         since_index,
+        log_offset: 0,
     }
 }
 

@@ -42,6 +42,8 @@ fn state(service: &str) -> State {
     let manifest = Arc::new(manifest::parse(MANIFEST).unwrap());
     let (now, id) = (Time::default(), BuildId::from_index(1));
     let build = Build {
+        step: None,
+        log: None,
         id: id.clone(),
         app: key.environment.app.clone(),
         name: "037205f".to_owned(),

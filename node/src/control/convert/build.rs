@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use fleet_model::{
     Time,
-    build::{Build, BuildStatus},
-    ids::{AppName, BuildId, Digest},
+    build::{Build, BuildLog, BuildStatus, BuildStep},
+    ids::{AppName, BuildId, Digest, NodeId},
 };
 use fleet_proto::stored::{self, build_status::Status};
 
-use super::{DecodeError, Stored, all, all_stored, present, required};
+use super::{DecodeError, Stored, all, all_stored, optional, present, required};
 
 impl Stored for Build {
     type Wire = stored::Build;
@@ -24,6 +24,8 @@ impl Stored for Build {
             size,
             manifest,
             status,
+            step,
+            log,
             holders,
             created,
             updated,
@@ -42,6 +44,8 @@ impl Stored for Build {
             created_ms: created.to_stored(),
             updated_ms: updated.to_stored(),
             revision: *revision,
+            step: step.as_ref().map(BuildStep::to_stored),
+            log: log.as_ref().map(BuildLog::to_stored),
         }
     }
 
@@ -59,6 +63,8 @@ impl Stored for Build {
             created_ms,
             updated_ms,
             revision,
+            step,
+            log,
         } = wire;
         Ok(Self {
             id: BuildId::from_stored(id)?,
@@ -73,6 +79,8 @@ impl Stored for Build {
             created: Time(created_ms),
             updated: Time(updated_ms),
             revision,
+            step: optional(step)?,
+            log: optional(log)?,
         })
     }
 }
@@ -96,6 +104,66 @@ impl Stored for BuildStatus {
             Status::Running(stored::Unit {}) => Self::Running,
             Status::Complete(stored::Unit {}) => Self::Complete,
             Status::Failed(reason) => Self::Failed { reason },
+        })
+    }
+}
+
+impl Stored for BuildStep {
+    type Wire = stored::BuildStep;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self {
+            node,
+            attempt,
+            since,
+        } = self;
+        stored::BuildStep {
+            node: node.map(|node| node.0),
+            attempt: *attempt,
+            since_ms: since.to_stored(),
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::BuildStep {
+            node,
+            attempt,
+            since_ms,
+        } = wire;
+        Ok(Self {
+            node: node.map(NodeId),
+            attempt,
+            since: Time(since_ms),
+        })
+    }
+}
+
+impl Stored for BuildLog {
+    type Wire = stored::BuildLog;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self {
+            digest,
+            size,
+            holders,
+        } = self;
+        stored::BuildLog {
+            digest: digest.to_stored(),
+            size: *size,
+            holders: all_stored(holders),
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::BuildLog {
+            digest,
+            size,
+            holders,
+        } = wire;
+        Ok(Self {
+            digest: Digest::from_stored(digest)?,
+            size,
+            holders: all(holders)?,
         })
     }
 }

@@ -6,9 +6,11 @@ mod reported;
 
 use fleet_model::{
     Command,
-    command::{Advance, NewBuild, Registration, Scale, Verdict},
+    command::{Advance, BuildReport, NewBuild, Registration, Scale, Verdict},
     environment::Limits,
-    ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName},
+    ids::{
+        AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName,
+    },
     node::{Facts, Lease},
     time::Millis,
 };
@@ -64,6 +66,25 @@ impl Stored for Command {
                 app: app.to_stored(),
                 reference: reference.clone(),
             }),
+            Self::AssignBuild {
+                build,
+                assumed,
+                node,
+            } => Wire::AssignBuild(stored::AssignBuild {
+                build: build.to_stored(),
+                assumed: *assumed,
+                node: node.0,
+            }),
+            Self::FailBuild {
+                build,
+                assumed,
+                reason,
+            } => Wire::FailBuild(stored::FailBuild {
+                build: build.to_stored(),
+                assumed: *assumed,
+                reason: reason.clone(),
+            }),
+            Self::ReportBuild(report) => Wire::ReportBuild(report.to_stored()),
             Self::CreateEnvironment { app, name } => {
                 Wire::CreateEnvironment(stored::CreateEnvironment {
                     app: app.to_stored(),
@@ -277,6 +298,25 @@ impl Stored for Command {
                 app: AppName::from_stored(app)?,
                 reference,
             },
+            Wire::AssignBuild(stored::AssignBuild {
+                build,
+                assumed,
+                node,
+            }) => Self::AssignBuild {
+                build: BuildId::from_stored(build)?,
+                assumed,
+                node: NodeId(node),
+            },
+            Wire::FailBuild(stored::FailBuild {
+                build,
+                assumed,
+                reason,
+            }) => Self::FailBuild {
+                build: BuildId::from_stored(build)?,
+                assumed,
+                reason,
+            },
+            Wire::ReportBuild(report) => Self::ReportBuild(BuildReport::from_stored(report)?),
             Wire::CreateEnvironment(stored::CreateEnvironment { app, name }) => {
                 Self::CreateEnvironment {
                     app: AppName::from_stored(app)?,

@@ -6,12 +6,12 @@ use fleet_model::{
     Command, State,
     command::Report,
     frontend::{Exit, Phase},
-    ids::{FrontendId, NodeId},
+    ids::{BuildId, FrontendId, NodeId},
     node::{Capability, Facts, Role},
 };
 use fleet_proto::internal::{
-    FrontendObserved, WorkerHello, WorkerOrder, WorkerReport, capability::Verdict,
-    frontend_observed, worker_report, worker_sessions_server::WorkerSessions,
+    BuildEnded, BuildOutput, FrontendObserved, WorkerHello, WorkerOrder, WorkerReport,
+    capability::Verdict, frontend_observed, worker_report, worker_sessions_server::WorkerSessions,
 };
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
@@ -21,6 +21,7 @@ use super::{QUEUE, admit, deposed, leading};
 use crate::control::{
     Context,
     assignments::Said,
+    builds::{ended, orders::Told, output::Output},
     context::{Refused, control_addresses},
 };
 
@@ -57,10 +58,16 @@ impl WorkerSessions for Sessions {
         tokio::spawn(async move {
             let (observations, incoming) = mpsc::unbounded_channel();
             let _ = observations.send(hello.known.clone());
+            let (endings, ended) = mpsc::unbounded_channel();
+            let news = News {
+                observations,
+                endings,
+            };
             let end = tokio::select! {
                 status = deposed(&context, term) => Some(status),
-                status = listen(&context, node, &hello, reports, observations) => status,
+                status = listen(&context, node, &hello, reports, news) => status,
                 () = record(&context, node, incoming) => None,
+                status = settle(&context, node, ended) => status,
                 () = order(&context, node, orders.clone()) => None,
             };
             tracing::info!(%node, "the session of a worker ended");
@@ -72,13 +79,19 @@ impl WorkerSessions for Sessions {
     }
 }
 
+/// What is heard and must be committed.
+struct News {
+    observations: mpsc::UnboundedSender<Vec<FrontendObserved>>,
+    endings: mpsc::UnboundedSender<BuildEnded>,
+}
+
 /// Hears the worker until its stream ends.
 async fn listen(
     context: &Context,
     node: NodeId,
     hello: &WorkerHello,
     mut reports: Streaming<WorkerReport>,
-    observations: mpsc::UnboundedSender<Vec<FrontendObserved>>,
+    news: News,
 ) -> Option<Status> {
     context.board.worker(node, context.now());
     let facts = facts(hello);
@@ -104,12 +117,50 @@ async fn listen(
         context.board.worker(node, context.now());
         match report {
             Some(worker_report::Report::Observed(seen)) => {
-                observations.send(seen.frontends).ok()?;
+                news.observations.send(seen.frontends).ok()?;
+            }
+            Some(worker_report::Report::BuildOutput(said)) => hear(context, node, said),
+            Some(worker_report::Report::BuildEnded(ended)) => {
+                news.endings.send(ended).ok()?;
             }
             Some(worker_report::Report::Hello(_)) => {
                 return Some(Status::invalid_argument("hello is said once"));
             }
             Some(worker_report::Report::Heartbeat(_) | worker_report::Report::Usage(_)) | None => {}
+        }
+    }
+    None
+}
+
+/// Keeps what a build step says, if it is the one that this worker shall run.
+fn hear(context: &Context, node: NodeId, said: BuildOutput) {
+    let state = context.snapshot();
+    let Some(build) = BuildId::parse(&said.build_id) else {
+        return;
+    };
+    let step = state.builds.get(&build).and_then(|build| build.due());
+    if step.is_some_and(|step| (step.node, step.attempt) == (Some(node), said.attempt)) {
+        context.board.output(Output {
+            build,
+            attempt: said.attempt,
+            offset: said.offset,
+            data: said.data,
+            first: said.first,
+        });
+    }
+    let runs = |build: &BuildId| state.builds.get(build).is_some_and(|b| b.due().is_some());
+    context.board.forget_output(runs);
+}
+
+/// Commits how build steps end, until one cannot be believed.
+async fn settle(
+    context: &Context,
+    node: NodeId,
+    mut endings: mpsc::UnboundedReceiver<BuildEnded>,
+) -> Option<Status> {
+    while let Some(ended) = endings.recv().await {
+        if let Err(status) = ended::settle(context, node, ended).await {
+            return Some(status);
         }
     }
     None
@@ -163,11 +214,13 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
     let mut states = context.state.clone();
     let state = states.borrow_and_update().clone();
     let (mut said, full) = Said::full(&state, node);
+    let mut told = Told::default();
     let mut addresses = control_addresses(&state);
     let first = WorkerOrder {
         fence: Some(context.fence(&state)),
         control_addresses: addresses.clone(),
         order: Some(full),
+        builds: told.news(&state, node),
     };
     if orders.send(Ok(first)).await.is_err() {
         return;
@@ -180,8 +233,9 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
             return;
         }
         let order = said.delta(&state, node);
+        let builds = told.news(&state, node);
         let now = control_addresses(&state);
-        if order.is_none() && now == addresses {
+        if order.is_none() && builds.is_none() && now == addresses {
             continue;
         }
         addresses = now;
@@ -189,6 +243,7 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
             fence: Some(context.fence(&state)),
             control_addresses: addresses.clone(),
             order,
+            builds,
         };
         if orders.send(Ok(next)).await.is_err() {
             return;

@@ -195,13 +195,13 @@ const BUILD: &[Key] = &[
         "args",
         Kind::Texts,
         "[VERSION=2]",
-        "arguments of the Dockerfile",
+        "arguments of the Dockerfile, and what a build step is told in its environment",
     ),
     key(
         "command",
         Kind::Run,
         "make",
-        "a step run in the source; what it leaves there is the artefact",
+        "a step run in the source by a worker; what it leaves there is the artefact (docs/builds.md)",
     )
     .or("none: the source is the artefact"),
     key("manifest", Kind::Text, "Dockerfile.web", "the Dockerfile").or("Dockerfile"),

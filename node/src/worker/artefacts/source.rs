@@ -13,6 +13,7 @@ use crate::worker::assignment::Artefact;
 use crate::worker::hands::FetchError;
 use crate::worker::machine::chain;
 
+#[derive(Clone)]
 pub(crate) struct Holders {
     client: blobs::Client<BearerClient>,
     archives: blobs::Store,

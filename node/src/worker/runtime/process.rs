@@ -15,6 +15,7 @@ mod command;
 mod directories;
 mod names;
 mod rights;
+mod workshop;
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +29,8 @@ use tokio::sync::mpsc;
 
 use self::{
     directories::Directories,
-    names::{frontend_key, owner, process_id, step_id},
-    rights::Uids,
+    names::{build_key, frontend_key, owner, process_id, step_id},
+    rights::{Owner, Uids},
 };
 use super::{
     Error, Exit, ExitStatus, Exited, FrontendKey, FrontendSpec, Prepared, Running, Runtime, Step,
@@ -68,8 +69,10 @@ impl ProcessRuntime {
         let mut uids = Uids::new(uids);
         // A repeated order must find its frontend with the rights it was started with.
         for process in holder.list().await.map_err(unavailable)? {
-            if let (Some(id), Some(user)) = (owner(&process.id), process.user) {
-                uids.keep(id, user.uid);
+            let frontend = owner(&process.id).map(Owner::Frontend);
+            let owner = frontend.or_else(|| build_key(&process.id).map(Owner::Build));
+            if let (Some(owner), Some(user)) = (owner, process.user) {
+                uids.keep(owner, user.uid);
             }
         }
         let directories = Directories::new(data_dir);
@@ -108,16 +111,43 @@ impl ProcessRuntime {
             .ok_or(Error::Unknown(id))
     }
 
+    /// Whom it runs as: the user of fleetd itself where there are no others.
+    fn user(&self, owner: &Owner) -> Result<Option<holder::User>, Error> {
+        if !self.capabilities.own_uids {
+            return Ok(None);
+        }
+        let uid = self.uids().take(owner).ok_or_else(|| {
+            Error::Unavailable("every uid of the range for frontends is taken".into())
+        })?;
+        Ok(Some(holder::User { uid, gid: uid }))
+    }
+
+    /// Starts a process, unless it was started before, and waits until it has ended.
+    async fn to_its_end(&self, plan: ProcessSpec) -> Result<ProcessInfo, holder::Error> {
+        let over = |process: &ProcessInfo| process.id == plan.id && !process.is_alive();
+        loop {
+            // First, so that no end falls between the start and the look.
+            let mut events = self.holder.events().await?;
+            match self.holder.start(plan.clone()).await {
+                // As with a frontend: whatever has the name is this one, started before.
+                Err(error) if error.refusal() != Some(Refusal::Conflict) => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+            if let Some(ended) = self.holder.list().await?.into_iter().find(over) {
+                return Ok(ended);
+            }
+            while let Some(event) = events.recv().await {
+                if event.kind == EventKind::Exited && over(&event.process) {
+                    return Ok(event.process);
+                }
+            }
+            // The holder went away, or we fell behind it.
+        }
+    }
+
     fn specification(&self, name: ProcessId, spec: FrontendSpec) -> Result<ProcessSpec, Error> {
         let id = spec.id;
-        let user = if self.capabilities.own_uids {
-            let uid = self.uids().take(id).ok_or_else(|| {
-                Error::Unavailable("every uid of the range for frontends is taken".into())
-            })?;
-            Some(holder::User { uid, gid: uid })
-        } else {
-            None
-        };
+        let user = self.user(&Owner::Frontend(id))?;
         let own = self.directories.make(id, user, &spec.code)?;
         let env = environment(spec.env, &own);
         let mut process = ProcessSpec::new(name, command::argv(&spec.command, &env)?);
@@ -156,30 +186,11 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn run_step(&self, step: Step, spec: FrontendSpec) -> Result<Exit, Error> {
-        let (id, name) = (spec.id, step_id(spec.id, step));
-        let plan = self.specification(name.clone(), spec)?;
-        loop {
-            // First, so that no end falls between the start and the look.
-            let mut events = self.holder.events().await.map_err(unavailable)?;
-            match self.holder.start(plan.clone()).await {
-                // As with a frontend: whatever has the name is this step, started before.
-                Err(error) if error.refusal() != Some(Refusal::Conflict) => {
-                    return Err(failed(id, error));
-                }
-                Ok(_) | Err(_) => {}
-            }
-            let list = self.holder.list().await.map_err(unavailable)?;
-            let found = list.into_iter().find(|process| process.id == name);
-            if let Some(exit) = found.and_then(|process| running(id, process).exit) {
-                return Ok(exit);
-            }
-            while let Some(event) = events.recv().await {
-                if event.process.id == name && event.kind == EventKind::Exited {
-                    return running(id, event.process).exit.ok_or(Error::Unknown(id));
-                }
-            }
-            // The holder went away, or we fell behind it.
-        }
+        let id = spec.id;
+        let plan = self.specification(step_id(id, step), spec)?;
+        let process = self.to_its_end(plan).await;
+        let process = process.map_err(|error| failed(id, error))?;
+        running(id, process).exit.ok_or(Error::Unknown(id))
     }
 
     async fn adopt(&self) -> Result<Vec<Running>, Error> {
@@ -217,7 +228,7 @@ impl Runtime for ProcessRuntime {
             .await
             .map_err(|error| failed(id, error))?;
         self.directories.remove(id).await?;
-        self.uids().give_back(id);
+        self.uids().give_back(&Owner::Frontend(id));
         Ok(())
     }
 
@@ -287,25 +298,27 @@ fn frontends(list: Vec<ProcessInfo>) -> impl Iterator<Item = (FrontendKey, Proce
 }
 
 fn running(id: FrontendKey, process: ProcessInfo) -> Running {
-    let exit = process
-        .exit
-        .filter(|_| process.phase == holder::Phase::Exited)
-        .map(|exit| Exit {
-            status: match exit.status {
-                holder::ExitStatus::Code(code) => ExitStatus::Code(code),
-                holder::ExitStatus::Signal(signal) => ExitStatus::Signal(signal),
-                holder::ExitStatus::Unknown => ExitStatus::Unknown,
-            },
-            out_of_memory: exit.oom_killed,
-            at: exit.at,
-            last_lines: exit.last_lines,
-        });
     Running {
         id,
         pid: process.pid,
         started_at: process.started_at,
-        exit,
+        exit: ended(&process),
     }
+}
+
+/// How a process ended of which nothing runs any more.
+fn ended(process: &ProcessInfo) -> Option<Exit> {
+    let exit = process.exit.as_ref().filter(|_| !process.is_alive())?;
+    Some(Exit {
+        status: match exit.status {
+            holder::ExitStatus::Code(code) => ExitStatus::Code(code),
+            holder::ExitStatus::Signal(signal) => ExitStatus::Signal(signal),
+            holder::ExitStatus::Unknown => ExitStatus::Unknown,
+        },
+        out_of_memory: exit.oom_killed,
+        at: exit.at,
+        last_lines: exit.last_lines.clone(),
+    })
 }
 
 fn failed(id: FrontendKey, error: holder::Error) -> Error {

@@ -14,6 +14,7 @@ use tonic::{Code, Status, Streaming};
 use super::backoff::Backoff;
 use super::{Session, changes, report};
 use crate::config::{Endpoint, Peers};
+use crate::worker::builds::{self, BuildOrder};
 use crate::worker::machine::chain;
 use crate::worker::order::Order;
 use crate::worker::supervisor::{ObeyError, View};
@@ -54,9 +55,11 @@ pub(crate) async fn converse(session: &Session, target: &Endpoint, backoff: &mut
     };
     tracing::info!(control = %target, "session with control");
     let mut took_over = false;
+    let address = target.to_string();
     let broken = tokio::select! {
         reason = listen(session, orders, &mut took_over) => reason,
-        reason = tell(session, reports, views, known) => reason,
+        reason = tell(session, reports.clone(), views, known) => reason,
+        reason = builds::tell(session.builds.clone(), &address, &session.secret, reports) => reason,
     };
     if took_over {
         backoff.reset();
@@ -110,15 +113,21 @@ async fn listen(
     took_over: &mut bool,
 ) -> String {
     loop {
-        let order = match orders.message().await {
-            Ok(Some(order)) => Order::from(order),
+        let mut order = match orders.message().await {
+            Ok(Some(order)) => order,
             Ok(None) => return "control ended the session".to_owned(),
             Err(status) => return status.message().to_owned(),
         };
+        let builds = order.builds.take();
+        let order = Order::from(order);
         remember(session, &order.control);
         match session.supervisor.obey(order).await {
             Ok(()) => *took_over = true,
             Err(error @ (ObeyError::Refused(_) | ObeyError::Ended)) => return error.to_string(),
+        }
+        if let Some(orders) = builds {
+            let orders = orders.builds.into_iter().filter_map(BuildOrder::read);
+            session.builds.obey(orders.collect());
         }
     }
 }

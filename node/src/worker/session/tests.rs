@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Introduction, Session};
 use crate::config::{Endpoint, Paths, Peers, Secret};
+use crate::worker::builds::testing;
 use crate::worker::supervisor::tests::fake::{Place, run};
 
 /// A control node that hands every session to the test, or names the leader.
@@ -130,6 +131,7 @@ impl Opened {
             fence: Some(wire::Fence { term, index }),
             control_addresses: control.iter().map(ToString::to_string).collect(),
             order,
+            builds: None,
         };
         self.orders.send(Ok(order)).await.unwrap();
     }
@@ -188,6 +190,7 @@ impl Worker {
                 host: "127.0.0.1".to_owned(),
             },
             supervisor: place.start().await,
+            builds: testing::idle(&dir.path().join("builds")),
             usage,
             secret: secret.clone(),
             paths: paths.clone(),

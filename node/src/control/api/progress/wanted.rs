@@ -48,6 +48,14 @@ impl Wanted {
         self.goal.environment()
     }
 
+    /// The build that is waited for.
+    pub(super) fn build(&self) -> Option<&BuildId> {
+        match &self.goal {
+            Goal::BuildAvailable(build) => Some(build),
+            _ => None,
+        }
+    }
+
     /// Whether it is told what happens to single frontends.
     pub(super) fn tells_steps(&self) -> bool {
         matches!(self.extra, Extra::Steps | Extra::Restart)

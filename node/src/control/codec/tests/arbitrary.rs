@@ -1,5 +1,6 @@
 //! Commands and answers of every kind, over so few names that sequences of them meet.
 
+mod builds;
 mod manifest;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         2 => cluster_command().boxed(),
         3 => app_command().boxed(),
         4 => environment_command().boxed(),
+        1 => builds::command().boxed(),
         2 => promotion_command().boxed(),
         3 => planned_command().boxed(),
         2 => (node(), vec(report(), 0..3))
@@ -437,7 +439,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         )
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => select(vec!["shop", "blog", "staging", "web", "A", "DEBUG", ""]).prop_map(str::to_owned),
         1 => ".{0,12}",
@@ -452,7 +454,7 @@ fn reference() -> impl Strategy<Value = String> {
     ]
 }
 
-fn node() -> impl Strategy<Value = NodeId> {
+pub(super) fn node() -> impl Strategy<Value = NodeId> {
     (1..5_u64).prop_map(NodeId)
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::super::{Error, FrontendKey};
-use crate::holder::User;
+use crate::holder::{ProcessId, User};
 
 /// Others may pass through, but not look.
 const PASS: u32 = 0o011;
@@ -43,11 +43,21 @@ impl Directories {
         code: &Path,
     ) -> Result<Own, Error> {
         let home = self.frontends.join(id.to_string());
+        self.make_in(&home, user, &[code, &self.frontends])
+    }
+
+    /// As [`make`](Self::make), in a directory of its own that `user` reaches by way of `through`.
+    pub(super) fn make_in(
+        &self,
+        home: &Path,
+        user: Option<User>,
+        through: &[&Path],
+    ) -> Result<Own, Error> {
         let own = Own {
             data: home.join("data"),
             tmp: home.join("tmp"),
         };
-        for dir in [&home, &own.data, &own.tmp] {
+        for dir in [home, &own.data, &own.tmp] {
             let made = fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -59,11 +69,16 @@ impl Directories {
             }
         }
         if let Some(user) = user {
-            for path in [code, &self.frontends] {
+            for path in through {
                 self.let_through(path, user)?;
             }
         }
         Ok(own)
+    }
+
+    /// Where the holder keeps the log of a process.
+    pub(super) fn log(&self, process: &ProcessId) -> PathBuf {
+        self.data_dir.join("logs").join(process.as_str())
     }
 
     pub(super) async fn remove(&self, id: FrontendKey) -> Result<(), Error> {
@@ -108,6 +123,20 @@ impl Directories {
         }
         Ok(())
     }
+}
+
+/// Makes `user` the owner of all of a tree, in which nobody may be at work.
+pub(super) fn give_away(tree: &Path, user: User) -> Result<(), Error> {
+    let own = std::os::unix::fs::lchown(tree, Some(user.uid), Some(user.gid));
+    own.map_err(failed("give away", tree))?;
+    let about = fs::symlink_metadata(tree).map_err(failed("look at", tree))?;
+    if about.is_dir() {
+        for entry in fs::read_dir(tree).map_err(failed("read directory", tree))? {
+            let entry = entry.map_err(failed("read directory", tree))?;
+            give_away(&entry.path(), user)?;
+        }
+    }
+    Ok(())
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

@@ -1,6 +1,6 @@
 //! What the holder calls frontends and their steps.
 
-use super::super::{FrontendKey, Step};
+use super::super::{FrontendKey, Step, workshop::BuildKey};
 use crate::holder::ProcessId;
 
 pub(super) fn process_id(id: FrontendKey) -> ProcessId {
@@ -14,6 +14,16 @@ pub(super) fn step_id(id: FrontendKey, step: Step) -> ProcessId {
         Step::PreStop => "pre-stop",
     };
     named(&format!("f-{id}.{step}"))
+}
+
+pub(super) fn build_step_id(key: &BuildKey, number: usize) -> ProcessId {
+    named(&format!("b-{key}.{number}"))
+}
+
+/// The attempt at a build of which this is a step.
+pub(super) fn build_key(id: &ProcessId) -> Option<BuildKey> {
+    let (key, _) = id.as_str().strip_prefix("b-")?.split_once('.')?;
+    BuildKey::parse(key)
 }
 
 fn named(name: &str) -> ProcessId {
@@ -52,5 +62,16 @@ mod tests {
             );
         }
         assert_eq!(owner(&named("ingress-3")), None);
+    }
+
+    #[test]
+    fn steps_of_builds_belong_to_no_frontend() {
+        let key = BuildKey {
+            build: fleet_model::ids::BuildId::from_index(3),
+            attempt: 2,
+        };
+        let name = build_step_id(&key, 11);
+        assert_eq!((build_key(&name), owner(&name)), (Some(key), None));
+        assert_eq!(build_key(&process_id(FrontendKey(17))), None);
     }
 }

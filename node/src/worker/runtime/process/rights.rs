@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
-use super::{super::FrontendKey, directories::Own};
+use super::{
+    super::{FrontendKey, workshop::BuildKey},
+    directories::Own,
+};
 use crate::holder::{Landlock, Sandbox};
 
 /// Programs and libraries of the machine.
@@ -45,10 +48,33 @@ pub(super) fn sandbox(code: &Path, own: &Own, port: Option<u16>) -> Sandbox {
     }
 }
 
-/// Which frontend has which uid. Two that live at once never share one.
+/// Who runs under a uid of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    Frontend(FrontendKey),
+    Build(BuildKey),
+}
+
+impl Owner {
+    /// A number that neighbours do not share.
+    fn number(&self) -> u64 {
+        match self {
+            Self::Frontend(id) => id.0,
+            Self::Build(key) => {
+                let letters = key.build.as_str().bytes();
+                let build = letters.fold(0_u64, |sum, letter| {
+                    sum.wrapping_mul(26).wrapping_add(letter.into())
+                });
+                build.wrapping_add(key.attempt.into())
+            }
+        }
+    }
+}
+
+/// Who has which uid. Two that live at once never share one.
 pub(super) struct Uids {
     range: Range<u32>,
-    taken: BTreeMap<FrontendKey, u32>,
+    taken: BTreeMap<Owner, u32>,
 }
 
 impl Uids {
@@ -59,15 +85,15 @@ impl Uids {
         }
     }
 
-    /// Notes the uid of a frontend that is there.
-    pub(super) fn keep(&mut self, id: FrontendKey, uid: u32) {
-        self.taken.insert(id, uid);
+    /// Notes the uid of one that is there.
+    pub(super) fn keep(&mut self, owner: Owner, uid: u32) {
+        self.taken.insert(owner, uid);
     }
 
-    /// The uid of this frontend: the one it has, or the first free one from where its id points,
-    /// so that a uid given back is not used again at once.
-    pub(super) fn take(&mut self, id: FrontendKey) -> Option<u32> {
-        if let Some(uid) = self.taken.get(&id) {
+    /// The uid of this one: the one it has, or the first free one from where its id points, so
+    /// that a uid given back is not used again at once.
+    pub(super) fn take(&mut self, owner: &Owner) -> Option<u32> {
+        if let Some(uid) = self.taken.get(owner) {
             return Some(*uid);
         }
         let size = u64::from(
@@ -76,16 +102,17 @@ impl Uids {
                 .checked_sub(self.range.start)
                 .filter(|size| *size > 0)?,
         );
-        let candidates = (0..size).map(|step| (id.0 % size + step) % size);
+        let first = owner.number() % size;
+        let candidates = (0..size).map(|step| (first + step) % size);
         let mut uids =
             candidates.filter_map(|offset| Some(self.range.start + u32::try_from(offset).ok()?));
         let uid = uids.find(|uid| !self.taken.values().any(|taken| taken == uid))?;
-        self.taken.insert(id, uid);
+        self.taken.insert(owner.clone(), uid);
         Some(uid)
     }
 
-    pub(super) fn give_back(&mut self, id: FrontendKey) {
-        self.taken.remove(&id);
+    pub(super) fn give_back(&mut self, owner: &Owner) {
+        self.taken.remove(owner);
     }
 }
 
@@ -96,14 +123,15 @@ mod tests {
     #[test]
     fn living_frontends_never_share_a_uid_and_keep_theirs() {
         let mut uids = Uids::new(700_000..700_003);
-        let take = |uids: &mut Uids, id| uids.take(FrontendKey(id));
+        let frontend = |id| Owner::Frontend(FrontendKey(id));
+        let take = |uids: &mut Uids, id| uids.take(&frontend(id));
         assert_eq!(take(&mut uids, 1), Some(700_001));
         assert_eq!(take(&mut uids, 4), Some(700_002));
         assert_eq!(take(&mut uids, 1), Some(700_001));
-        uids.keep(FrontendKey(9), 700_000);
+        uids.keep(frontend(9), 700_000);
         assert_eq!(take(&mut uids, 5), None);
-        uids.give_back(FrontendKey(4));
+        uids.give_back(&frontend(4));
         assert_eq!(take(&mut uids, 5), Some(700_002));
-        assert_eq!(Uids::new(5..5).take(FrontendKey(1)), None);
+        assert_eq!(Uids::new(5..5).take(&frontend(1)), None);
     }
 }

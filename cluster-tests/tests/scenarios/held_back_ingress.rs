@@ -1,6 +1,7 @@
 //! `activate --wait` returns only after every live ingress has confirmed. One is frozen: the command
 //! waits and names its node. After it has returned, no answer comes from the old release.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +10,8 @@ use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
 use fleet_cluster_tests::workload::Load;
 use fleet_cluster_tests::{faults, wait};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::Child;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn activation_waits_for_it_and_says_so() -> Result<()> {
@@ -23,6 +26,7 @@ async fn activation_waits_for_it_and_says_so() -> Result<()> {
     let held = &cluster.nodes[2];
     let frozen = faults::freeze(held, Role::Ingress)?;
     let mut waiting = shop.spawn(&["env", "prod", "activate", &next, "-a", app::APP, "--wait"])?;
+    let told = Told::by(&mut waiting)?;
 
     let api = cluster.api(0)?;
     let sentence = wait::until(
@@ -39,24 +43,26 @@ async fn activation_waits_for_it_and_says_so() -> Result<()> {
         },
     )
     .await?;
+    // The command may still be on its way when the cluster waits already; it is let go only when it
+    // has said what it waits for.
+    wait::until("the command to name the node", wait::GENEROUS, async || {
+        let said = told.so_far();
+        ensure!(said.contains(&held.name), "it said: {said}");
+        Ok(())
+    })
+    .await?;
     ensure!(
         waiting.try_wait()?.is_none(),
         "the command returned although {sentence}"
     );
 
     frozen.thaw();
-    let output = waiting.wait_with_output().await?;
+    let status = waiting.wait().await?;
     let returned = Instant::now();
-    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     ensure!(
-        output.status.success(),
-        "it ended with {}: {told}",
-        output.status
-    );
-    ensure!(
-        told.contains(&held.name),
-        "--wait never named {}: {told}",
-        held.name
+        status.success(),
+        "it ended with {status}: {}",
+        told.so_far()
     );
 
     let load = Load {
@@ -74,4 +80,35 @@ async fn activation_waits_for_it_and_says_so() -> Result<()> {
         "the old release answered: {history}"
     );
     cluster.end()
+}
+
+/// What a command has said until now, on both of its outputs.
+struct Told(Arc<Mutex<String>>);
+
+impl Told {
+    fn by(command: &mut Child) -> Result<Told> {
+        let told = Told(Arc::default());
+        told.hear(command.stdout.take().context("it has a standard output")?);
+        told.hear(command.stderr.take().context("it has a standard error")?);
+        Ok(told)
+    }
+
+    fn hear(&self, output: impl AsyncRead + Send + Unpin + 'static) {
+        let told = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(output).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.push_str(&line);
+                told.push('\n');
+            }
+        });
+    }
+
+    fn so_far(&self) -> String {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }

@@ -116,10 +116,7 @@ impl Phase {
             | (Self::Switching { generation: a }, Self::Complete { generation: b })
             | (Self::Draining { generation: a }, Self::Complete { generation: b })
             | (Self::Guarding { generation: a, .. }, Self::Complete { generation: b }) => a == b,
-            (
-                Self::Rolling,
-                Self::Guarding { .. } | Self::Complete { .. } | Self::Reverting { .. },
-            )
+            (Self::Rolling, Self::Guarding { .. } | Self::Reverting { .. })
             | (Self::Guarding { .. }, Self::Reverting { .. })
             | (Self::Reverting { .. }, Self::Failed { .. }) => true,
             _ => false,

@@ -31,7 +31,8 @@ fn live(seeds: Range<u64>, climate: Climate) {
     }
     eprintln!("{climate:?}: {total:?}");
     let lived = [
-        total.switches,
+        // Most switch at once, because what they go back to is warm.
+        total.switches + total.warm_switches,
         total.stops,
         total.requests,
         total.promotions,

@@ -1,8 +1,14 @@
 //! How far promotions are: roll, watch, and go back when the incoming release fails.
 
-use super::{Draft, Load, guard, ingress::Ingresses, loading, rolling, rollout::wait, warmth};
+use super::{
+    Draft, Load, guard,
+    ingress::Ingresses,
+    loading, rolling,
+    rollout::{confirmed, wait},
+    warmth,
+};
 use crate::{
-    State,
+    State, Time,
     command::Advance,
     environment::{Loaded, Slot},
     frontend::{Desired, Frontend},
@@ -21,7 +27,10 @@ pub(super) fn next(
     draft: &mut Draft,
 ) -> Option<Advance> {
     match &rollout.phase {
-        Phase::Guarding { until, .. } => guarding(state, load, rollout, *until, draft),
+        Phase::Guarding { generation, until } => {
+            let takeover = (*generation, *until);
+            guarding(state, load, rollout, takeover, ingresses, draft)
+        }
         Phase::Reverting { reason } => reverting(state, rollout, reason, ingresses, draft),
         _ => rolling(state, rollout, ingresses, draft),
     }
@@ -106,23 +115,29 @@ fn overdue(state: &State, rollout: &Rollout, loaded: &Loaded, draft: &Draft) -> 
     reason
 }
 
+/// Every live ingress has to confirm the takeover, however short the guard is: until then one may
+/// not know a host that only the incoming release has.
 fn guarding(
     state: &State,
     load: &Load,
     rollout: &Rollout,
-    until: crate::Time,
+    (generation, until): (u64, Time),
+    ingresses: &Ingresses<'_>,
     draft: &mut Draft,
 ) -> Option<Advance> {
-    if let Some(breach) = guard::breach(state, load, rollout) {
+    // Whose guard is off or has nothing to compare with is not watched at all.
+    if rollout.since < until
+        && let Some(breach) = guard::breach(state, load, rollout)
+    {
         return revert(breach);
     }
-    if until <= draft.now {
-        return Some(Advance::Guarded);
+    if draft.now < until {
+        draft.wake(until);
+        let rest = until.since(draft.now);
+        wait(rollout, Reason::Guarding { rest }, draft);
+        return None;
     }
-    draft.wake(until);
-    let rest = until.since(draft.now);
-    wait(rollout, Reason::Guarding { rest }, draft);
-    None
+    confirmed(rollout, generation, ingresses, draft).then_some(Advance::Guarded)
 }
 
 fn reverting(

@@ -82,32 +82,16 @@ fn switching(
     ingresses: &Ingresses<'_>,
     draft: &mut Draft,
 ) -> Option<Advance> {
-    let unconfirmed = ingresses.unconfirmed(generation);
     let silent = ingresses.holding(generation);
     if !silent.is_empty() {
         let held = leaving(state, rollout);
-        wait(
-            rollout,
-            Reason::SilentIngress {
-                nodes: silent,
-                held,
-            },
-            draft,
-        );
+        let reason = Reason::SilentIngress {
+            nodes: silent,
+            held,
+        };
+        wait(rollout, reason, draft);
     }
-    if !unconfirmed.is_empty() {
-        ingresses
-            .next_change()
-            .into_iter()
-            .for_each(|at| draft.wake(at));
-        wait(
-            rollout,
-            Reason::Unconfirmed {
-                generation,
-                nodes: unconfirmed,
-            },
-            draft,
-        );
+    if !confirmed(rollout, generation, ingresses, draft) {
         return None;
     }
     let busy = ingresses.in_flight_before(&rollout.environment, generation);
@@ -144,6 +128,24 @@ fn draining(
     };
     wait(rollout, reason, draft);
     None
+}
+
+/// Whether every live ingress has confirmed `generation`; says which have not.
+pub(super) fn confirmed(
+    rollout: &Rollout,
+    generation: u64,
+    ingresses: &Ingresses<'_>,
+    draft: &mut Draft,
+) -> bool {
+    let nodes = ingresses.unconfirmed(generation);
+    if nodes.is_empty() {
+        return true;
+    }
+    if let Some(at) = ingresses.next_change() {
+        draft.wake(at);
+    }
+    wait(rollout, Reason::Unconfirmed { generation, nodes }, draft);
+    false
 }
 
 /// How many frontends of the outgoing release may still have requests in flight.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use fleet_model::{
     Command, Time,
-    command::Action,
-    frontend::Phase,
+    command::{Action, Advance},
+    frontend,
     ids::{FrontendId, NodeId},
+    node::LOST_AFTER,
     plan::{IngressFacts, Load, plan},
-    rollout::SILENT_INGRESS_HOLD,
+    rollout::{Phase, SILENT_INGRESS_HOLD},
     route,
     time::Millis,
 };
@@ -106,7 +107,8 @@ impl World {
             for command in planned.commands {
                 self.stops_cost_nobody(&command);
                 self.tally.count(&command);
-                self.checked.planned(now, command);
+                self.checked.planned(now, command.clone());
+                self.takeovers_are_known(&command);
             }
         }
         let rest = plan(&self.checked.state, &self.leader.load, now);
@@ -171,6 +173,37 @@ impl World {
                     ingress.node
                 );
             }
+        }
+    }
+
+    /// Who is told that a release took over may ask any ingress the cluster hears.
+    fn takeovers_are_known(&self, command: &Command) {
+        let Command::AdvanceRollout {
+            environment,
+            step: Advance::Settle | Advance::Guarded | Advance::Confirmed,
+            ..
+        } = command
+        else {
+            return;
+        };
+        let rollout = self.checked.state.rollouts.get(environment);
+        let Some(Phase::Complete { generation } | Phase::Draining { generation }) =
+            rollout.map(|rollout| &rollout.phase)
+        else {
+            return;
+        };
+        let load = &self.leader.load;
+        for ingress in self.ingresses.values() {
+            let facts = load.ingresses.get(&ingress.node).and_then(|i| i.get(&1));
+            let heard = facts.map_or(load.since, |facts| facts.heard.max(load.since));
+            assert!(
+                ingress.table.generation >= *generation
+                    || self.now.since(heard) >= LOST_AFTER
+                    || !self.powered(ingress.node),
+                "n{} serves table {} when {generation} is said to be everywhere",
+                ingress.node,
+                ingress.table.generation
+            );
         }
     }
 
@@ -285,7 +318,7 @@ impl World {
         for (id, phase) in self.workers[&node].processes() {
             let forgotten = !orders.contains_key(&id) && !phase.over();
             assert!(
-                !forgotten || phase == Phase::Stopping || self.rough(),
+                !forgotten || phase == frontend::Phase::Stopping || self.rough(),
                 "{id} was forgotten"
             );
         }

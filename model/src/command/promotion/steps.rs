@@ -17,6 +17,7 @@ use crate::{
     plan::rolling,
     rollout::{DEADLINE, Phase, Rollout},
     state::Group,
+    time::Millis,
 };
 
 /// From the planner: the next step of a promotion.
@@ -80,27 +81,16 @@ fn settle(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) -> Result<
     move_pointer(state, key, rollout)?;
     touch(state, key);
     let generation = state.reroute(key);
-    let guard = state
-        .environments
-        .get(key)
-        .map(|environment| environment.settings.guard)
-        .unwrap_or_default();
     status(state, key, "Updating", "Running");
-    if guard.0 == 0 || rollout.outgoing.is_none() {
-        // Nothing to compare with, and nothing to return to.
-        set_phase(
-            state,
-            key,
-            Phase::Guarding {
-                generation,
-                until: state.now,
-            },
-        )?;
-        let rollout = state.rollouts.get(key).cloned();
-        return rollout.map_or(Ok(()), |rollout| complete(state, key, &rollout));
+    // The first release has nothing to be compared with, and nothing to return to.
+    let guard = match (&rollout.outgoing, state.environments.get(key)) {
+        (Some(_), Some(environment)) => environment.settings.guard,
+        _ => Millis(0),
+    };
+    if guard.0 > 0 {
+        let sentence = format!("the new release is watched for {guard}");
+        state.record(Kind::Rollout, &itself(), Some(key), "app", sentence);
     }
-    let sentence = format!("the new release is watched for {guard}");
-    state.record(Kind::Rollout, &itself(), Some(key), "app", sentence);
     let until = state.now.plus(guard);
     set_phase(state, key, Phase::Guarding { generation, until })
 }

@@ -12,7 +12,7 @@ use super::load::Outcome;
 use super::pages::Reason;
 use super::pin::Choice;
 use super::proxy::now_ms;
-use super::retry::{self, Facts, Failure};
+use super::retry::{self, Budget, Facts, Failure};
 use super::routes::Routes;
 use super::slot::FrontendId;
 use super::upstream::{Connection, Exchange, Pin, Pool, SendError};
@@ -56,7 +56,12 @@ pub(super) struct Attempts<'a> {
 #[derive(Debug, Default)]
 struct Memory {
     tried: Vec<FrontendId>,
+    /// Repeats since the last table for which the request was held.
     repeats: u32,
+    /// Failed attempts that a frontend may have noticed.
+    sent: u32,
+    /// The last attempt failed, and the next one has not been granted yet.
+    unanswered: bool,
     /// A connection that had rested failed, so rested ones are not trusted any more.
     fresh_only: bool,
     deposited: bool,
@@ -119,19 +124,18 @@ impl Attempts<'_> {
             let body = progress
                 .as_ref()
                 .map_or(retry::Body::Absent, |progress| progress.body());
-            let (failure, repeats) = (lost.failure, memory.repeats);
-            let may = retry::repeatable(Facts {
+            let failure = lost.failure;
+            let harmless = retry::harmless(Facts {
                 failure,
                 idempotent,
                 body,
-                repeats,
             });
             memory.lost(id, &lost);
             let again = lost
                 .request
                 .or_else(|| copy.as_ref().map(|copy| Box::new(rebuilt(copy))));
             request = match again {
-                Some(request) if may && budget.withdraw() => request,
+                Some(request) if harmless => request,
                 _ => return Err(NoAnswer::Failed(failure)),
             };
         }
@@ -141,20 +145,24 @@ impl Attempts<'_> {
     async fn choose(&self, memory: &mut Memory) -> Result<Pin, NoAnswer> {
         loop {
             let now = now_ms(self.started);
-            match self
+            let choice = self
                 .routes
-                .acquire(self.host, &memory.tried, rand::random(), now)
-            {
-                Choice::Pinned(pin) => return Ok(pin),
+                .acquire(self.host, &memory.tried, rand::random(), now);
+            let hold = match choice {
+                Choice::Pinned(pin) if memory.grants(&pin.environment.budget) => return Ok(pin),
+                // No more repeats; but nobody got the request, so it can wait for a new table.
+                Choice::Pinned(pin) if memory.failure == Some(Failure::NotConnected) => {
+                    pin.environment.spec.settings.hold
+                }
+                Choice::Pinned(_) => Duration::ZERO,
                 Choice::Maintenance => return Err(NoAnswer::Maintenance),
                 Choice::Unknown if self.routes.known() => return Err(NoAnswer::UnknownHost),
                 Choice::Unknown => return Err(NoAnswer::NoTable),
-                Choice::Nobody(settings) => {
-                    if !memory.wait(self.routes, settings.hold).await {
-                        let failed = memory.failure.map(NoAnswer::Failed);
-                        return Err(failed.unwrap_or(NoAnswer::NobodyHealthy));
-                    }
-                }
+                Choice::Nobody(settings) => settings.hold,
+            };
+            if hold.is_zero() || !memory.wait(self.routes, hold).await {
+                let failed = memory.failure.map(NoAnswer::Failed);
+                return Err(failed.unwrap_or(NoAnswer::NobodyHealthy));
             }
         }
     }
@@ -299,13 +307,26 @@ impl Lost {
 
 impl Memory {
     fn lost(&mut self, id: FrontendId, lost: &Lost) {
-        self.repeats += 1;
+        self.unanswered = true;
+        self.sent += u32::from(lost.failure != Failure::NotConnected);
         self.failure = Some(lost.failure);
         if lost.rested {
             self.fresh_only = true;
         } else {
             self.tried.push(id);
         }
+    }
+
+    /// Whether there may be another attempt just now.
+    fn grants(&mut self, budget: &Budget) -> bool {
+        if self.unanswered {
+            if !retry::another(self.repeats) || !budget.withdraw() {
+                return false;
+            }
+            self.repeats += 1;
+            self.unanswered = false;
+        }
+        true
     }
 
     /// Whether looking at the table again may help; returns when it does, or at the end of the
@@ -323,6 +344,9 @@ impl Memory {
         let changed = tokio::time::timeout_at(wait.until, wait.changes.changed()).await;
         // A new table may say otherwise of those where the request failed.
         self.tried.clear();
+        self.repeats = self.sent;
+        // With this table it is the first attempt, unless a frontend has seen one.
+        self.unanswered &= self.sent > 0;
         matches!(changed, Ok(Ok(())))
     }
 }

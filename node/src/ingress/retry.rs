@@ -7,8 +7,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Repeats of one request.
-pub(super) const MAX_REPEATS: u32 = 2;
+/// Repeats of one request, with one route table.
+const MAX_REPEATS: u32 = 2;
 
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,6 @@ pub(super) struct Facts {
     /// RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE.
     pub(super) idempotent: bool,
     pub(super) body: Body,
-    /// Repeats so far.
-    pub(super) repeats: u32,
 }
 
 /// The state of the request's body.
@@ -45,16 +43,18 @@ pub(super) enum Body {
     Begun,
 }
 
-/// Whether the facts allow a repeat; the budget is asked after.
-pub(super) fn repeatable(facts: Facts) -> bool {
-    if facts.repeats >= MAX_REPEATS {
-        return false;
-    }
+/// Whether the request may be sent once more without harm.
+pub(super) fn harmless(facts: Facts) -> bool {
     match facts.failure {
         Failure::NotConnected => facts.body != Body::Begun,
         Failure::ClosedEarly => facts.idempotent && facts.body == Body::Absent,
         Failure::TimedOut | Failure::Malformed => false,
     }
+}
+
+/// Whether one more repeat is not too many; the budget is asked after.
+pub(super) fn another(repeats: u32) -> bool {
+    repeats < MAX_REPEATS
 }
 
 /// Repeats are at most a fifth of requests, plus a reserve so that a quiet environment can lose
@@ -103,29 +103,27 @@ mod tests {
         use Body::{Absent, Begun, Untouched};
         use Failure::{ClosedEarly, Malformed, NotConnected, TimedOut};
         let table = [
-            // failure, idempotent, body, repeats so far, may be repeated
-            (NotConnected, true, Absent, 0, true),
-            (NotConnected, true, Absent, 1, true),
-            (NotConnected, true, Absent, 2, false),
-            (NotConnected, false, Absent, 0, true),
-            (NotConnected, false, Untouched, 0, true),
-            (NotConnected, false, Begun, 0, false),
-            (ClosedEarly, true, Absent, 0, true),
-            (ClosedEarly, true, Untouched, 0, false),
-            (ClosedEarly, true, Begun, 0, false),
-            (ClosedEarly, false, Absent, 0, false),
-            (TimedOut, true, Absent, 0, false),
-            (Malformed, true, Absent, 0, false),
+            // failure, idempotent, body, may be repeated
+            (NotConnected, true, Absent, true),
+            (NotConnected, false, Absent, true),
+            (NotConnected, false, Untouched, true),
+            (NotConnected, false, Begun, false),
+            (ClosedEarly, true, Absent, true),
+            (ClosedEarly, true, Untouched, false),
+            (ClosedEarly, true, Begun, false),
+            (ClosedEarly, false, Absent, false),
+            (TimedOut, true, Absent, false),
+            (Malformed, true, Absent, false),
         ];
-        for (failure, idempotent, body, repeats, expected) in table {
+        for (failure, idempotent, body, expected) in table {
             let facts = Facts {
                 failure,
                 idempotent,
                 body,
-                repeats,
             };
-            assert_eq!(repeatable(facts), expected, "{facts:?}");
+            assert_eq!(harmless(facts), expected, "{facts:?}");
         }
+        assert!(another(0) && another(1) && !another(2));
     }
 
     #[test]

@@ -37,6 +37,29 @@ async fn a_dead_frontend_costs_nothing_and_is_ejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_held_request_outlives_tables_that_still_list_the_dead() {
+    let (mut one, mut other) = (Frontend::start(1).await, Frontend::start(2).await);
+    one.kill().await;
+    other.kill().await;
+    let alive = Frontend::start(3).await;
+    let (control, ingress) = world(table(1, &[&one, &other])).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = ingress.connect().await;
+        client.get(HOST, "/").await;
+        clients.push(client);
+    }
+    for generation in 2..12 {
+        control.order_full(table(generation, &[&one, &other]));
+        control.applied(generation).await;
+    }
+    control.order_full(table(12, &[&one, &other, &alive]));
+    for mut client in clients {
+        assert_eq!(client.response().await.text(), "3");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_get_in_flight_survives_the_death_of_its_frontend() {
     let (mut first, second) = (Frontend::start(1).await, Frontend::start(2).await);
     let (control, ingress) = world(table(1, &[&first])).await;

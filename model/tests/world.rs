@@ -19,9 +19,10 @@ use std::ops::Range;
 use self::life::{Climate, World};
 
 /// Lives that must have been lived: else the promises were held over nothing.
-fn live(seeds: Range<u64>, climate: Climate) {
+fn live(seeds: impl Iterator<Item = u64>, climate: Climate) {
     let mut total = life::Tally::default();
-    for seed in asked_for().unwrap_or(seeds) {
+    let seeds: Vec<u64> = asked_for().map_or_else(|| seeds.collect(), Range::collect);
+    for seed in seeds {
         // Named before it can fail: the panic that follows belongs to it.
         eprintln!("seed {seed} of {climate:?}");
         let mut world = World::new(seed, climate);
@@ -50,7 +51,9 @@ fn asked_for() -> Option<Range<u64>> {
 
 #[test]
 fn without_faults_no_request_is_lost() {
-    live(0..12, Climate::Mild);
+    // In the last one a promotion of a release that stood with more frontends than there is room for
+    // is cancelled.
+    live((0..12).chain([68]), Climate::Mild);
 }
 
 #[test]

@@ -312,6 +312,17 @@ pub(super) fn cancel(
     let describe = format!("fleet env describe {} -a {}", key.name, key.app);
     match rollout.phase {
         Phase::Warming => super::rollout::fail(state, key, &rollout, &reason)?,
+        // The first release has taken over, and there is nothing to go back to.
+        Phase::Guarding { .. } if rollout.outgoing.is_none() => {
+            return Err(Rejection::new(
+                Code::RolloutInProgress,
+                format!("the traffic of {} has switched already", key.name),
+            )
+            .hint(format!(
+                "take it off: fleet env {} deactivate -a {}",
+                key.name, key.app
+            )));
+        }
         Phase::Rolling | Phase::Guarding { .. } => revert(state, key, &rollout, reason)?,
         Phase::Reverting { reason } => {
             return Err(Rejection::new(

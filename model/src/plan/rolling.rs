@@ -87,7 +87,11 @@ pub fn step(state: &State, rollout: &Rollout) -> Vec<Change> {
             course.to.tally(state, &service),
         );
         let target = course.to.aim(&service);
-        let rest = course.from.aim(&service);
+        let mut rest = course.from.aim(&service);
+        if target > 0 {
+            // A release that stood before with more than there is room for makes room first.
+            rest = rest.min(bounds.maximum.saturating_sub(target));
+        }
         let room = bounds.maximum.saturating_sub(from.claimed() + to.claimed());
         let count = target.min(to.desired.saturating_add(room));
         if count > to.desired {

@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use environment::{
     AutoscalingVerb, ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb,
 };
-pub use node::{NodeVerb, Role};
+pub use node::{NodeVerb, Role, TokenVerb};
 pub use release::{
     BuildArgs, BuildVerb, CreateFrom, DeployArgs, PromoteOptions, ReleaseCreate, ReleaseVerb,
     ReleasesVerb,
@@ -184,13 +184,22 @@ pub struct EventArgs {
 pub enum ClusterVerb {
     /// Leader, members, indices and what is wrong
     Status,
+    /// The authority that signs the certificates of nodes
+    #[command(subcommand)]
+    Ca(CaVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CaVerb {
+    /// Begin to replace it; cluster status tells how far it is
+    Rotate,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ContextVerb {
     /// List the known clusters
     List,
-    /// Add or replace one; the secret comes from --secret-file, FLEET_TOKEN, or --local
+    /// Add or replace one; the operator's token comes from --token-file, FLEET_TOKEN, or --local
     Add {
         name: String,
         /// host:port of a control node; give it once for each
@@ -200,11 +209,18 @@ pub enum ContextVerb {
             required_unless_present = "local"
         )]
         addresses: Vec<String>,
-        /// File with the cluster's secret, - for standard input
+        /// Which cluster to believe, as `fleet node init` printed it
+        #[arg(
+            long = "ca-fingerprint",
+            value_name = "FINGERPRINT",
+            required_unless_present = "local"
+        )]
+        ca_fingerprints: Vec<String>,
+        /// File with the operator's token, - for standard input
         #[arg(long, value_name = "FILE")]
-        secret_file: Option<String>,
-        /// Take addresses and secret from the daemon of this machine
-        #[arg(long, conflicts_with_all = ["addresses", "secret_file"])]
+        token_file: Option<String>,
+        /// Take all of it from the daemon of this machine
+        #[arg(long, conflicts_with_all = ["addresses", "ca_fingerprints", "token_file"])]
         local: bool,
     },
     /// Use one from now on

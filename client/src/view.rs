@@ -15,6 +15,7 @@ mod process;
 mod promotion;
 mod release;
 mod service;
+mod token;
 mod variables;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub(crate) use process::ProcessList;
 pub(crate) use promotion::PromotionView;
 pub(crate) use release::{CreatedReleaseView, ReleaseList, ReleaseView};
 pub(crate) use service::ServiceList;
+pub(crate) use token::{CreatedTokenView, TokenList};
 pub(crate) use variables::{VariableChangeView, VariablesView};
 
 /// The word of a state: its name in the API without the prefix of its type. A state that a newer

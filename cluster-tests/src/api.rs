@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use fleet_proto::v1;
+use fleet_trust::{Whom, connector, pinned};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -25,16 +26,21 @@ pub struct Api {
 
 impl Api {
     /// Connects on first use, so that a node may be down now.
-    pub fn of(address: SocketAddr, secret: &str) -> Result<Api> {
+    pub fn of(address: SocketAddr, keys: &Keys) -> Result<Api> {
         let bearer = Bearer(
-            format!("Bearer {secret}")
+            format!("Bearer {}", keys.operator_token)
                 .parse()
-                .context("a secret is ASCII")?,
+                .context("a token is ASCII")?,
         );
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+        let tls = pinned(&[keys.ca_fingerprint.parse()?])?;
+        let endpoint = Endpoint::from_shared(format!("https://{address}"))?
             .connect_timeout(Duration::from_secs(2));
-        let patient = InterceptedService::new(endpoint.connect_lazy(), bearer.clone());
-        let channel = endpoint.timeout(CALL_TIMEOUT).connect_lazy();
+        let connector = connector(Whom::Control, move || tls.clone());
+        let patient = endpoint.connect_with_connector_lazy(connector.clone());
+        let patient = InterceptedService::new(patient, bearer.clone());
+        let channel = endpoint
+            .timeout(CALL_TIMEOUT)
+            .connect_with_connector_lazy(connector);
         let channel = InterceptedService::new(channel, bearer);
         Ok(Api {
             address,
@@ -146,7 +152,14 @@ impl Api {
     }
 }
 
-/// Adds the cluster's secret to every call.
+/// What an operator needs beside an address.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    pub ca_fingerprint: String,
+    pub operator_token: String,
+}
+
+/// Adds the operator's token to every call.
 #[derive(Debug, Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use fleet_proto::v1;
 use tempfile::TempDir;
 
-use crate::api::Api;
+use crate::api::{Api, Keys};
 use crate::binaries::{Binaries, binaries};
 use crate::cli::Cli;
 use crate::node::Node;
@@ -28,7 +28,7 @@ pub const DOMAIN: &str = "localhost";
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub cli: Cli,
-    pub secret: String,
+    pub keys: Keys,
     binaries: Binaries,
     /// `None` once the directory is to be kept.
     root: Option<TempDir>,
@@ -51,7 +51,7 @@ impl Cluster {
         let mut cluster = Cluster {
             nodes: Vec::new(),
             cli: Cli::new(&binaries.fleet, &home),
-            secret: String::new(),
+            keys: Keys::default(),
             binaries,
             root: Some(root),
             path,
@@ -69,13 +69,16 @@ impl Cluster {
         node.start().await?;
         self.nodes.push(node);
         let node = &self.nodes[0];
-        self.local(node)
-            .ok(&["node", "init", "--domain", DOMAIN])
+        let founded = self
+            .local(node)
+            .ok(&["node", "init", "--domain", DOMAIN, "-o", "json"])
             .await?;
-        let secret = node.dir.join("secret");
-        let text = std::fs::read_to_string(&secret)
-            .with_context(|| format!("reading {}", secret.display()))?;
-        self.secret = text.trim().to_owned();
+        let founded: serde_json::Value = serde_json::from_str(&founded.stdout)?;
+        let told = |field: &str| founded[field].as_str().unwrap_or_default().to_owned();
+        self.keys = Keys {
+            ca_fingerprint: told("ca_fingerprint"),
+            operator_token: told("operator_token"),
+        };
         self.point_cli();
         Ok(())
     }
@@ -86,10 +89,19 @@ impl Cluster {
         let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
         node.start().await?;
         let address = self.nodes[0].api().to_string();
-        self.local(&node).ok(&["node", "join", &address]).await?;
+        let token = self.token(&[]).await?;
+        self.local(&node)
+            .ok(&["node", "join", &address, "--token", &token])
+            .await?;
         self.nodes.push(node);
         self.point_cli();
         Ok(())
+    }
+
+    /// A new join token.
+    pub async fn token(&self, options: &[&str]) -> Result<String> {
+        let command = [&["node", "token", "create"], options].concat();
+        Ok(self.cli.ok(&command).await?.stdout.trim().to_owned())
     }
 
     /// The command line as the operator of one machine uses it.
@@ -103,7 +115,8 @@ impl Cluster {
         self.cli = self
             .cli
             .with("FLEET_ADDRESSES", &addresses.join(","))
-            .with("FLEET_TOKEN", &self.secret);
+            .with("FLEET_CA_FINGERPRINT", &self.keys.ca_fingerprint)
+            .with("FLEET_TOKEN", &self.keys.operator_token);
     }
 
     /// A command line that knows only some of the nodes.
@@ -117,7 +130,7 @@ impl Cluster {
 
     /// The API of one node.
     pub fn api(&self, index: usize) -> Result<Api> {
-        Api::of(self.nodes[index].api(), &self.secret)
+        Api::of(self.nodes[index].api(), &self.keys)
     }
 
     /// Every ingress.

@@ -17,6 +17,7 @@ mod rollout;
 mod scale;
 mod settings;
 mod source;
+mod trust;
 mod variables;
 
 use std::{
@@ -29,6 +30,7 @@ pub use outcome::{Class, Code, Detail, Outcome, Rejection};
 pub use release::KEPT_RELEASES;
 pub use scale::Scale;
 pub use source::{BuildReport, Built};
+pub use trust::{Change as TrustChange, NewAuthority, NewToken, Presented};
 pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
 
 use crate::{
@@ -89,6 +91,8 @@ pub enum Command {
         node: NodeId,
         facts: Facts,
     },
+    /// Authorities, join tokens, certificates. Boxed: most commands are much smaller.
+    Trust(Box<TrustChange>),
 
     // Apps, builds.
     CreateApp {
@@ -369,6 +373,7 @@ impl State {
             Command::SetDraining { node, draining } => node::drain(self, node, draining, actor),
             Command::MarkNode { node, from, to } => node::mark(self, node, from, to),
             Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
+            Command::Trust(change) => trust::change(self, *change, actor),
             Command::CreateApp { name } => app::create(self, &name, actor),
             Command::DeleteApp { app } => app::delete(self, &app, actor),
             Command::SetLocked { app, on } => app::lock(self, &app, on, actor),

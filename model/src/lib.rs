@@ -29,6 +29,7 @@ pub mod rollout;
 pub mod route;
 pub mod state;
 pub mod time;
+pub mod trust;
 
 pub use command::{Command, Detail, Entry, Outcome, Rejection};
 pub use state::State;

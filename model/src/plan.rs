@@ -14,7 +14,7 @@
 //! [`rollout`] how far activations are; [`warmth`] when a release is warm enough to be switched to;
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
-//! [`membership`] who votes.
+//! [`membership`] who votes; `trust` how far the replacement of the authority is.
 
 pub mod builds;
 pub mod copies;
@@ -28,6 +28,7 @@ mod promotion;
 pub mod rolling;
 pub mod rollout;
 pub mod slots;
+mod trust;
 pub mod warmth;
 pub mod withdrawal;
 
@@ -102,6 +103,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     rollout::plan(state, load, &ingresses, &mut draft);
     builds::plan(state, &mut draft);
     copies::plan(state, &mut draft);
+    trust::plan(state, &mut draft);
     if leases > 0 {
         // Who is lost changes what all others would decide: they wait for the next look.
         draft.commands.truncate(leases);

@@ -23,6 +23,7 @@ use crate::{
     node::{Node, Role},
     release::Release,
     rollout::Rollout,
+    trust::Trust,
 };
 
 /// The replicated state. All maps are ordered and persistent: iteration is the same on every node,
@@ -54,6 +55,8 @@ pub struct State {
     /// The generation in which an environment's routes last changed; a removed environment stays
     /// listed until it is created again, so that its removal is news too.
     pub route_changes: OrdMap<EnvironmentKey, u64>,
+    /// Authorities, join tokens, and what nodes were given.
+    pub trust: Trust,
     /// The id the next frontend gets.
     pub next_frontend: u64,
     /// The sequence number the next event gets.

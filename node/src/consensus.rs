@@ -49,4 +49,4 @@ pub use machine::{Committed, RestoreError, SnapshotView, StateMachine};
 pub use membership::{Leadership, Members, Peer};
 pub use open::Consensus;
 pub use options::{Clock, Connect, Fatal, MAX_PROPOSAL_BYTES, Options, Timers};
-pub use transport::Service;
+pub use transport::{FROM, Service};

@@ -5,6 +5,7 @@
 
 mod api;
 mod assignments;
+mod authority;
 mod board;
 mod builds;
 pub mod codec;
@@ -13,6 +14,7 @@ mod convert;
 mod copies;
 mod forward;
 mod guard;
+mod guesses;
 mod membership;
 mod reconciler;
 mod refusal;
@@ -58,6 +60,7 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
         tokio::spawn(reconciler::run(context.clone(), stopped.clone())),
         tokio::spawn(membership::run(context.clone(), stopped.clone())),
         tokio::spawn(copies::run(context.clone(), stopped)),
+        tokio::spawn(node.trust.clone().watch(paths)),
     ];
     let outcome = tokio::select! {
         () = crate::telemetry::terminated() => Ok(()),

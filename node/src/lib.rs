@@ -11,4 +11,5 @@ pub mod holder;
 pub mod ingress;
 pub mod manifest;
 pub mod telemetry;
+pub mod trust;
 pub mod worker;

@@ -14,14 +14,17 @@ pub enum NodeVerb {
         #[arg(long, value_name = "DOMAIN")]
         domain: Option<String>,
     },
-    /// Make this machine a node of a cluster; the secret comes from --secret-file or FLEET_TOKEN
+    /// Make this machine a node of a cluster; the token also comes from FLEET_JOIN_TOKEN
     Join {
         /// host:port of control nodes
         #[arg(required = true, value_name = "HOST:PORT")]
         addresses: Vec<String>,
-        /// File with the cluster's secret, - for standard input
-        #[arg(long, value_name = "FILE")]
-        secret_file: Option<String>,
+        /// As `fleet node token create` printed it
+        #[arg(long, value_name = "TOKEN")]
+        token: Option<String>,
+        /// File with the token, - for standard input
+        #[arg(long, value_name = "FILE", conflicts_with = "token")]
+        token_file: Option<String>,
         /// Name of this node; else the host name
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
@@ -32,6 +35,9 @@ pub enum NodeVerb {
         #[arg(long = "label", value_name = "KEY=VALUE")]
         labels: Vec<String>,
     },
+    /// Tokens that let machines join
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// List all nodes
     List,
     /// Show everything about one node
@@ -52,6 +58,29 @@ pub enum NodeVerb {
     Status,
     /// Start a new ingress on the same sockets; the old one ends its requests
     ReplaceIngress,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenVerb {
+    /// Make one and print it, this once
+    Create {
+        /// What a machine may become: control, worker or ingress; give it once for each; else all
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+        /// How long it lives: seconds, or 90s, 10m, 1h; else 15m
+        #[arg(long, value_name = "TIME", value_parser = super::parse_duration)]
+        ttl: Option<std::time::Duration>,
+        /// How many machines it lets in; else one
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        uses: Option<u32>,
+    },
+    /// List all tokens, without what lets in
+    List,
+    /// Make one useless
+    Revoke {
+        /// As the list shows it
+        id: String,
+    },
 }
 
 /// What a node does.

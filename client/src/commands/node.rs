@@ -1,6 +1,7 @@
 //! `node`: what the cluster knows of its machines, and what the daemon of this one can do.
 
 mod local;
+mod token;
 
 use fleet_proto::v1::nodes_client::NodesClient;
 use fleet_proto::v1::{DescribeNodeRequest, ListNodesRequest};
@@ -14,6 +15,7 @@ pub(super) async fn run(session: &mut Session, verb: NodeVerb) -> Result<(), Fai
     match verb {
         NodeVerb::List => list(session).await,
         NodeVerb::Describe { node } => describe(session, node).await,
+        NodeVerb::Token(verb) => token::run(session, verb).await,
         local => local::run(session, local).await,
     }
 }

@@ -77,7 +77,7 @@ const NOUNS: &[Noun] = &[
         word: "cluster",
         canonical: &["cluster"],
         default: "status",
-        now: &["status"],
+        now: &["status", "ca"],
         later: &[],
     },
     CONTEXT,
@@ -115,8 +115,9 @@ const NODE: Noun = Noun {
         "leave",
         "status",
         "replace-ingress",
+        "token",
     ],
-    later: &["drain", "undrain", "promote", "demote", "remove", "token"],
+    later: &["drain", "undrain", "promote", "demote", "remove"],
 };
 
 const CONTEXT: Noun = Noun {

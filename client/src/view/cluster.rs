@@ -18,6 +18,8 @@ pub(crate) struct ClusterView {
     state_hash: String,
     route_generation: u64,
     version: String,
+    ca_fingerprints: Vec<String>,
+    rotation: String,
     members: Vec<MemberView>,
     problems: Vec<String>,
 }
@@ -57,6 +59,8 @@ impl From<&ClusterStatusResponse> for ClusterView {
             state_hash: status.state_hash.clone(),
             route_generation: status.route_generation,
             version: status.version.clone(),
+            ca_fingerprints: status.authorities.clone(),
+            rotation: status.rotation.clone(),
             members: status.members.iter().map(MemberView::from).collect(),
             problems: status.problems.clone(),
         }
@@ -77,6 +81,12 @@ impl ClusterView {
         block.row("applied", self.applied_index.to_string());
         block.row("snapshot", self.snapshot_index.to_string());
         block.row("state hash", &*self.state_hash);
+        for fingerprint in &self.ca_fingerprints {
+            block.row("ca fingerprint", &**fingerprint);
+        }
+        if !self.rotation.is_empty() {
+            block.row("ca rotation", &*self.rotation);
+        }
         block.row("route generation", self.route_generation.to_string());
         block.row(
             "answered by",

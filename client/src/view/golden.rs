@@ -314,6 +314,8 @@ fn nodes_and_the_cluster() {
         }],
         problems: vec!["node 3 is lost".to_owned()],
         version: "0.1.0".to_owned(),
+        authorities: vec!["mfrgg".to_owned(), "orsxg".to_owned()],
+        rotation: "dual: waiting for b".to_owned(),
     };
     assert_snapshot!("cluster_status", ClusterView::from(&status).text());
 }

@@ -131,6 +131,7 @@ pub(super) fn remove(state: &mut State, id: NodeId, actor: &Arc<str>) -> Result<
         }
     }
     state.nodes.remove(&id);
+    state.trust.held.remove(&id);
     super::build::complete_all(state);
     state.record(
         Kind::Node,

@@ -3,11 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
+use fleet_trust::CertificateDer;
+
 use super::Agent;
 use crate::config::{
-    Endpoint, FirstStart, Identity, IdentityError, Node, NodeError, Peers, RolesError, Secret,
-    SecretError,
+    Endpoint, FirstStart, Identity, IdentityError, Node, NodeError, Peers, RolesError,
 };
+use crate::trust::{Certified, FilesError, write_authorities};
 
 /// Why a node could not become, or stop being, a member.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +17,13 @@ pub(super) enum ChangeError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Trust(#[from] FilesError),
+    #[error("failed making keys and certificates")]
+    Keys(#[from] fleet_trust::AuthorityError),
+    #[error(transparent)]
+    Token(#[from] fleet_trust::TokenError),
+    #[error("the cluster answered without a certificate")]
+    NoCertificate,
     #[error("failed writing what a first start needs")]
     FirstStart(#[source] io::Error),
     #[error("failed writing the addresses of the control nodes")]
@@ -50,12 +58,14 @@ pub(super) enum ChangeError {
 pub(super) fn become_member(
     agent: &Agent,
     identity: Identity,
-    secret: &Secret,
+    certified: &Certified,
+    authorities: &[CertificateDer<'static>],
     control: Vec<Endpoint>,
     first_start: FirstStart,
 ) -> Result<Arc<Node>, ChangeError> {
     let paths = &agent.paths;
-    secret.write(&paths.secret())?;
+    write_authorities(paths, authorities)?;
+    certified.write(paths)?;
     Peers { control }.write(paths).map_err(ChangeError::Peers)?;
     first_start
         .announce(paths)

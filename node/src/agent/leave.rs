@@ -5,16 +5,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use fleet_proto::internal as wire;
-use tonic::{Code, Request};
+use fleet_proto::internal::membership_client::MembershipClient;
+use fleet_trust::Whom;
+use tonic::transport::{Channel, Endpoint as Transport};
+use tonic::{Code, Request, Status};
 
 use super::Agent;
 use super::change::ChangeError;
-use super::join::membership;
 use super::progress::Progress;
-use crate::config::{Node, Paths, Peers};
+use crate::config::{Endpoint, Node, Paths, Peers};
 
 /// The cluster moves the frontends elsewhere first, within 300 s.
 const LEAVE_WITHIN: Duration = Duration::from_secs(330);
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Given to frontends that are still here, which only happens when leaving is forced.
 const FRONTEND_GRACE: Duration = Duration::from_secs(30);
@@ -61,7 +65,7 @@ async fn let_go(node: &Node, request_id: String) -> Result<(), ChangeError> {
     for address in Peers::read(&node.paths()).control {
         let mut request = Request::new(request.clone());
         request.set_timeout(LEAVE_WITHIN);
-        let answered = match membership(&address, &node.secret).await {
+        let answered = match membership(node, &address).await {
             Ok(mut client) => client.leave(request).await.map(drop),
             Err(status) => Err(status),
         };
@@ -74,6 +78,14 @@ async fn let_go(node: &Node, request_id: String) -> Result<(), ChangeError> {
         }
     }
     Err(ChangeError::Unreachable(silent.join("; ")))
+}
+
+async fn membership(node: &Node, address: &Endpoint) -> Result<MembershipClient<Channel>, Status> {
+    let failed = |error: tonic::transport::Error| Status::unavailable(error.to_string());
+    let transport = Transport::from_shared(address.uri()).map_err(failed)?;
+    let transport = transport.connect_timeout(CONNECT_WITHIN);
+    let channel = node.trust.connect(&transport, Whom::Control).await;
+    channel.map(MembershipClient::new).map_err(failed)
 }
 
 async fn end_frontends(agent: &Agent) -> Result<(), ChangeError> {
@@ -91,6 +103,7 @@ fn forget(paths: &Paths) -> Result<(), ChangeError> {
         paths.snapshots(),
         paths.blobs(),
         paths.worker(),
+        paths.trust(),
     ] {
         remove(&directory, |path| std::fs::remove_dir_all(path))?;
     }
@@ -98,7 +111,6 @@ fn forget(paths: &Paths) -> Result<(), ChangeError> {
         paths.route_table(),
         paths.first_start(),
         paths.peers(),
-        paths.secret(),
         paths.identity(),
     ];
     for file in files {

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use fleet_model::node::Role;
 use fleet_proto::v1;
 use fleet_proto::v1::local_server::{Local, LocalServer};
+use fleet_trust::Fingerprint;
 use prost::Message as _;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -24,6 +25,7 @@ use super::progress::Progress;
 use super::{Agent, found, ready};
 use crate::config::{IdentityError, Node, Peers};
 use crate::holder::{Phase, ProcessInfo};
+use crate::trust::read_operator_token;
 
 /// Binds the socket and serves it until the agent ends.
 pub(super) fn serve(agent: Arc<Agent>) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
@@ -66,8 +68,9 @@ impl Local for Service {
             node_id: node.identity.node_id,
             name: node.identity.name.clone(),
             address: node.settings.advertise.to_string(),
-            secret: node.secret.reveal().to_owned(),
+            operator_token: read_operator_token(&self.0.paths).unwrap_or_default(),
             domain: node.identity.domain.clone(),
+            authority: authorities(&node).pop().unwrap_or_default(),
         }))
     }
 
@@ -81,7 +84,7 @@ impl Local for Service {
             roles: asked.roles().filter_map(role).collect(),
             request_id: asked.request_id,
             addresses: asked.addresses,
-            secret: asked.secret,
+            token: asked.token,
             name: asked.name,
             labels: asked.labels,
         };
@@ -133,7 +136,9 @@ impl Local for Service {
             answer.name.clone_from(&node.identity.name);
             answer.domain.clone_from(&node.identity.domain);
             answer.addresses = addresses(&node);
-            node.secret.reveal().clone_into(&mut answer.secret);
+            answer.operator_token = read_operator_token(&agent.paths).unwrap_or_default();
+            answer.authorities = authorities(&node);
+            answer.certificate_expires = expires(&node);
         }
         Ok(Response::new(answer))
     }
@@ -184,9 +189,23 @@ where
 }
 
 async fn wait_ready(node: &Node) {
-    if node.settings.roles.has(Role::Control) && !ready::control(&node.settings.advertise).await {
+    if node.settings.roles.has(Role::Control) && !ready::control(node).await {
         tracing::warn!("control does not answer yet; see its log in the data directory");
     }
+}
+
+/// Fingerprints of those it believes.
+fn authorities(node: &Node) -> Vec<String> {
+    let credentials = node.trust.credentials();
+    let prints = credentials.authorities().iter().map(Fingerprint::of);
+    prints.map(|print| print.to_string()).collect()
+}
+
+fn expires(node: &Node) -> Option<v1::Instant> {
+    let (_, expires) = node.trust.validity();
+    let since = expires.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let unix_ms = u64::try_from(since.as_millis()).ok()?;
+    Some(v1::Instant { unix_ms })
 }
 
 fn addresses(node: &Node) -> Vec<String> {
@@ -270,18 +289,21 @@ fn status(error: ChangeError) -> Status {
             "add control to the roles of this node",
         ),
         ChangeError::Identity(_) => (Code::FailedPrecondition, "IDENTITY", ""),
-        ChangeError::Name(_) | ChangeError::Roles(_) | ChangeError::Secret(_) => {
-            (Code::InvalidArgument, "INVALID", "")
-        }
+        ChangeError::Name(_) | ChangeError::Roles(_) => (Code::InvalidArgument, "INVALID", ""),
+        ChangeError::Token(_) => (
+            Code::InvalidArgument,
+            "INVALID_TOKEN",
+            "copy it whole; or make a new one: fleet node token create",
+        ),
         ChangeError::NoAddress => (
             Code::InvalidArgument,
             "NO_ADDRESS",
-            "fleet node join host:port --secret …",
+            "fleet node join HOST:PORT --token TOKEN",
         ),
         ChangeError::Unreachable(_) => (
             Code::Unavailable,
             "UNREACHABLE",
-            "are the address and the port those of a control node, and does it listen beyond loopback?",
+            "are the address and the port those of a control node of the cluster that made the token, and does it listen beyond loopback?",
         ),
         ChangeError::Refused(status) => {
             let details = status.details().to_vec().into();
@@ -289,6 +311,9 @@ fn status(error: ChangeError) -> Status {
         }
         ChangeError::Holder(_)
         | ChangeError::FirstStart(_)
+        | ChangeError::Trust(_)
+        | ChangeError::Keys(_)
+        | ChangeError::NoCertificate
         | ChangeError::Peers(_)
         | ChangeError::Read(_)
         | ChangeError::Remove { .. } => (Code::Internal, "INTERNAL", "see the log of the agent"),

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use fleet_trust::Whom;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::Endpoint as Transport;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::config::Endpoint;
+use crate::config::Node;
 
 /// An election takes a second; opening a large log some more.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -17,10 +18,10 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Whether control became ready in time. Init and join succeed without: what they wrote stands,
 /// and the agent goes on trying.
-pub(super) async fn control(address: &Endpoint) -> bool {
+pub(super) async fn control(node: &Node) -> bool {
     let deadline = Instant::now() + WITHIN;
     while Instant::now() < deadline {
-        if let Ok(true) = timeout_at(deadline, serves(address)).await {
+        if let Ok(true) = timeout_at(deadline, serves(node)).await {
             return true;
         }
         sleep(LOOK).await;
@@ -28,12 +29,12 @@ pub(super) async fn control(address: &Endpoint) -> bool {
     false
 }
 
-/// The health service needs no secret.
-async fn serves(address: &Endpoint) -> bool {
-    let Ok(transport) = Transport::from_shared(address.uri()) else {
+async fn serves(node: &Node) -> bool {
+    let Ok(transport) = Transport::from_shared(node.settings.advertise.uri()) else {
         return false;
     };
-    let Ok(channel) = transport.connect().await else {
+    let whom = Whom::Node(node.identity.node_id);
+    let Ok(channel) = node.trust.connect(&transport, whom).await else {
         return false;
     };
     let request = HealthCheckRequest {

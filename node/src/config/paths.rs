@@ -21,8 +21,39 @@ impl Paths {
         self.root.join("identity.toml")
     }
 
-    pub fn secret(&self) -> PathBuf {
-        self.root.join("secret")
+    /// Keys and certificates; mode 0700.
+    pub fn trust(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
+    /// This node's certificate and its key.
+    pub fn certificate(&self) -> PathBuf {
+        self.trust().join("node.toml")
+    }
+
+    /// Certificates of the authorities that this node believes.
+    pub fn authorities(&self) -> PathBuf {
+        self.trust().join("authorities.pem")
+    }
+
+    /// Opens what is sealed in the replicated state; control nodes alone have it.
+    pub fn cluster_key(&self) -> PathBuf {
+        self.trust().join("cluster-key")
+    }
+
+    /// Lets an operator in; control nodes alone have it.
+    pub fn operator_token(&self) -> PathBuf {
+        self.trust().join("operator-token")
+    }
+
+    /// The authority of a cluster that is being founded here, its key sealed.
+    pub fn founding(&self) -> PathBuf {
+        self.trust().join("founding.toml")
+    }
+
+    /// The key of a join whose answer has not been heard.
+    pub fn joining_key(&self) -> PathBuf {
+        self.trust().join("joining-key")
     }
 
     pub fn peers(&self) -> PathBuf {

@@ -2,10 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use tonic::Request;
-use tonic::service::Interceptor as _;
-
 use super::*;
+use crate::trust::testing::TestAuthority;
 
 fn settings(toml: &str, flags: Flags) -> Result<Settings, SettingsError> {
     let dir = tempfile::tempdir().unwrap();
@@ -208,11 +206,9 @@ fn a_node_is_what_it_was_registered_as() {
     identity(7).write(&settings.paths()).unwrap();
     assert!(matches!(
         Node::load(settings.clone()),
-        Err(NodeError::Secret(_))
+        Err(NodeError::Trust(_))
     ));
-    Secret::generate()
-        .write(&settings.paths().secret())
-        .unwrap();
+    TestAuthority::new("c1").equip(&settings.paths(), 7, &["control", "worker"]);
     let node = Node::load(settings).unwrap();
     assert_eq!(
         (
@@ -234,28 +230,6 @@ fn a_torn_write_leaves_the_old_content() {
     write_atomic(&path, b"new", 0o600).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"new");
     assert!(!dir.path().join("file.tmp").exists());
-}
-
-#[test]
-fn only_the_secret_itself_is_admitted() {
-    let secret = Secret::generate();
-    let mut server = secret.server();
-    let carried = secret.client().call(Request::new(())).unwrap();
-    assert!(server.call(carried).is_ok());
-    let wrong = Secret::generate().client().call(Request::new(())).unwrap();
-    let refusals = [Request::new(()), wrong].map(|call| server.call(call).unwrap_err());
-    assert_eq!(refusals[0].message(), refusals[1].message());
-    let digits = secret.reveal();
-    let almost = [
-        digits.to_owned(),
-        format!("bearer {digits}"),
-        format!("Bearer {}", &digits[1..]),
-    ];
-    for header in almost {
-        assert!(!server.admits(Some(header.as_bytes())), "{header}");
-    }
-    assert!(!format!("{secret:?}{server:?}").contains(digits));
-    assert!(!format!("{:?}", secret.client()).contains(digits));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod names;
 mod node;
 mod release;
 mod rollout;
+mod trust;
 
 use fleet_model::Time;
 

@@ -12,9 +12,10 @@ use fleet_model::{State, ids::NodeId, node::Role};
 use fleet_proto::internal::{
     ingress_sessions_server::IngressSessionsServer, worker_sessions_server::WorkerSessionsServer,
 };
-use tonic::{Status, metadata::MetadataValue};
+use fleet_trust::Caller;
+use tonic::{Request, Status, metadata::MetadataValue};
 
-use super::Context;
+use super::{Context, guard::impostor};
 use crate::consensus::Leadership;
 
 /// Metadata that names the leader in a refusal.
@@ -65,10 +66,19 @@ async fn deposed(context: &Context, term: u64) -> Status {
     }
 }
 
-/// Checks that whoever says hello is who the cluster knows.
+/// Whose certificate a session was opened with. The guard lets nobody come so far without one.
+fn shown<M>(request: &Request<M>) -> Result<u64, Status> {
+    let peer = request.extensions().get::<Caller>();
+    peer.and_then(|caller| caller.peer.as_ref())
+        .map(|peer| peer.name.node)
+        .ok_or_else(|| Status::unauthenticated("a session needs the certificate of a node"))
+}
+
+/// Checks that whoever says hello is who its certificate says and who the cluster knows.
 fn admit(
     context: &Context,
     state: &State,
+    shown: u64,
     cluster: &str,
     node: u64,
     role: Role,
@@ -78,6 +88,9 @@ fn admit(
             "this is cluster {}, not {cluster}",
             context.node.identity.cluster_id
         )));
+    }
+    if node != shown {
+        return Err(impostor(shown));
     }
     let id = NodeId(node);
     match state.nodes.get(&id) {

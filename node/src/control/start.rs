@@ -3,13 +3,23 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use fleet_model::{Command, command::Registration, ids::NodeId};
+use fleet_model::{
+    Command,
+    command::{NewAuthority, Registration, TrustChange},
+    ids::NodeId,
+};
+use fleet_trust::Whom;
 
-use super::{Context, state_machine::Machine};
+use super::{
+    Context,
+    authority::{instant, key_digest, operator_digest},
+    state_machine::Machine,
+};
 use crate::{
     clock,
     config::{self, FirstStart},
     consensus::{Consensus, Options, Timers},
+    trust,
 };
 
 /// Entries between two snapshots of the state.
@@ -38,7 +48,7 @@ pub(super) async fn open(
 
 fn options(node: &config::Node, clock: &clock::Steady) -> Options {
     let (paths, settings, identity) = (node.paths(), &node.settings, &node.identity);
-    let clock = clock.clone();
+    let (clock, trust) = (clock.clone(), node.trust.clone());
     Options {
         timers: Timers {
             heartbeat: settings.raft.heartbeat,
@@ -48,13 +58,15 @@ fn options(node: &config::Node, clock: &clock::Steady) -> Options {
         },
         snapshot_every: SNAPSHOT_EVERY,
         clock: Arc::new(move || clock.now().0),
+        connect: Some(Arc::new(move |node, endpoint| {
+            trust.connect_lazy(endpoint, Whom::Node(node))
+        })),
         ..Options::new(
             paths.raft(),
             paths.snapshots(),
             identity.cluster_id.clone(),
             identity.node_id,
             settings.advertise.to_string(),
-            node.secret.reveal(),
         )
     }
 }
@@ -69,7 +81,14 @@ pub(super) async fn finish(context: &Context, first: Option<FirstStart>) -> anyh
     if first == FirstStart::Bootstrap {
         found(context).await?;
     }
-    FirstStart::finish(&context.node.paths()).context("failed removing the first-start marker")
+    let paths = context.node.paths();
+    match std::fs::remove_file(paths.founding()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context("failed removing the authority's file");
+        }
+        _ => {}
+    }
+    FirstStart::finish(&paths).context("failed removing the first-start marker")
 }
 
 async fn found(context: &Context) -> anyhow::Result<()> {
@@ -92,7 +111,35 @@ async fn found(context: &Context) -> anyhow::Result<()> {
     once(context, &cluster, context.snapshot().cluster.id.is_empty()).await?;
     let registration = Command::RegisterNode(registration(&context.node));
     let known = context.snapshot().nodes.contains_key(&context.id());
-    once(context, &registration, !known).await
+    once(context, &registration, !known).await?;
+    establish(context).await
+}
+
+/// Puts the authority and the digest of the operator's token into the replicated state.
+async fn establish(context: &Context) -> anyhow::Result<()> {
+    let paths = context.node.paths();
+    let due = context.snapshot().trust.authorities.is_empty();
+    let Some((certificate, sealed_key)) = trust::Founding::read(&paths)?.filter(|_| due) else {
+        return Ok(());
+    };
+    let token = trust::read_operator_token(&paths).context("the operator's token is lost")?;
+    let certified = trust::Certified::read(&paths)?;
+    let found = TrustChange::Found {
+        authority: NewAuthority {
+            certificate: Arc::from(&*certificate),
+            sealed_key: sealed_key.into(),
+        },
+        operator: operator_digest(token.as_bytes()),
+    };
+    let issue = TrustChange::Issue {
+        node: context.id(),
+        key: key_digest(&certified.key.public()),
+        expires: instant(certified.expires),
+    };
+    for change in [issue, found] {
+        once(context, &Command::Trust(Box::new(change)), true).await?;
+    }
+    Ok(())
 }
 
 async fn once(context: &Context, command: &Command, due: bool) -> anyhow::Result<()> {

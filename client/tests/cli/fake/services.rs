@@ -397,14 +397,15 @@ impl local_server::Local for Fake {
             node_id: 1,
             name: request.into_inner().name,
             address: "127.0.0.1:7400".to_owned(),
-            secret: "hush".to_owned(),
+            operator_token: "hush".to_owned(),
+            authority: super::fingerprint(),
             domain: "localhost".to_owned(),
         }))
     }
 
     async fn join(&self, request: Request<JoinRequest>) -> Answer<JoinResponse> {
         let asked = request.into_inner();
-        assert_eq!(asked.secret, "hush");
+        assert_eq!(asked.token, "fj1.token");
         let cluster_id = asked.addresses.join("+");
         Ok(Response::new(JoinResponse {
             cluster_id,
@@ -422,7 +423,8 @@ impl local_server::Local for Fake {
         Ok(Response::new(LocalStatusResponse {
             initialised: !script.apps.is_empty(),
             addresses: script.apps.clone(),
-            secret: "from the daemon".to_owned(),
+            operator_token: "from the daemon".to_owned(),
+            authorities: vec![super::fingerprint()],
             ..Default::default()
         }))
     }

@@ -8,7 +8,9 @@ use tonic::{Request, Response, Status};
 
 use super::{ACTOR, message, request_id, resolve};
 use crate::control::{
-    Context, codec, membership,
+    Context,
+    authority::fingerprints,
+    codec, membership,
     refusal::{detail, refused, unread, with_detail},
 };
 
@@ -86,7 +88,26 @@ impl Cluster for Api {
             members,
             problems: problem.into_iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            authorities: fingerprints(&state)
+                .map(|(_, print)| print.to_string())
+                .collect(),
+            rotation: rotation(&state),
         }))
+    }
+}
+
+/// How far the replacement of the authority is.
+fn rotation(state: &State) -> String {
+    let Some(rotation) = &state.trust.rotation else {
+        return String::new();
+    };
+    let name = |id| state.nodes.get(id).map(|node| node.name.as_str());
+    let awaited = state.rotation_awaits();
+    let awaited: Vec<_> = awaited.iter().filter_map(name).collect();
+    let stage = rotation.stage.as_str();
+    match awaited.as_slice() {
+        [] => format!("{stage}: every live node has gone along"),
+        names => format!("{stage}: waiting for {}", names.join(", ")),
     }
 }
 

@@ -145,7 +145,7 @@ impl Api {
     }
 }
 
-fn role_of(role: Role) -> NodeRole {
+pub(super) fn role_of(role: Role) -> NodeRole {
     match role {
         Role::Control => NodeRole::Control,
         Role::Worker => NodeRole::Worker,

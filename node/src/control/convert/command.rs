@@ -3,10 +3,11 @@
 mod asked;
 mod planned;
 mod reported;
+mod trust;
 
 use fleet_model::{
     Command,
-    command::{Advance, BuildReport, NewBuild, Registration, Scale, Verdict},
+    command::{Advance, BuildReport, NewBuild, Registration, Scale, TrustChange, Verdict},
     environment::Limits,
     ids::{
         AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName,
@@ -40,6 +41,7 @@ impl Stored for Command {
                 from: from.to_stored(),
                 to: to.to_stored(),
             }),
+            Self::Trust(change) => Wire::Trust(change.to_stored()),
             Self::RecordFacts { node, facts } => Wire::RecordFacts(stored::RecordFacts {
                 node: node.0,
                 facts: Some(facts.to_stored()),
@@ -273,6 +275,7 @@ impl Stored for Command {
                 from: Lease::from_stored(from)?,
                 to: Lease::from_stored(to)?,
             },
+            Wire::Trust(wire) => Self::Trust(Box::new(TrustChange::from_stored(wire)?)),
             Wire::RecordFacts(stored::RecordFacts { node, facts }) => Self::RecordFacts {
                 node: NodeId(node),
                 facts: required::<_, Facts>(facts, "record_facts.facts")?,

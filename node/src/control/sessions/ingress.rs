@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{QUEUE, admit, deposed, leading};
+use super::{QUEUE, admit, deposed, leading, shown};
 use crate::control::{Context, context::control_addresses, routes};
 
 pub(crate) struct Sessions(pub(super) Arc<Context>);
@@ -31,6 +31,7 @@ impl IngressSessions for Sessions {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let context = self.0.clone();
         let term = leading(&context)?;
+        let shown = shown(&request)?;
         let mut reports = request.into_inner();
         let hello = match reports.message().await?.and_then(|report| report.report) {
             Some(ingress_report::Report::Hello(hello)) => hello,
@@ -40,6 +41,7 @@ impl IngressSessions for Sessions {
         let node = admit(
             &context,
             &state,
+            shown,
             &hello.cluster_id,
             hello.node_id,
             Role::Ingress,

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{QUEUE, admit, deposed, leading};
+use super::{QUEUE, admit, deposed, leading, shown};
 use crate::control::{
     Context,
     assignments::Said,
@@ -40,6 +40,7 @@ impl WorkerSessions for Sessions {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let context = self.0.clone();
         let term = leading(&context)?;
+        let shown = shown(&request)?;
         let mut reports = request.into_inner();
         let hello = match reports.message().await?.and_then(|report| report.report) {
             Some(worker_report::Report::Hello(hello)) => hello,
@@ -49,6 +50,7 @@ impl WorkerSessions for Sessions {
         let node = admit(
             &context,
             &state,
+            shown,
             &hello.cluster_id,
             hello.node_id,
             Role::Worker,

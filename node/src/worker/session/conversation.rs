@@ -5,6 +5,7 @@ use std::time::Duration;
 use fleet_proto::internal as wire;
 use fleet_proto::internal::worker_report::Report;
 use fleet_proto::internal::worker_sessions_client::WorkerSessionsClient;
+use fleet_trust::Whom;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,7 +60,7 @@ pub(crate) async fn converse(session: &Session, target: &Endpoint, backoff: &mut
     let broken = tokio::select! {
         reason = listen(session, orders, &mut took_over) => reason,
         reason = tell(session, reports.clone(), views, known) => reason,
-        reason = builds::tell(session.builds.clone(), &address, &session.secret, reports) => reason,
+        reason = builds::tell(session.builds.clone(), &address, &session.trust, reports) => reason,
     };
     if took_over {
         backoff.reset();
@@ -72,11 +73,10 @@ async fn open(
     target: &Endpoint,
     reports: ReceiverStream<wire::WorkerReport>,
 ) -> Result<Streaming<wire::WorkerOrder>, End> {
-    let channel = connect(target)
+    let channel = connect(session, target)
         .await
         .map_err(|error| End::Failed(chain(&error)))?;
-    let mut client = WorkerSessionsClient::with_interceptor(channel, session.secret.client())
-        .max_decoding_message_size(ORDER_LIMIT);
+    let mut client = WorkerSessionsClient::new(channel).max_decoding_message_size(ORDER_LIMIT);
     match timeout(ANSWER_WITHIN, client.session(reports)).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) => Err(refused(&status)),
@@ -85,14 +85,14 @@ async fn open(
 }
 
 /// Pings once a second notice a leader that was stopped or cut off without a word.
-async fn connect(target: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+async fn connect(session: &Session, target: &Endpoint) -> Result<Channel, tonic::transport::Error> {
     let transport = Transport::from_shared(target.uri())?
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(HEARTBEAT)
         .keep_alive_timeout(TAKE_WITHIN)
         .keep_alive_while_idle(true);
-    transport.connect().await
+    session.trust.connect(&transport, Whom::Control).await
 }
 
 fn refused(status: &Status) -> End {

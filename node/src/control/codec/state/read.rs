@@ -18,6 +18,7 @@ use fleet_model::{
     release::Release,
     rollout::Rollout,
     state::{Answered, Cluster},
+    trust::Trust,
 };
 use fleet_proto::stored::{RouteChange, StateHeader, StateRecord, state_record::Record};
 use imbl::OrdMap;
@@ -205,6 +206,7 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         generation,
         next_frontend,
         next_event,
+        trust,
     } = header;
     if version != VERSION {
         return Err(DecodeError::Version {
@@ -223,6 +225,10 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
     state.generation = generation;
     state.next_frontend = next_frontend;
     state.next_event = next_event;
+    state.trust = trust
+        .map(Trust::from_stored)
+        .transpose()?
+        .unwrap_or_default();
     Ok(state)
 }
 

@@ -6,6 +6,7 @@ use fleet_model::{
     State,
     ids::RequestId,
     state::{Answered, Cluster},
+    trust::Trust,
 };
 use fleet_proto::stored::{RouteChange, StateEnd, StateHeader, StateRecord, state_record::Record};
 use prost::Message as _;
@@ -78,6 +79,7 @@ fn header(state: &State) -> StateHeader {
         generation: state.generation,
         next_frontend: state.next_frontend,
         next_event: state.next_event,
+        trust: Some(Trust::to_stored(&state.trust)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod builds;
 mod manifest;
+mod trust;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         3 => app_command().boxed(),
         4 => environment_command().boxed(),
         1 => builds::command().boxed(),
+        2 => trust::command().boxed(),
         2 => promotion_command().boxed(),
         3 => planned_command().boxed(),
         2 => (node(), vec(report(), 0..3))

@@ -27,7 +27,7 @@ async fn a_stranger_needs_no_files_of_ours() -> Result<()> {
         .args([
             &cluster.nodes[0].api().to_string(),
             &cluster.keys.operator_token,
-            &authorities.to_string_lossy(),
+            &authorities.to_string_lossy().into_owned(),
             app::APP,
             &next,
         ])

@@ -64,6 +64,17 @@ impl Api {
         Ok(answer.into_inner().nodes)
     }
 
+    pub async fn remove_node(&self, node: u64) -> Result<()> {
+        let mut client = v1::nodes_client::NodesClient::new(self.channel.clone());
+        let request = v1::RemoveNodeRequest {
+            request_id: format!("remove-{:016x}", rand::random::<u64>()),
+            node: node.to_string(),
+            force: false,
+        };
+        client.remove(request).await?;
+        Ok(())
+    }
+
     pub async fn environment(&self, app: &str, name: &str) -> Result<v1::EnvironmentDescription> {
         let mut client = v1::environments_client::EnvironmentsClient::new(self.channel.clone());
         let request = v1::DescribeEnvironmentRequest {

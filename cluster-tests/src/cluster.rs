@@ -86,8 +86,7 @@ impl Cluster {
     /// Adds one more node.
     pub async fn join_one(&mut self) -> Result<()> {
         let name = format!("node{}", self.nodes.len() + 1);
-        let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
-        node.start().await?;
+        let node = self.machine(&name).await?;
         let address = self.nodes[0].api().to_string();
         let token = self.token(&[]).await?;
         self.local(&node)
@@ -96,6 +95,13 @@ impl Cluster {
         self.nodes.push(node);
         self.point_cli();
         Ok(())
+    }
+
+    /// A machine with a daemon that waits for what it is told. Whoever takes it ends it.
+    pub async fn machine(&self, name: &str) -> Result<Node> {
+        let mut node = Node::prepare(&self.path, name, &self.binaries)?;
+        node.start().await?;
+        Ok(node)
     }
 
     /// A new join token.

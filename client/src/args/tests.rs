@@ -56,7 +56,7 @@ fn canonical_words_parse() {
         "node join 127.0.0.1:7400 --role worker --label zone=a",
         "racks",
         "switch home",
-        "context add home --address 127.0.0.1:7400",
+        "context add home --address 127.0.0.1:7400 --ca-fingerprint mfrgg",
         "env list --timeout 10m -o json",
     ] {
         let got = parsed(line);

@@ -187,7 +187,7 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "ps info P",
         "ps stop P",
         "node drain",
-        "node token",
+        "node remove N",
     ];
     for line in later.iter().filter(|line| **line != "release create") {
         let got = canonical(&words(line));
@@ -251,6 +251,10 @@ fn other_nouns() {
         nodes list                 => node list
         node join 10.0.0.1:7400    => node join 10.0.0.1:7400
         cluster                    => cluster status
+        cluster ca rotate          => cluster ca rotate
+        node token create --role worker --ttl 5m --uses 3 => node token create --role worker --ttl 5m --uses 3
+        node token list            => node token list
+        node token revoke abcd     => node token revoke abcd
         racks                      => context list
         switch home                => context use home
         events -f                  => events -f

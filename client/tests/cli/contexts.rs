@@ -143,7 +143,7 @@ async fn nodes_are_founded_and_joined_over_the_socket() {
     let local = |words: &str| line(words, &[]).variable("FLEET_SOCKET", socket.to_str().unwrap());
     let founded = local("node init --name a").run().await;
     assert!(
-        founded.output.contains("node     1 (a)\n"),
+        founded.output.contains("node            1 (a)\n"),
         "{}",
         founded.output
     );

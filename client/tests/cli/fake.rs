@@ -152,7 +152,8 @@ pub(crate) async fn silent() -> String {
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         let mut kept = Vec::new();
-        while let Ok((stream, _)) = listener.accept().await {
+        let mut incoming = Incoming::new(listener, || CREDENTIALS.clone());
+        while let Some(Ok(stream)) = incoming.next().await {
             kept.push(stream);
         }
     });

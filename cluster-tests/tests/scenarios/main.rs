@@ -27,5 +27,6 @@ mod routing;
 mod stopped;
 mod told_to_frontends;
 mod transcripts;
+mod trust;
 mod whole_cluster_killed;
 mod without_quorum;

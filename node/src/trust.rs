@@ -130,11 +130,17 @@ impl Held {
     fn read(paths: &Paths) -> Result<Self, TrustError> {
         let certified = Certified::read(paths)?;
         let authorities = files::read_authorities(paths)?;
-        let credentials = Credentials::new(&certified.certificate, &certified.key, authorities)?;
+        let Certified {
+            certificate,
+            key,
+            begins,
+            expires,
+        } = certified;
+        let credentials = Credentials::new(&certificate, &key, authorities, begins)?;
         Ok(Self {
             credentials: Arc::new(credentials),
-            begins: certified.begins,
-            expires: certified.expires,
+            begins,
+            expires,
         })
     }
 }

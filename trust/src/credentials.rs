@@ -1,10 +1,11 @@
 //! What a node shows and whom it believes, as TLS wants it.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -36,16 +37,20 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
+    /// `good` is any moment at which the certificate is, or was, good: a node whose certificate has
+    /// expired must start all the same, and is told by others that they do not believe it.
+    ///
     /// # Errors
-    /// When the parts do not belong together. Whether the certificate is still good is told by
-    /// those it is shown to.
+    /// When the parts do not belong together.
     pub fn new(
         certificate: &CertificateDer<'static>,
         key: &NodeKey,
         authorities: Vec<CertificateDer<'static>>,
+        good: SystemTime,
     ) -> Result<Self, CredentialsError> {
         let name = NodeName::in_certificate(certificate).ok_or(CredentialsError::Nameless)?;
-        let issuer = issuer_of(certificate, &authorities).ok_or(CredentialsError::Unsigned)?;
+        let issuer =
+            issuer_of(certificate, &authorities, good).ok_or(CredentialsError::Unsigned)?;
         // The issuer goes along for those who know it by its fingerprint alone.
         let chain = vec![certificate.clone(), issuer.clone()];
         let mut roots = RootCertStore::empty();
@@ -85,7 +90,7 @@ impl Credentials {
 
     /// Which of the believed authorities signed a certificate that TLS let through.
     pub(crate) fn signed_by(&self, certificate: &CertificateDer<'_>) -> Option<Fingerprint> {
-        issuer_of(certificate, &self.authorities).map(Fingerprint::of)
+        issuer_of(certificate, &self.authorities, SystemTime::now()).map(Fingerprint::of)
     }
 }
 
@@ -129,25 +134,18 @@ fn server(
 fn issuer_of<'a>(
     certificate: &CertificateDer<'_>,
     authorities: &'a [CertificateDer<'static>],
+    at: SystemTime,
 ) -> Option<&'a CertificateDer<'static>> {
     let leaf = webpki::EndEntityCert::try_from(certificate).ok()?;
     let known = provider().signature_verification_algorithms;
+    let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).ok()?);
     authorities.iter().find(|authority| {
         let Ok(anchor) = webpki::anchor_from_trusted_cert(authority) else {
             return false;
         };
         let anchors = [anchor];
         let usage = webpki::KeyUsage::client_auth();
-        // The moment does not matter for who signed: that it is good was, or will be, verified.
-        let verified = leaf.verify_for_usage(
-            known.all,
-            &anchors,
-            &[],
-            rustls::pki_types::UnixTime::now(),
-            usage,
-            None,
-            None,
-        );
+        let verified = leaf.verify_for_usage(known.all, &anchors, &[], at, usage, None, None);
         verified.is_ok()
     })
 }

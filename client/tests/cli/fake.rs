@@ -131,7 +131,8 @@ static CREDENTIALS: LazyLock<Arc<Credentials>> = LazyLock::new(|| {
     let key = NodeKey::generate().unwrap();
     let signed = authority.sign(1, ["control"], &key.public(), SystemTime::now());
     let authorities = vec![authority.certificate().clone()];
-    let credentials = Credentials::new(&signed.unwrap().certificate, &key, authorities);
+    let signed = signed.unwrap();
+    let credentials = Credentials::new(&signed.certificate, &key, authorities, signed.begins);
     Arc::new(credentials.unwrap())
 });
 

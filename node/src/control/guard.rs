@@ -175,8 +175,7 @@ fn operator(state: &State, header: &[u8]) -> bool {
 fn node(state: &State, peer: &Peer, roles: &[Role]) -> Result<(), Status> {
     let id = NodeId(peer.name.node);
     if !state.may_call(id) {
-        let text = format!("node {id} is not, or no longer, in this cluster");
-        return Err(Status::permission_denied(text));
+        return Err(stranger(id));
     }
     let registered = state.nodes.get(&id);
     let has = |role: &&Role| {
@@ -205,6 +204,11 @@ fn named(peer: &Peer, headers: &HeaderMap) -> Result<(), Status> {
 /// What is said to a node that speaks in another's name.
 pub(super) fn impostor(node: u64) -> Status {
     Status::permission_denied(format!("the certificate is that of node {node}"))
+}
+
+/// What is said to a node that was removed.
+pub(super) fn stranger(node: NodeId) -> Status {
+    Status::permission_denied(format!("node {node} is not, or no longer, in this cluster"))
 }
 
 #[cfg(test)]

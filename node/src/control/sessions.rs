@@ -15,7 +15,10 @@ use fleet_proto::internal::{
 use fleet_trust::Caller;
 use tonic::{Request, Status, metadata::MetadataValue};
 
-use super::{Context, guard::impostor};
+use super::{
+    Context,
+    guard::{impostor, stranger},
+};
 use crate::consensus::Leadership;
 
 /// Metadata that names the leader in a refusal.
@@ -62,6 +65,15 @@ async fn deposed(context: &Context, term: u64) -> Status {
     let lost = leadership.wait_for(|l| !l.is_self || l.term != term).await;
     match lost {
         Ok(leadership) => not_leading(&leadership),
+        Err(_) => Status::unavailable("this node is stopping"),
+    }
+}
+
+/// Resolves with the refusal to end a session with, once its node was removed from the cluster.
+async fn removed(context: &Context, node: NodeId) -> Status {
+    let mut states = context.state.clone();
+    match states.wait_for(|state| !state.may_call(node)).await {
+        Ok(_) => stranger(node),
         Err(_) => Status::unavailable("this node is stopping"),
     }
 }

@@ -57,6 +57,9 @@ pub async fn keep(node: &Node) {
                 told.clear();
             }
             Ok(false) => told.clear(),
+            // Control of this very node may not be up yet, and a cluster may be without: that is said
+            // elsewhere, and there are weeks left.
+            Err(KeepError::Silent) if SystemTime::now() < due => {}
             // Said once, not every few seconds.
             Err(error) => {
                 let text = format!("{:#}", anyhow::Error::from(error));

@@ -45,7 +45,8 @@ impl TestAuthority {
         let signed = self.0.sign(id, roles, &key.public(), SystemTime::now());
         let signed = signed.unwrap();
         let authorities = vec![self.0.certificate().clone()];
-        let credentials = Credentials::new(&signed.certificate, &key, authorities).unwrap();
+        let credentials =
+            Credentials::new(&signed.certificate, &key, authorities, signed.begins).unwrap();
         Trust(Arc::new(ArcSwap::from_pointee(Held {
             credentials: Arc::new(credentials),
             begins: signed.begins,

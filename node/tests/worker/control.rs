@@ -192,6 +192,7 @@ fn archive(script: &str) -> Vec<u8> {
 fn credentials(authority: &Authority) -> Credentials {
     let key = NodeKey::generate().unwrap();
     let signed = authority.sign(1, ["control"], &key.public(), SystemTime::now());
+    let signed = signed.unwrap();
     let authorities = vec![authority.certificate().clone()];
-    Credentials::new(&signed.unwrap().certificate, &key, authorities).unwrap()
+    Credentials::new(&signed.certificate, &key, authorities, signed.begins).unwrap()
 }

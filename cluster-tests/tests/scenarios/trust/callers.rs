@@ -104,7 +104,7 @@ async fn other_authorities_are_refused(address: SocketAddr) -> Result<()> {
     let roles = ["control", "worker", "ingress"];
     let signed = authority.sign(1, roles, &key.public(), SystemTime::now())?;
     let authorities = vec![authority.certificate().clone()];
-    let credentials = Credentials::new(&signed.certificate, &key, authorities)?;
+    let credentials = Credentials::new(&signed.certificate, &key, authorities, signed.begins)?;
     // It does not believe the node, before the node can say that it does not believe it.
     let connected = Caller::node(address, credentials).await;
     ensure!(
@@ -217,7 +217,8 @@ impl Shown {
 
     fn credentials(&self) -> Result<Credentials> {
         let key = key_from_pem(&self.key).context("no key")?;
-        let credentials = Credentials::new(&self.certificate, &key, self.authorities.clone());
+        let authorities = self.authorities.clone();
+        let credentials = Credentials::new(&self.certificate, &key, authorities, SystemTime::now());
         credentials.context("certificate, key and authorities do not fit")
     }
 }

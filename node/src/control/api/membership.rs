@@ -26,7 +26,7 @@ use crate::{
         Context,
         authority::{SignError, fingerprints, instant, key_digest, secret_digest, sign},
         context::control_addresses,
-        guard::impostor,
+        guard::{impostor, stranger},
         guesses::Guesses,
         refusal::{detail, invalid, refused, rejected, unread, with_detail},
     },
@@ -219,10 +219,6 @@ fn peer<M>(request: &Request<M>) -> Result<Arc<Peer>, Status> {
     caller
         .and_then(|caller| caller.peer.clone())
         .ok_or_else(|| Status::unauthenticated("this call needs the certificate of a node"))
-}
-
-fn stranger(node: NodeId) -> Status {
-    Status::permission_denied(format!("node {node} is not, or no longer, in this cluster"))
 }
 
 fn authorities(state: &State) -> Vec<Bytes> {

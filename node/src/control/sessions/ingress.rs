@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{QUEUE, admit, deposed, leading, shown};
+use super::{QUEUE, admit, deposed, leading, removed, shown};
 use crate::control::{Context, context::control_addresses, routes};
 
 pub(crate) struct Sessions(pub(super) Arc<Context>);
@@ -57,6 +57,7 @@ impl IngressSessions for Sessions {
             let mut goodbye = false;
             let end = tokio::select! {
                 status = deposed(&context, term) => Some(status),
+                status = removed(&context, node) => Some(status),
                 status = listen(&context, node, process, reports, &asked, &mut goodbye) => status,
                 () = order(&context, node, &hello, &asked, orders.clone()) => None,
             };

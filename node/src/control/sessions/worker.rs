@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{QUEUE, admit, deposed, leading, shown};
+use super::{QUEUE, admit, deposed, leading, removed, shown};
 use crate::control::{
     Context,
     assignments::Said,
@@ -67,6 +67,7 @@ impl WorkerSessions for Sessions {
             };
             let end = tokio::select! {
                 status = deposed(&context, term) => Some(status),
+                status = removed(&context, node) => Some(status),
                 status = listen(&context, node, &hello, reports, news) => status,
                 () = record(&context, node, incoming) => None,
                 status = settle(&context, node, ended) => status,

@@ -20,5 +20,6 @@ pub mod ports;
 pub mod process;
 pub mod repository;
 pub mod sampler;
+pub mod told;
 pub mod wait;
 pub mod workload;

@@ -8,7 +8,7 @@ mod build;
 mod cluster;
 mod environment;
 mod frontend;
-pub(crate) mod load;
+mod load;
 mod node;
 mod outcome;
 mod promotion;

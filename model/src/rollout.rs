@@ -176,6 +176,18 @@ impl Rollout {
             && (self.incoming.as_ref() == Some(release) || self.outgoing.as_ref() == Some(release))
     }
 
+    /// Whether this is the promotion that somebody means who asks for `release` again, having lost
+    /// sight of it: under way, going back, or over with the release still `active`.
+    #[must_use]
+    pub fn answers(&self, release: &ReleaseId, active: Option<&ReleaseId>) -> bool {
+        let stands = match self.phase {
+            Phase::Complete { .. } => active == Some(release),
+            Phase::Failed { .. } => false,
+            _ => true,
+        };
+        self.roll().is_some() && self.incoming.as_ref() == Some(release) && stands
+    }
+
     /// The release whose frontends a promotion is taking away just now.
     #[must_use]
     pub fn giving_way(&self) -> Option<&ReleaseId> {

@@ -9,8 +9,8 @@ use fleet_cluster_tests::binaries::source_root;
 use fleet_cluster_tests::cli::Cli;
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::repository::Repository;
+use fleet_cluster_tests::told::Told;
 use fleet_cluster_tests::wait;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 const APP: &str = "myapp";
 
@@ -78,10 +78,8 @@ async fn a_promotion_that_fails_says_why_and_one_lost_sight_of_is_found_again() 
     let newest = cli.ok(&["env", "set", "FOO=bar", "--id"]).await?.stdout;
     let newest = newest.trim();
     let mut watcher = cli.spawn(&["releases", "promote", newest])?;
-    let output = watcher.stdout.take().context("its output")?;
-    let mut lines = BufReader::new(output).lines();
-    let opening = lines.next_line().await?.unwrap_or_default();
-    ensure!(opening == format!("Promoting {newest}..."), "{opening}");
+    let opening = format!("Promoting {newest}...\n");
+    Told::by(&mut watcher)?.until(&opening).await?;
     watcher.kill().await?;
     let rest = cli.ok(&["releases", "promote", newest, "--wait"]).await?;
     ensure!(rest.stdout.starts_with(&opening), "{rest}");

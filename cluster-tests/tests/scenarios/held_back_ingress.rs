@@ -1,17 +1,15 @@
 //! `activate --wait` returns only after every live ingress has confirmed. One is frozen: the command
 //! waits and names its node. After it has returned, no answer comes from the old release.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
+use fleet_cluster_tests::told::Told;
 use fleet_cluster_tests::workload::Load;
 use fleet_cluster_tests::{faults, wait};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::Child;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn activation_waits_for_it_and_says_so() -> Result<()> {
@@ -80,35 +78,4 @@ async fn activation_waits_for_it_and_says_so() -> Result<()> {
         "the old release answered: {history}"
     );
     cluster.end()
-}
-
-/// What a command has said until now, on both of its outputs.
-struct Told(Arc<Mutex<String>>);
-
-impl Told {
-    fn by(command: &mut Child) -> Result<Told> {
-        let told = Told(Arc::default());
-        told.hear(command.stdout.take().context("it has a standard output")?);
-        told.hear(command.stderr.take().context("it has a standard error")?);
-        Ok(told)
-    }
-
-    fn hear(&self, output: impl AsyncRead + Send + Unpin + 'static) {
-        let told = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(output).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                told.push_str(&line);
-                told.push('\n');
-            }
-        });
-    }
-
-    fn so_far(&self) -> String {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
 }

@@ -2,17 +2,15 @@
 //! promotion: it completes, the bounds hold at every sample, no request fails, and whoever lost sight
 //! of it finds the rest by asking for the same promotion again.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cli::Cli;
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
 use fleet_cluster_tests::sampler::Sampler;
+use fleet_cluster_tests::told::Told;
 use fleet_cluster_tests::workload::Load;
 use fleet_cluster_tests::{faults, wait};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Child;
 
 /// Lines of the promotion's story: the kill follows the first of its kind.
@@ -34,9 +32,6 @@ enum Victim {
 }
 
 const VICTIMS: [Victim; 3] = [Victim::Leader, Victim::Agent, Victim::CommandLine];
-
-/// Longest that a promotion of a few seconds may take with somebody dying in it.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_dies_in_it() -> Result<()> {
@@ -88,7 +83,7 @@ async fn a_machine_dies_in_it() -> Result<()> {
     cli.ok(&["env", "set", "TURN=machine", "-a", app::APP])
         .await?;
     let mut story = Story::begin(&cli)?;
-    story.until(" Started").await?;
+    story.told.until(" Started").await?;
     let leader = cluster.leader().await?;
     faults::power_off(&cluster.nodes[(leader + 1) % 3]).await?;
     story.ends_well().await?;
@@ -110,7 +105,7 @@ async fn survive(cluster: &mut Cluster, cli: &Cli, victim: Victim, point: &str) 
     let apis = (0..3).map(|index| cluster.api(index));
     let sampler = Sampler::start(apis.collect::<Result<_>>()?, app::APP, "www");
     let mut story = Story::begin(cli)?;
-    story.until(point).await?;
+    story.told.until(point).await?;
     match victim {
         Victim::Leader => {
             let node = &cluster.nodes[cluster.leader().await?];
@@ -162,55 +157,23 @@ async fn only_one_release_is_left(cluster: &Cluster) -> Result<()> {
 /// A promotion as the command line tells it.
 struct Story {
     command: Child,
-    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
-    told: Vec<String>,
+    told: Told,
 }
 
 impl Story {
     fn begin(cli: &Cli) -> Result<Story> {
         let mut command = cli.spawn(&["releases", "promote", "-a", app::APP])?;
-        let out = command.stdout.take().context("it has a standard output")?;
-        Ok(Story {
-            command,
-            lines: BufReader::new(out).lines(),
-            told: Vec::new(),
-        })
-    }
-
-    async fn until(&mut self, point: &str) -> Result<()> {
-        let found = tokio::time::timeout(PATIENCE, async {
-            while let Some(line) = self.lines.next_line().await? {
-                self.told.push(line);
-                if self.told.last().is_some_and(|line| line.contains(point)) {
-                    return Ok(());
-                }
-            }
-            bail!("the story ended before");
-        });
-        let outcome = found.await.context("it does not come")?;
-        outcome.with_context(|| self.told.join("\n"))
+        let told = Told::by(&mut command)?;
+        Ok(Story { command, told })
     }
 
     async fn ends_well(&mut self) -> Result<()> {
-        let status = tokio::time::timeout(PATIENCE, async {
-            while let Some(line) = self.lines.next_line().await? {
-                self.told.push(line);
-            }
-            anyhow::Ok(self.command.wait().await?)
-        });
-        let status = match status.await {
-            Ok(status) => status?,
-            Err(_) => bail!("it does not end:\n{}", self.told.join("\n")),
-        };
-        let mut complaint = String::new();
-        if let Some(err) = &mut self.command.stderr {
-            err.read_to_string(&mut complaint).await?;
-        }
-        let last = self.told.last().map(String::as_str);
+        let story = self.told.to_the_end().await?;
+        let status = self.command.wait().await?;
         ensure!(
-            status.success() && last == Some("OK"),
-            "it ended with {status}: {complaint}\n{}",
-            self.told.join("\n")
+            status.success() && story.ends_with("\nOK\n"),
+            "it ended with {status}:\n{}",
+            self.told.so_far()
         );
         Ok(())
     }

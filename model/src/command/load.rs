@@ -14,7 +14,7 @@ use crate::{
     event::Kind,
     ids::{EnvironmentKey, LoadedKey, ReleaseId, ServiceName},
     manifest::{Manifest, Service},
-    node::Role,
+    plan::placement,
     reference::{self, Loadable},
     release::Release,
 };
@@ -214,7 +214,7 @@ pub(super) fn first_counts(
 ) -> imbl::OrdMap<ServiceName, u32> {
     let count = |name: &ServiceName, service: &Service| {
         if service.agent {
-            return agents(state, service);
+            return placement::agents(state, service);
         }
         let bounds = loaded.bounds(name, &environment.settings);
         bounds.clamp(service.scale.map_or(bounds.min, |scale| scale.count))
@@ -225,14 +225,6 @@ pub(super) fn first_counts(
         .iter()
         .map(|(name, service)| (name.clone(), count(name, service)))
         .collect()
-}
-
-/// An agent service runs once on every worker that it may run on.
-pub(crate) fn agents(state: &State, service: &Service) -> u32 {
-    let workers = state
-        .nodes_with(Role::Worker)
-        .filter(|node| !node.draining && service.selects(&node.labels));
-    u32::try_from(workers.count()).unwrap_or(u32::MAX)
 }
 
 /// From the planner: the count of an agent service follows the nodes.

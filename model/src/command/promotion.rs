@@ -36,7 +36,7 @@ pub(super) fn promote(
     let environment = reference::environment(state, key)?.clone();
     refuse_if_destroying(&environment)?;
     let release = wanted(state, &environment, asked)?;
-    if let Some(under_way) = under_way(state, key, &release) {
+    if let Some(under_way) = under_way(state, &environment, &release) {
         return Ok(under_way);
     }
     refuse_if_rolling(state, key)?;
@@ -75,12 +75,12 @@ fn wanted(
 }
 
 /// Asked again for what is being promoted already: whoever lost sight of it finds it again.
-fn under_way(state: &State, key: &EnvironmentKey, release: &ReleaseId) -> Option<Detail> {
-    let rollout = state.rollouts.get(key)?;
-    let rolling = matches!(rollout.phase, Phase::Rolling | Phase::Guarding { .. });
-    let same = rollout.incoming.as_ref() == Some(release);
+fn under_way(state: &State, environment: &Environment, release: &ReleaseId) -> Option<Detail> {
+    let rollout = state.rollouts.get(&environment.key)?;
+    let ahead = matches!(rollout.phase, Phase::Rolling | Phase::Guarding { .. });
+    let same = rollout.answers(release, environment.active.as_ref());
     let loaded = state.loaded.get(&rollout.incoming_key()?)?;
-    (rolling && same).then(|| Detail::Rollout {
+    (ahead && same).then(|| Detail::Rollout {
         id: rollout.id,
         release: Some(release.clone()),
         name: loaded.name.clone(),

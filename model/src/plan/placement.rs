@@ -65,6 +65,14 @@ const FILTERS: [Filter; 6] = [
     (|c| !c.there, "run their agent already"),
 ];
 
+/// An agent service runs once on every worker that it may run on.
+pub(crate) fn agents(state: &State, service: &Service) -> u32 {
+    let workers = state
+        .nodes_with(Role::Worker)
+        .filter(|node| !node.draining && service.selects(&node.labels));
+    u32::try_from(workers.count()).unwrap_or(u32::MAX)
+}
+
 /// Whether a node takes one more frontend of a service now; the same filters when a placement is
 /// planned and when it is applied.
 #[must_use]

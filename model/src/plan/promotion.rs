@@ -48,11 +48,14 @@ fn done(state: &State, rollout: &Rollout, ingresses: &Ingresses<'_>) -> bool {
         }
         Desired::Stop => false,
     };
-    let leaving = rolling::giving_way(rollout);
+    let leaving = rollout.giving_way();
     rolling::replaced(state, rollout)
         && state
             .leaving()
-            .filter(|frontend| Some(&frontend.loaded) == leaving.as_ref())
+            .filter(|frontend| {
+                frontend.loaded.environment == rollout.environment
+                    && Some(&frontend.loaded.release) == leaving
+            })
             .all(|frontend| !frontend.is_there() || held(frontend))
 }
 

@@ -122,15 +122,6 @@ pub fn replaced(state: &State, rollout: &Rollout) -> bool {
     course.arrived(state) && course.services().iter().all(left)
 }
 
-/// The release that gives way just now, if there is one.
-#[must_use]
-pub fn giving_way(rollout: &Rollout) -> Option<LoadedKey> {
-    match rollout.phase {
-        Phase::Reverting { .. } => rollout.incoming_key(),
-        _ => rollout.outgoing_key(),
-    }
-}
-
 /// How many more frontends of a service there may be just now, those of both releases counted.
 /// Beyond what [`step`] allowed, lost ones come back and failed ones are made up for.
 #[must_use]
@@ -165,7 +156,7 @@ pub fn progress(state: &State, rollout: &Rollout) -> (u32, u32) {
 struct Course<'a> {
     from: Side<'a>,
     to: Side<'a>,
-    deployment: Option<&'a Loaded>,
+    rolled_out: Option<&'a Loaded>,
 }
 
 impl<'a> Course<'a> {
@@ -174,7 +165,7 @@ impl<'a> Course<'a> {
         let incoming = rollout.incoming_key();
         let outgoing = rollout.outgoing_key();
         // Percentages are those of the release that is rolled out, on the way back too.
-        let deployment = incoming.as_ref().and_then(|key| state.loaded.get(key));
+        let rolled_out = incoming.as_ref().and_then(|key| state.loaded.get(key));
         let nothing = OrdMap::new;
         let (from, to) = if matches!(rollout.phase, Phase::Reverting { .. }) {
             let before = roll.incoming.clone().unwrap_or_default();
@@ -191,7 +182,7 @@ impl<'a> Course<'a> {
         Some(Self {
             from,
             to,
-            deployment,
+            rolled_out,
         })
     }
 
@@ -209,7 +200,7 @@ impl<'a> Course<'a> {
             service.map(|service| service.deployment)
         };
         let deployment = self
-            .deployment
+            .rolled_out
             .and_then(described)
             .or_else(|| self.from.loaded.and_then(described))
             .unwrap_or_default();

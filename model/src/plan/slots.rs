@@ -6,10 +6,14 @@ mod retreat;
 
 use std::collections::BTreeSet;
 
-use super::{Draft, placement::Tally, rolling};
+use super::{
+    Draft,
+    placement::{self, Tally},
+    rolling,
+};
 use crate::{
     State,
-    command::{Action, Command, Placement, Step, load::agents as agents_of},
+    command::{Action, Command, Placement, Step},
     environment::{Environment, Loaded},
     frontend::{Desired, Frontend, Phase},
     health::back_off,
@@ -68,7 +72,7 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
 fn recount(state: &State, key: &LoadedKey, loaded: &Loaded, draft: &mut Draft) {
     let agents = loaded.manifest.services.iter().filter(|(_, s)| s.agent);
     for (name, service) in agents {
-        let count = agents_of(state, service);
+        let count = placement::agents(state, service);
         if loaded.desired.get(name) != Some(&count) {
             draft.commands.push(Command::Recount {
                 loaded: key.clone(),

@@ -8,7 +8,7 @@ use fleet_model::{
     ids::{EnvironmentKey, ReleaseId, RolloutId},
     reference,
     release::Release,
-    rollout::{Phase, Rollout},
+    rollout::Rollout,
 };
 use fleet_proto::v1::{self, WaitGoal, releases_server::Releases};
 use tonic::{Request, Response, Status};
@@ -172,8 +172,7 @@ impl Releases for Api {
     }
 }
 
-/// The rollout that somebody who lost sight of it asks for again: towards the very release, and
-/// under way, going back, or over and well.
+/// The promotion that is asked for again, if it is one: nothing has to be committed for it.
 fn seen_through<'a>(
     state: &'a State,
     key: &EnvironmentKey,
@@ -184,15 +183,12 @@ fn seen_through<'a>(
         None => environment.newest.clone(),
         Some(named) => reference::release(state, environment, named).ok(),
     };
-    let rollout = state.rollouts.get(key).filter(|rollout| {
-        let stands = match rollout.phase {
-            Phase::Complete { .. } => environment.active == rollout.incoming,
-            Phase::Failed { .. } => false,
-            _ => true,
-        };
-        rollout.roll().is_some() && rollout.incoming == wanted && wanted.is_some() && stands
-    });
-    Ok(rollout)
+    let means = |rollout: &&Rollout| {
+        wanted
+            .as_ref()
+            .is_some_and(|wanted| rollout.answers(wanted, environment.active.as_ref()))
+    };
+    Ok(state.rollouts.get(key).filter(means))
 }
 
 /// Nothing is committed: the rollout stands in the log already.

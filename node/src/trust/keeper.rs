@@ -78,8 +78,13 @@ pub async fn keep(node: &Node) {
 
 fn due(node: &Node) -> SystemTime {
     let (begins, expires) = node.trust.validity();
+    renewal(begins, expires, rand::random_range(RENEWED))
+}
+
+/// When `part` of a life is over.
+fn renewal(begins: SystemTime, expires: SystemTime, part: f64) -> SystemTime {
     let life = expires.duration_since(begins).unwrap_or_default();
-    begins + life.mul_f64(rand::random_range(RENEWED))
+    begins + life.mul_f64(part)
 }
 
 /// Answers whether there is a new certificate.
@@ -158,5 +163,20 @@ impl Certified {
             begins: at(wire.begins_unix_ms),
             expires: at(wire.expires_unix_ms),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_renewed_long_before_its_end() {
+        let (begins, day) = (SystemTime::UNIX_EPOCH, Duration::from_secs(86_400));
+        let at = |part| renewal(begins, begins + 90 * day, part);
+        assert_eq!(at(RENEWED.start), begins + 45 * day);
+        assert_eq!(at(RENEWED.end), begins + 72 * day);
+        // A clock that was set back while it was made.
+        assert_eq!(renewal(begins + day, begins, 0.5), begins + day);
     }
 }

@@ -321,6 +321,47 @@ fn nodes_and_the_cluster() {
 }
 
 #[test]
+fn what_lets_machines_in() {
+    let tokens = [
+        JoinToken {
+            id: "43jbgj4s".to_owned(),
+            roles: vec![NodeRole::Control.into(), NodeRole::Worker.into()],
+            uses: 1,
+            expires: at("2015-06-09 02:10:25Z"),
+            made: at("2015-06-09 01:55:25Z"),
+        },
+        JoinToken {
+            id: "7uk5zemq".to_owned(),
+            roles: vec![NodeRole::Worker.into()],
+            uses: 0,
+            expires: at("2015-06-09 01:56:25Z"),
+            made: at("2015-06-09 01:55:25Z"),
+        },
+    ];
+    assert_snapshot!("node_token_list", TokenList::new(&tokens).text());
+
+    let created = CreateTokenResponse {
+        token: "fj1.worker.mfrgg.7uk5zemq.nb2wk.aaaaaaa".to_owned(),
+        about: Some(tokens[1].clone()),
+        ..CreateTokenResponse::default()
+    };
+    let view = CreatedTokenView::from(&created);
+    assert_eq!(view.text(), "fj1.worker.mfrgg.7uk5zemq.nb2wk.aaaaaaa\n");
+    assert_snapshot!("node_token_create_json", to_json(&view));
+
+    let founded = InitResponse {
+        cluster_id: "c0ffee".to_owned(),
+        node_id: 1,
+        name: "a".to_owned(),
+        address: "10.0.0.1:7400".to_owned(),
+        operator_token: "0123".to_owned(),
+        domain: "example.org".to_owned(),
+        authority: "mfrgg".to_owned(),
+    };
+    assert_snapshot!("node_init", FoundedView::from(&founded).text());
+}
+
+#[test]
 fn states_of_a_newer_cluster_are_unknown() {
     let app = App {
         status: 99,

@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use environment::{
     AutoscalingVerb, ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb,
 };
-pub use node::{NodeVerb, Role};
+pub use node::{LabelsVerb, NodeVerb, Role};
 pub use release::{
     BuildArgs, BuildVerb, CreateFrom, DeployArgs, PromoteOptions, ReleaseCreate, ReleaseVerb,
     ReleasesVerb,
@@ -242,7 +242,7 @@ pub fn parse(words: &[String]) -> Result<Cli, clap::Error> {
 }
 
 /// Seconds, or a number with ms, s, m or h.
-fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits
         .parse()

@@ -82,7 +82,7 @@ impl Cluster {
 
     /// Adds one more node.
     pub async fn join_one(&mut self) -> Result<()> {
-        let name = format!("node{}", self.nodes.len() + 1);
+        let name = self.next_name();
         let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
         node.start().await?;
         let address = self.nodes[0].api().to_string();
@@ -90,6 +90,24 @@ impl Cluster {
         self.nodes.push(node);
         self.point_cli();
         Ok(())
+    }
+
+    /// Nodes come and go; a name is given once.
+    fn next_name(&self) -> String {
+        let number = |node: &Node| node.name.strip_prefix("node")?.parse::<usize>().ok();
+        let last = self.nodes.iter().filter_map(number).max();
+        format!("node{}", last.unwrap_or(0) + 1)
+    }
+
+    /// Takes a node that has left the cluster out of the test: ends its agent, which is all that
+    /// may be left of it, and forgets it.
+    pub async fn retire(&mut self, index: usize) -> Result<()> {
+        let mut node = self.nodes.remove(index);
+        node.stop().await?;
+        let left = node.processes();
+        ensure!(left.is_empty(), "left behind by {}: {left:?}", node.name);
+        self.point_cli();
+        node.end()
     }
 
     /// The command line as the operator of one machine uses it.
@@ -135,10 +153,11 @@ impl Cluster {
         &self.path
     }
 
-    /// Waits until every node votes, is ready, and agrees on one leader. Returns its position.
+    /// Waits until every node is ready and as many vote as should: one, three or five. Returns the
+    /// position of the leader.
     pub async fn ready(&self) -> Result<usize> {
         wait::until(
-            "every node to vote and to be ready",
+            "every node to be ready, and enough of them to vote",
             Duration::from_secs(90),
             async || {
                 let leader = self.leader_now().await?;
@@ -148,6 +167,15 @@ impl Cluster {
                     "{} nodes are registered",
                     nodes.len()
                 );
+                let wanted = match nodes.len() {
+                    0..3 => 1,
+                    3..5 => 3,
+                    _ => 5,
+                };
+                let role = |node: &v1::Node| node.raft_role();
+                let votes = |role| matches!(role, v1::RaftRole::Voter | v1::RaftRole::Leader);
+                let voters = nodes.iter().map(role).filter(|role| votes(*role)).count();
+                ensure!(voters == wanted, "{voters} of {wanted} nodes vote");
                 for node in nodes {
                     ensure!(
                         node.state() == v1::NodeState::Ready,
@@ -155,9 +183,12 @@ impl Cluster {
                         node.name,
                         node.state()
                     );
-                    let votes =
-                        matches!(node.raft_role(), v1::RaftRole::Voter | v1::RaftRole::Leader);
-                    ensure!(votes, "{} is {:?}", node.name, node.raft_role());
+                    ensure!(
+                        votes(node.raft_role()) || node.raft_role() == v1::RaftRole::Learner,
+                        "{} is {:?}",
+                        node.name,
+                        node.raft_role()
+                    );
                 }
                 Ok(leader)
             },

@@ -25,6 +25,7 @@ use std::{
 };
 
 pub use frontend::{Action, Placement, Report, Step};
+pub use node::NodeChange;
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
 pub use release::KEPT_RELEASES;
 pub use scale::Scale;
@@ -36,8 +37,8 @@ use crate::{
     environment::Limits,
     event::{Event, KEPT, Kind},
     ids::{
-        AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, RequestId,
-        RolloutId, ServiceName,
+        AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId,
+        RequestId, RolloutId, ServiceName,
     },
     manifest::Manifest,
     node::{Facts, Lease, Role},
@@ -71,12 +72,9 @@ pub enum Command {
         domain: String,
     },
     RegisterNode(Registration),
-    RemoveNode {
+    ChangeNode {
         node: NodeId,
-    },
-    SetDraining {
-        node: NodeId,
-        draining: bool,
+        change: NodeChange,
     },
     /// From the planner: a lease ran out, or a worker was heard again.
     MarkNode {
@@ -241,6 +239,15 @@ pub enum Command {
         environment: EnvironmentKey,
         assumed: u64,
     },
+    /// A frontend shall be replaced where it spreads better.
+    Move {
+        frontend: FrontendId,
+        assumed: u64,
+    },
+    /// How many frontends may move a minute only to spread better.
+    SetMoves {
+        per_minute: u32,
+    },
     /// Nodes came or went: an agent service has as many frontends as nodes to run on.
     Recount {
         loaded: LoadedKey,
@@ -365,8 +372,7 @@ impl State {
         match entry.command {
             Command::InitCluster { id, name, domain } => cluster::init(self, id, name, domain),
             Command::RegisterNode(registration) => node::register(self, registration, actor),
-            Command::RemoveNode { node } => node::remove(self, node, actor),
-            Command::SetDraining { node, draining } => node::drain(self, node, draining, actor),
+            Command::ChangeNode { node, change } => node::change(self, node, change, actor),
             Command::MarkNode { node, from, to } => node::mark(self, node, from, to),
             Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
             Command::CreateApp { name } => app::create(self, &name, actor),
@@ -483,6 +489,8 @@ impl State {
                 step,
             } => rollout::advance(self, &environment, rollout, assumed, step),
             Command::Place(placements) => frontend::place(self, placements),
+            Command::Move { frontend, assumed } => frontend::relocate(self, frontend, assumed),
+            Command::SetMoves { per_minute } => cluster::set_moves(self, per_minute, actor),
             Command::Step(steps) => frontend::step(self, steps),
             Command::Observe { node, reports } => frontend::observe(self, node, reports),
         }

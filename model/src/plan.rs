@@ -16,8 +16,10 @@
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
 //! [`membership`] who votes.
 
+pub mod balance;
 pub mod builds;
 pub mod copies;
+pub mod drain;
 mod guard;
 pub mod ingress;
 pub mod lease;
@@ -28,6 +30,7 @@ mod promotion;
 pub mod rolling;
 pub mod rollout;
 pub mod slots;
+pub mod storm;
 pub mod warmth;
 pub mod withdrawal;
 
@@ -102,6 +105,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     rollout::plan(state, load, &ingresses, &mut draft);
     builds::plan(state, &mut draft);
     copies::plan(state, &mut draft);
+    balance::plan(state, &mut draft);
     if leases > 0 {
         // Who is lost changes what all others would decide: they wait for the next look.
         draft.commands.truncate(leases);

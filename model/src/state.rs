@@ -11,6 +11,7 @@ use crate::{
     Time,
     access::{ALLOW_ALL, Certificate, SELF_SIGNED, Whitelist},
     app::App,
+    balance::Balance,
     build::Build,
     command::{Outcome, Rejection},
     environment::{Environment, Loaded},
@@ -54,6 +55,7 @@ pub struct State {
     /// The generation in which an environment's routes last changed; a removed environment stays
     /// listed until it is created again, so that its removal is news too.
     pub route_changes: OrdMap<EnvironmentKey, u64>,
+    pub balance: Balance,
     /// The id the next frontend gets.
     pub next_frontend: u64,
     /// The sequence number the next event gets.
@@ -168,6 +170,13 @@ impl State {
     /// Nodes with a role, by id.
     pub fn nodes_with(&self, role: Role) -> impl Iterator<Item = &Node> {
         self.nodes.values().filter(move |node| node.has(role))
+    }
+
+    /// Whether a node of this id was here once and is not any more. Ids come from the log and are
+    /// never given again, so what is not here and not to come was removed.
+    #[must_use]
+    pub fn was_removed(&self, id: NodeId) -> bool {
+        !self.nodes.is_empty() && id.0 <= self.index && !self.nodes.contains_key(&id)
     }
 
     /// What is counted of the frontends of a service of a loaded release; `None` while there are

@@ -2,7 +2,7 @@
 //!
 //! [`common::Checked`] holds the invariants after every single command, whoever sent it;
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
-//! through seeded faults; [`builds`] are about their steps; [`scripts`] are readable stories with their expected words; [`promises`]
+//! through seeded faults; [`builds`] are about their steps, [`nodes`] about machines that come and go; [`scripts`] are readable stories with their expected words; [`promises`]
 //! were broken once.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
@@ -11,6 +11,7 @@
 
 mod builds;
 mod common;
+mod nodes;
 mod promises;
 mod properties;
 mod scripts;

@@ -11,7 +11,7 @@ use fleet_model::{
     rollout,
 };
 
-use crate::common::{Checked, app, build_of, digest, environment, registration};
+use crate::common::{Checked, app, build_of, digest, environment, registration, removal};
 
 /// One node, `shop/prod`, and a release whose two frontends are placed.
 fn loaded() -> (Checked, Load) {
@@ -113,7 +113,7 @@ fn a_suspect_node_with_frontends_is_not_removed() {
     checked
         .commit(Time(40), mark(Lease::Ready, Lease::Suspect))
         .unwrap();
-    let remove = Command::RemoveNode { node: NodeId(1) };
+    let remove = removal(NodeId(1));
     let refused = checked.commit(Time(41), remove.clone()).unwrap_err();
     assert_eq!(refused.code.as_str(), "IN_USE");
     checked
@@ -141,9 +141,7 @@ fn a_build_is_complete_when_fewer_copies_are_enough() {
     let fleet_model::Detail::Node(node) = second.detail else {
         panic!("{second:?}")
     };
-    checked
-        .commit(Time(13), Command::RemoveNode { node })
-        .unwrap();
+    checked.commit(Time(13), removal(node)).unwrap();
     assert!(available(&checked));
 }
 

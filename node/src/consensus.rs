@@ -48,5 +48,5 @@ pub use log_store::{Counters, LogIo, Mark, MemoryDisk, MetaKey, Op, Rocks, Visit
 pub use machine::{Committed, RestoreError, SnapshotView, StateMachine};
 pub use membership::{Leadership, Members, Peer};
 pub use open::Consensus;
-pub use options::{Clock, Connect, Fatal, MAX_PROPOSAL_BYTES, Options, Timers};
+pub use options::{Clock, Connect, Expelled, Fatal, MAX_PROPOSAL_BYTES, Options, Timers};
 pub use transport::Service;

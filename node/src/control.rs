@@ -40,7 +40,7 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
     let clock = clock::Steady::new();
     let paths = node.paths();
     let (machine, state) = state_machine::Machine::new();
-    let (consensus, first) = start::open(node, machine, &clock).await?;
+    let (consensus, first) = start::open(node, machine, state.clone(), &clock).await?;
     let blobs = blobs::Store::open(&paths.blobs(), blobs::LARGEST).with_context(|| {
         format!(
             "failed opening the artefacts in {}",
@@ -64,6 +64,9 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
         reason = context.consensus.failed() => Err(anyhow::Error::new(reason)),
         ended = &mut server => ended.context("the server panicked")?,
     };
+    if outcome.is_ok() {
+        membership::step_down(&context).await;
+    }
     tracing::info!("the control process stops");
     let _ = stop.send(true);
     consensus.shutdown().await;

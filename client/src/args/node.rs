@@ -39,6 +39,49 @@ pub enum NodeVerb {
         /// Id or name
         node: String,
     },
+    /// Move the frontends of a node elsewhere, replacements first
+    Drain {
+        /// Id or name
+        node: String,
+        /// Send away what is left after this time: seconds, or 90s, 10m, 1h
+        #[arg(long, value_name = "TIME", value_parser = crate::args::parse_duration)]
+        deadline: Option<std::time::Duration>,
+    },
+    /// Let a drained node take frontends again
+    Undrain {
+        /// Id or name
+        node: String,
+    },
+    /// Let a control node vote before others
+    Promote {
+        /// Id or name
+        node: String,
+    },
+    /// Keep a control node from voting; it goes on learning
+    Demote {
+        /// Id or name
+        node: String,
+    },
+    /// Forget a node for good: one that is lost, or was drained
+    Remove {
+        /// Id or name
+        node: String,
+        /// Also one that is silent and not yet LOST
+        #[arg(long)]
+        force: bool,
+        /// Do not ask
+        #[arg(long)]
+        no_confirm: bool,
+    },
+    /// Say how many frontends may move a minute only to spread better
+    Moves {
+        /// 0: none
+        #[arg(value_name = "PER_MINUTE")]
+        per_minute: u32,
+    },
+    /// Labels of a node, such as zone=a
+    #[command(subcommand)]
+    Labels(LabelsVerb),
     /// Take this machine out of its cluster
     Leave {
         /// Also when the cluster does not answer
@@ -52,6 +95,25 @@ pub enum NodeVerb {
     Status,
     /// Start a new ingress on the same sockets; the old one ends its requests
     ReplaceIngress,
+}
+
+/// Verbs of a node's labels.
+#[derive(Debug, Subcommand)]
+pub enum LabelsVerb {
+    /// Give a node labels
+    Set {
+        /// Id or name
+        node: String,
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        labels: Vec<String>,
+    },
+    /// Take labels from a node
+    Unset {
+        /// Id or name
+        node: String,
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+    },
 }
 
 /// What a node does.

@@ -112,11 +112,18 @@ const NODE: Noun = Noun {
         "join",
         "list",
         "describe",
+        "drain",
+        "undrain",
+        "promote",
+        "demote",
+        "remove",
+        "labels",
+        "moves",
         "leave",
         "status",
         "replace-ingress",
     ],
-    later: &["drain", "undrain", "promote", "demote", "remove", "token"],
+    later: &["token"],
 };
 
 const CONTEXT: Noun = Noun {

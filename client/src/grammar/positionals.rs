@@ -33,6 +33,7 @@ const VALUE_OPTIONS: &[&str] = &[
     "--domain",
     "--role",
     "--label",
+    "--deadline",
 ];
 
 /// Whether the word after this one is its value.

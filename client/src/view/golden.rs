@@ -254,13 +254,14 @@ fn nodes_and_the_cluster() {
         frontends: 4,
         version: "0.1.0".to_owned(),
         labels: [("zone".to_owned(), "a".to_owned())].into(),
+        vote: String::new(),
     };
     assert_snapshot!(
         "node_list",
         NodeList::new(std::slice::from_ref(&node)).text()
     );
     let description = NodeDescription {
-        node: Some(node),
+        node: Some(node.clone()),
         hostname: "box-b".to_owned(),
         architecture: "x86_64".to_owned(),
         kernel: "6.1.0".to_owned(),
@@ -288,10 +289,26 @@ fn nodes_and_the_cluster() {
         }),
         problems: vec!["the disk is 95 % full".to_owned()],
         advertise_host: "10.0.0.2".to_owned(),
+        left: Vec::new(),
+        drain_until: None,
     };
     assert_snapshot!(
         "node_describe",
         NodeDescriptionView::from(&description).text()
+    );
+    let drained = NodeDescription {
+        node: Some(Node {
+            state: NodeState::Draining.into(),
+            vote: "demoted".to_owned(),
+            ..node
+        }),
+        left: vec!["web-3 of shop/prod waits for web-7 on c to be healthy".to_owned()],
+        drain_until: at("2015-06-09 02:05:25Z"),
+        ..description
+    };
+    assert_snapshot!(
+        "node_describe_drained",
+        NodeDescriptionView::from(&drained).text()
     );
 
     let status = ClusterStatusResponse {

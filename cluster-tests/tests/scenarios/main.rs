@@ -17,6 +17,7 @@ mod held_back_ingress;
 mod ingress_killed;
 mod ingress_replaced;
 mod leader_killed;
+mod nodes_replaced;
 mod promotion_survives;
 mod reflection;
 mod refusals;

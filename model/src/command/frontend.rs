@@ -115,6 +115,7 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
     let going = |frontend: &Frontend| {
         let node = state.nodes.get(&frontend.node);
         node.is_none_or(|node| node.draining)
+            || state.is_moving(frontend)
             || restarted.is_some_and(|since| frontend.placed < *since)
     };
     // A node that fell silent since would never be declared lost again, and the slot wait for ever.
@@ -125,7 +126,9 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
         .flat_map(|group| group.in_slot(placement.slot))
         .filter_map(|id| state.frontends.get(&id))
         .any(|frontend| frontend.holds_slot() && !going(frontend));
-    if !fresh || !in_range || held || !admits {
+    let alone =
+        placement::one_is_there(state, &placement.loaded, &placement.service, placement.slot);
+    if !fresh || !in_range || held || alone || !admits {
         return None;
     }
     let slot = loaded
@@ -144,6 +147,35 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
         observed: Observed::assigned(state.now),
         revision: state.index,
     })
+}
+
+/// From the planner: a frontend shall be replaced where it spreads better.
+pub(super) fn relocate(
+    state: &mut State,
+    id: FrontendId,
+    assumed: u64,
+) -> Result<Detail, Rejection> {
+    let current = state.frontends.get(&id).filter(|f| f.revision == assumed);
+    let movable = |frontend: &&Frontend| {
+        frontend.healthy() && !state.is_rolling(&frontend.loaded.environment)
+    };
+    let frontend = current.filter(movable).cloned();
+    let interval = state.balance.interval();
+    let due = state.balance.not_before <= state.now;
+    let (Some(frontend), Some(interval), true) = (frontend, interval, due) else {
+        return Err(Rejection::stale("the frontend that was to move"));
+    };
+    state.balance.moving = Some(id);
+    state.balance.not_before = state.now.plus(interval);
+    let node = state.nodes.get(&frontend.node).map(|node| &*node.name);
+    let sentence = format!(
+        "{} moves from {}, to spread {} better",
+        frontend.name(),
+        node.unwrap_or_default(),
+        frontend.service
+    );
+    say(state, &frontend, sentence);
+    Ok(Detail::Done)
 }
 
 pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Rejection> {
@@ -193,6 +225,7 @@ pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Reject
             }
             Action::Forget if current.observed.phase.over() => {
                 state.remove_frontend(frontend);
+                say_if_drained(state, current.node);
                 true
             }
             Action::Withdraw { .. } | Action::Stop { .. } | Action::Forget => false,
@@ -212,6 +245,17 @@ pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Reject
         return Err(Rejection::stale("every frontend that was to move"));
     }
     Ok(Detail::Batch { applied, stale })
+}
+
+fn say_if_drained(state: &mut State, node: NodeId) {
+    let drained = state.nodes.get(&node).filter(|node| node.draining);
+    let Some(name) = drained.map(|node| node.name.clone()) else {
+        return;
+    };
+    if state.frontends_on(node).next().is_none() {
+        let sentence = format!("node {name} is drained: nothing is left on it");
+        state.record(Kind::Node, &itself(), None, name, sentence);
+    }
 }
 
 fn set_desired(state: &mut State, id: FrontendId, desired: Desired) {

@@ -20,6 +20,9 @@ pub(super) fn plan(state: &State, load: &Load, draft: &mut Draft) {
                 to,
             });
         }
+        if let Some(until) = node.held_back_until().filter(|until| *until > draft.now) {
+            draft.wake(until);
+        }
         if let Some(next) = next_verdict(node.lease, silence) {
             draft.wake(draft.now.plus(Millis(next.0.saturating_sub(silence.0))));
         }

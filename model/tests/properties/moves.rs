@@ -2,19 +2,21 @@
 
 use fleet_model::{
     Command, Time,
-    command::{Advance, BuildReport, Built, NewBuild, Report, VariableChange, Verdict},
+    command::{Advance, BuildReport, Built, NewBuild, NodeChange, Report, VariableChange, Verdict},
     environment::Limits,
     frontend::{Exit, Phase},
     ids::{EnvironmentKey, LoadedKey, NodeId},
     manifest::Scale,
-    node::{Lease, Role},
+    node::{Lease, Role, Vote},
     plan::{IngressFacts, Load, plan},
     time::Millis,
 };
 use proptest::{prelude::*, sample::Index, sample::select};
 
 use crate::builds::source;
-use crate::common::{Checked, app, digest, environment, manifest, registration, web};
+use crate::common::{
+    Checked, app, change, digest, drain, environment, manifest, registration, removal, web,
+};
 
 #[derive(Clone, Debug)]
 pub enum Move {
@@ -425,8 +427,9 @@ fn command() -> impl Strategy<Value = Command> {
             }
             Command::RegisterNode(asked)
         }),
-        node().prop_map(|node| Command::RemoveNode { node }),
-        (node(), on()).prop_map(|(node, draining)| Command::SetDraining { node, draining }),
+        node().prop_map(removal),
+        (node(), on()).prop_map(|(node, on)| drain(node, on)),
+        (node(), node_change()).prop_map(|(node, asked)| change(node, asked)),
         (node(), lease(), lease()).prop_map(|(node, from, to)| Command::MarkNode {
             node,
             from,
@@ -488,6 +491,27 @@ fn command() -> impl Strategy<Value = Command> {
         (key(), reference()).prop_map(|(environment, reference)| Command::Unload {
             environment,
             reference: reference.to_owned()
+        }),
+    ]
+}
+
+/// Changes of a node beside draining and removing.
+fn node_change() -> impl Strategy<Value = NodeChange> {
+    let label = |zone: u8| [("zone".to_owned(), format!("z{zone}"))].into();
+    prop_oneof![
+        (0..60_u64).prop_map(|seconds| NodeChange::Drain {
+            deadline: Some(Millis::seconds(seconds)),
+        }),
+        select(vec![Vote::Automatic, Vote::Always, Vote::Never]).prop_map(NodeChange::Vote),
+        (0..3_u8, any::<bool>()).prop_map(move |(zone, unset)| NodeChange::SetLabels {
+            set: label(zone),
+            unset: unset.then(|| "zone".to_owned()).into_iter().collect(),
+        }),
+        Just(NodeChange::Leave),
+        any::<bool>().prop_map(|force| NodeChange::Remove { force }),
+        any::<bool>().prop_map(NodeChange::Mute),
+        Just(NodeChange::Twin {
+            boot: "b".to_owned(),
         }),
     ]
 }

@@ -205,6 +205,7 @@ async fn assemble(
         advertise: options.advertise,
         timers: options.timers,
         clock: options.clock,
+        expelled: options.expelled,
         credentials,
         pool,
         snapshots,

@@ -18,6 +18,9 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// to a process that goes on serving; the default aborts.
 pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Says why a node is refused for good, if it is: it was removed, and its id is never used again.
+pub type Expelled = Arc<dyn Fn(u64) -> Option<String> + Send + Sync>;
+
 /// Opens a lazy channel to a host:port. The default is TCP with the timers' deadlines; simulation and
 /// TLS bring their own.
 pub type Connect = Arc<dyn Fn(&str) -> Result<Channel, String> + Send + Sync>;
@@ -54,6 +57,8 @@ pub struct Options {
     pub connect: Option<Connect>,
     /// Stamps proposals at the leader.
     pub clock: Clock,
+    /// Whose votes and entries are refused; none by default.
+    pub expelled: Expelled,
     /// What to do after a failed fsync.
     pub on_fatal: Fatal,
 }
@@ -82,6 +87,7 @@ impl Options {
             threads: 2,
             connect: None,
             clock: Arc::new(wall_clock),
+            expelled: Arc::new(|_| None),
             on_fatal: Arc::new(abort),
         }
     }

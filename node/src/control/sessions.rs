@@ -14,7 +14,7 @@ use fleet_proto::internal::{
 };
 use tonic::{Status, metadata::MetadataValue};
 
-use super::Context;
+use super::{Context, membership};
 use crate::consensus::Leadership;
 
 /// Metadata that names the leader in a refusal.
@@ -81,9 +81,10 @@ fn admit(
     }
     let id = NodeId(node);
     match state.nodes.get(&id) {
-        None => Err(Status::not_found(format!(
-            "node {node} is not, or no longer, in this cluster"
-        ))),
+        None => Err(match membership::farewell(state, id) {
+            Some(farewell) => Status::permission_denied(farewell),
+            None => Status::not_found(format!("node {node} is not yet in this cluster")),
+        }),
         Some(known) if !known.has(role) => Err(Status::permission_denied(format!(
             "node {} does not have the role {}",
             known.name,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use fleet_model::{Command, command::Registration, ids::NodeId};
+use fleet_model::{Command, State, command::Registration, ids::NodeId};
+use tokio::sync::watch;
 
-use super::{Context, state_machine::Machine};
+use super::{Context, membership, state_machine::Machine};
 use crate::{
     clock,
     config::{self, FirstStart},
@@ -22,11 +23,15 @@ const SNAPSHOT_EVERY: u64 = 10_000;
 pub(super) async fn open(
     node: &config::Node,
     machine: Machine,
+    state: watch::Receiver<State>,
     clock: &clock::Steady,
 ) -> anyhow::Result<(Consensus, Option<FirstStart>)> {
     let paths = node.paths();
     let first = FirstStart::pending(&paths).context("failed reading the first-start marker")?;
-    let options = options(node, clock);
+    let options = Options {
+        expelled: Arc::new(move |id| membership::farewell(&state.borrow(), NodeId(id))),
+        ..options(node, clock)
+    };
     // A crash after the store was made and before the marker went: the store is there, go on.
     let made = first.is_some() && options.dir.join("CURRENT").exists();
     let consensus = match first {

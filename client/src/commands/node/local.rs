@@ -48,7 +48,8 @@ pub(super) async fn run(session: &mut Session, verb: NodeVerb) -> Result<(), Fai
         }
         NodeVerb::Leave { force, no_confirm } => leave(session, force, no_confirm).await,
         NodeVerb::ReplaceIngress => replace_ingress(session).await,
-        NodeVerb::Status | NodeVerb::List | NodeVerb::Describe { .. } => status(session).await,
+        // What is asked of the cluster does not come here.
+        _ => status(session).await,
     }
 }
 
@@ -171,7 +172,7 @@ fn role(role: Role) -> i32 {
     }
 }
 
-fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let split = |label: &String| match label.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Failure::usage(format!(

@@ -52,6 +52,7 @@ impl Fake {
                 rollout: 0,
                 since_index: 41,
                 log_offset: 0,
+                node: String::new(),
             }),
             ..Default::default()
         }

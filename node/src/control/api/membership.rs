@@ -1,13 +1,10 @@
 //! `fleet.internal.Membership`: nodes that join and leave.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+mod leave;
 
-use fleet_model::{
-    Command, Detail,
-    command::Registration,
-    ids::{NodeId, RequestId},
-    node::Role,
-};
+use std::{collections::BTreeSet, sync::Arc};
+
+use fleet_model::{Command, Detail, command::Registration, node::Role};
 use fleet_proto::internal::{
     LeaveRequest, LeaveResponse, NodeRole, RegisterRequest, RegisterResponse,
     membership_server::Membership,
@@ -18,11 +15,8 @@ use super::{message, request_id};
 use crate::control::{
     Context,
     context::control_addresses,
-    refusal::{detail, invalid, refused, unread, with_detail},
+    refusal::{invalid, refused, unread},
 };
-
-/// How long a leaving node's frontends may take to be replaced elsewhere.
-const DRAIN: Duration = Duration::from_secs(300);
 
 pub(crate) struct Api(pub(super) Arc<Context>);
 
@@ -68,43 +62,7 @@ impl Membership for Api {
         &self,
         request: Request<LeaveRequest>,
     ) -> Result<Response<LeaveResponse>, Status> {
-        let asked = message(request);
-        let id = request_id(&asked.request_id)?;
-        let node = NodeId(asked.node_id);
-        let draining = Command::SetDraining {
-            node,
-            draining: true,
-        };
-        // One request, two commands: each needs a name of its own.
-        let first = RequestId(format!("{}+d", asked.request_id).into());
-        self.0
-            .ask(&first, "node", &draining)
-            .await
-            .map_err(refused)?;
-        self.emptied(node).await?;
-        let command = Command::RemoveNode { node };
-        self.0.ask(&id, "node", &command).await.map_err(refused)?;
-        Ok(Response::new(LeaveResponse {}))
-    }
-}
-
-impl Api {
-    /// Waits until no frontend is left on a node.
-    async fn emptied(&self, node: NodeId) -> Result<(), Status> {
-        let mut states = self.0.state.clone();
-        let empty = states.wait_for(|state| state.frontends_on(node).next().is_none());
-        match tokio::time::timeout(DRAIN, empty).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(Status::unavailable("this node is stopping")),
-            Err(_) => {
-                let left = self.0.snapshot().frontends_on(node).count();
-                Err(with_detail(
-                    tonic::Code::FailedPrecondition,
-                    &format!("{left} frontends could not be moved elsewhere in {DRAIN:?}"),
-                    &detail("IN_USE", "fleet env describe says what they wait for"),
-                ))
-            }
-        }
+        self.let_go(message(request)).await.map(Response::new)
     }
 }
 

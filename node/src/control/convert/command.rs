@@ -1,6 +1,7 @@
 //! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
 
 mod asked;
+mod node;
 mod planned;
 mod reported;
 
@@ -30,11 +31,7 @@ impl Stored for Command {
                 domain: domain.clone(),
             }),
             Self::RegisterNode(registration) => Wire::RegisterNode(registration.to_stored()),
-            Self::RemoveNode { node } => Wire::RemoveNode(stored::RemoveNode { node: node.0 }),
-            Self::SetDraining { node, draining } => Wire::SetDraining(stored::SetDraining {
-                node: node.0,
-                draining: *draining,
-            }),
+            Self::ChangeNode { node, change } => node::change_to_stored(*node, change),
             Self::MarkNode { node, from, to } => Wire::MarkNode(stored::MarkNode {
                 node: node.0,
                 from: from.to_stored(),
@@ -248,6 +245,8 @@ impl Stored for Command {
                 environment: Some(environment.to_stored()),
                 assumed: *assumed,
             }),
+            Self::Move { frontend, assumed } => node::moved_to_stored(*frontend, *assumed),
+            Self::SetMoves { per_minute } => node::moves_to_stored(*per_minute),
             Self::Observe { node, reports } => Wire::Observe(stored::Observe {
                 node: node.0,
                 reports: all_stored(reports),
@@ -261,13 +260,7 @@ impl Stored for Command {
                 Self::InitCluster { id, name, domain }
             }
             Wire::RegisterNode(wire) => Self::RegisterNode(Registration::from_stored(wire)?),
-            Wire::RemoveNode(stored::RemoveNode { node }) => {
-                Self::RemoveNode { node: NodeId(node) }
-            }
-            Wire::SetDraining(stored::SetDraining { node, draining }) => Self::SetDraining {
-                node: NodeId(node),
-                draining,
-            },
+            Wire::ChangeNode(wire) => node::change_from_stored(wire)?,
             Wire::MarkNode(stored::MarkNode { node, from, to }) => Self::MarkNode {
                 node: NodeId(node),
                 from: Lease::from_stored(from)?,
@@ -485,6 +478,8 @@ impl Stored for Command {
                 environment: key(environment)?,
                 assumed,
             },
+            Wire::Move(wire) => node::moved_from_stored(&wire),
+            Wire::SetMoves(stored::SetMoves { per_minute }) => Self::SetMoves { per_minute },
             Wire::Observe(stored::Observe { node, reports }) => Self::Observe {
                 node: NodeId(node),
                 reports: all(reports)?,

@@ -17,7 +17,7 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{QUEUE, admit, deposed, leading};
-use crate::control::{Context, context::control_addresses, routes};
+use crate::control::{Context, context::control_addresses, membership, routes};
 
 pub(crate) struct Sessions(pub(super) Arc<Context>);
 
@@ -138,7 +138,8 @@ async fn order(
         };
         let state = states.borrow_and_update().clone();
         if !state.nodes.contains_key(&node) {
-            let gone = Status::not_found("this node is no longer in the cluster");
+            let farewell = membership::farewell(&state, node).unwrap_or_default();
+            let gone = Status::permission_denied(farewell);
             let _ = orders.send(Err(gone)).await;
             return;
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use fleet_model::{
     Command, State,
-    command::Report,
+    command::{NodeChange, Report},
     frontend::{Exit, Phase},
     ids::{BuildId, FrontendId, NodeId},
     node::{Capability, Facts, Role},
@@ -21,8 +21,10 @@ use super::{QUEUE, admit, deposed, leading};
 use crate::control::{
     Context,
     assignments::Said,
+    board::{Incarnation, Twin},
     builds::{ended, orders::Told, output::Output},
     context::{Refused, control_addresses},
+    membership,
 };
 
 /// Rest before an observation that found no quorum is proposed again.
@@ -53,6 +55,16 @@ impl WorkerSessions for Sessions {
             hello.node_id,
             Role::Worker,
         )?;
+        let incarnation = Incarnation {
+            boot: hello.boot_id.clone(),
+            nonce: hello.session_nonce,
+        };
+        let opened = context
+            .board
+            .worker_opened(node, &incarnation, context.now());
+        if let Err(twin) = opened {
+            return Err(refuse_twin(&context, &state, node, &incarnation, twin).await);
+        }
         tracing::info!(%node, known = hello.known.len(), "a worker opens its session");
         let (orders, outgoing) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
@@ -71,12 +83,38 @@ impl WorkerSessions for Sessions {
                 () = order(&context, node, orders.clone()) => None,
             };
             tracing::info!(%node, "the session of a worker ended");
+            context.board.worker_closed(node, &incarnation);
             if let Some(status) = end {
                 let _ = orders.send(Err(status)).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }
+}
+
+/// The answer to a copy of a node; the history names it once.
+async fn refuse_twin(
+    context: &Context,
+    state: &State,
+    node: NodeId,
+    incarnation: &Incarnation,
+    twin: Twin,
+) -> Status {
+    if twin.new {
+        let change = NodeChange::Twin {
+            boot: incarnation.boot.clone(),
+        };
+        let command = Command::ChangeNode { node, change };
+        if let Err(error) = context.act(&command).await {
+            tracing::warn!(%error, %node, "the copy of a node was not recorded");
+        }
+    }
+    let name = state.nodes.get(&node).map(|node| node.name.as_str());
+    Status::already_exists(format!(
+        "another machine speaks as node {} ({node}) now: if this disk is a copy of that one's, wipe \
+         it and let it join as a new node: fleet node leave --force, then fleet node join",
+        name.unwrap_or_default()
+    ))
 }
 
 /// What is heard and must be committed.
@@ -228,8 +266,8 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
     while states.changed().await.is_ok() {
         let state = states.borrow_and_update().clone();
         if !state.nodes.contains_key(&node) {
-            let gone = Status::not_found("this node is no longer in the cluster");
-            let _ = orders.send(Err(gone)).await;
+            let farewell = membership::farewell(&state, node).unwrap_or_default();
+            let _ = orders.send(Err(Status::permission_denied(farewell))).await;
             return;
         }
         let order = said.delta(&state, node);

@@ -9,11 +9,12 @@ use fleet_model::{
     State, Time,
     access::{Certificate, Whitelist},
     app::App,
+    balance::Balance,
     build::Build,
     environment::Environment,
     event::Event,
     frontend::Frontend,
-    ids::{EnvironmentKey, RequestId},
+    ids::{EnvironmentKey, FrontendId, RequestId},
     node::Node,
     release::Release,
     rollout::Rollout,
@@ -205,6 +206,7 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         generation,
         next_frontend,
         next_event,
+        balance,
     } = header;
     if version != VERSION {
         return Err(DecodeError::Version {
@@ -223,6 +225,13 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
     state.generation = generation;
     state.next_frontend = next_frontend;
     state.next_event = next_event;
+    if let Some(balance) = balance {
+        state.balance = Balance {
+            per_minute: balance.per_minute,
+            not_before: Time(balance.not_before_ms),
+            moving: balance.moving.map(FrontendId),
+        };
+    }
     Ok(state)
 }
 

@@ -78,6 +78,11 @@ fn header(state: &State) -> StateHeader {
         generation: state.generation,
         next_frontend: state.next_frontend,
         next_event: state.next_event,
+        balance: Some(fleet_proto::stored::Balance {
+            per_minute: state.balance.per_minute,
+            not_before_ms: state.balance.not_before.0,
+            moving: state.balance.moving.map(|id| id.0),
+        }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod builds;
 mod manifest;
+mod nodes;
 
 use std::sync::Arc;
 
@@ -47,9 +48,7 @@ fn cluster_command() -> impl Strategy<Value = Command> {
             domain
         }),
         registration().prop_map(Command::RegisterNode),
-        node().prop_map(|node| Command::RemoveNode { node }),
-        (node(), any::<bool>())
-            .prop_map(|(node, draining)| Command::SetDraining { node, draining }),
+        (node(), nodes::change()).prop_map(|(node, change)| Command::ChangeNode { node, change }),
         (node(), lease(), lease()).prop_map(|(node, from, to)| Command::MarkNode {
             node,
             from,
@@ -290,6 +289,7 @@ fn planned_command() -> impl Strategy<Value = Command> {
                 count,
             }
         ),
+        nodes::moves(),
         (key(), 0..40_u64).prop_map(|(environment, assumed)| Command::RemoveEnvironment {
             environment,
             assumed

@@ -83,6 +83,8 @@ pub enum Command {
         node: NodeId,
         from: Lease,
         to: Lease,
+        /// Revision of the node this was planned for.
+        assumed: u64,
     },
     /// From a worker's hello.
     RecordFacts {
@@ -367,7 +369,12 @@ impl State {
             Command::RegisterNode(registration) => node::register(self, registration, actor),
             Command::RemoveNode { node } => node::remove(self, node, actor),
             Command::SetDraining { node, draining } => node::drain(self, node, draining, actor),
-            Command::MarkNode { node, from, to } => node::mark(self, node, from, to),
+            Command::MarkNode {
+                node,
+                from,
+                to,
+                assumed,
+            } => node::mark(self, node, (from, to), assumed),
             Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
             Command::CreateApp { name } => app::create(self, &name, actor),
             Command::DeleteApp { app } => app::delete(self, &app, actor),

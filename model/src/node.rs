@@ -79,6 +79,20 @@ impl Lease {
 pub const SUSPECT_AFTER: Millis = Millis::seconds(3);
 pub const LOST_AFTER: Millis = Millis::seconds(15);
 
+/// When a worker that hears no control node tells its singletons to end, counted from the heartbeat
+/// that was last confirmed (docs/survival.md).
+pub const SINGLETONS_STOP_AFTER: Millis = Millis::seconds(10);
+
+/// When it kills those that have not ended, whatever their termination grace. What is left until
+/// [`LOST_AFTER`] is for a kill that takes long, and for clocks that do not agree on a second.
+pub const SINGLETONS_KILLED_AFTER: Millis = Millis::seconds(13);
+
+const _: () = assert!(
+    SINGLETONS_STOP_AFTER.0 < SINGLETONS_KILLED_AFTER.0
+        && SINGLETONS_KILLED_AFTER.0 + 2_000 <= LOST_AFTER.0,
+    "a singleton must be dead well before its replacement may start"
+);
+
 /// What a worker says of its machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {

@@ -177,6 +177,14 @@ impl State {
         self.groups.get(&(loaded.clone(), service.clone()))
     }
 
+    /// Whether there may never be two frontends of a service.
+    #[must_use]
+    pub fn is_singleton(&self, loaded: &LoadedKey, service: &ServiceName) -> bool {
+        let loaded = self.loaded.get(loaded);
+        let service = loaded.and_then(|loaded| loaded.manifest.services.get(service));
+        service.is_some_and(|service| service.singleton)
+    }
+
     /// Frontends that are not wanted any more, oldest first.
     pub fn leaving(&self) -> impl Iterator<Item = &Frontend> {
         self.leaving.iter().filter_map(|id| self.frontends.get(id))

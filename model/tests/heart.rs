@@ -2,7 +2,8 @@
 //!
 //! [`common::Checked`] holds the invariants after every single command, whoever sent it;
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
-//! through seeded faults; [`builds`] are about their steps; [`scripts`] are readable stories with their expected words; [`promises`]
+//! through seeded faults; [`builds`] are about their steps; [`singletons`] about services of which
+//! there may never be two; [`scripts`] are readable stories with their expected words; [`promises`]
 //! were broken once.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
@@ -14,4 +15,5 @@ mod common;
 mod promises;
 mod properties;
 mod scripts;
+mod singletons;
 mod world;

@@ -125,7 +125,7 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
         .flat_map(|group| group.in_slot(placement.slot))
         .filter_map(|id| state.frontends.get(&id))
         .any(|frontend| frontend.holds_slot() && !going(frontend));
-    if !fresh || !in_range || held || !admits {
+    if !fresh || !in_range || held || !admits || is_taken(state, placement) {
         return None;
     }
     let slot = loaded
@@ -144,6 +144,13 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
         observed: Observed::assigned(state.now),
         revision: state.index,
     })
+}
+
+/// Whether there may not be another beside one that is there, whatever is wanted of that.
+fn is_taken(state: &State, placement: &Placement) -> bool {
+    let group = state.group(&placement.loaded, &placement.service);
+    state.is_singleton(&placement.loaded, &placement.service)
+        && group.is_some_and(|group| group.there() > 0)
 }
 
 pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Rejection> {
@@ -317,6 +324,10 @@ fn tell(state: &mut State, before: &Frontend, after: &Frontend) {
         (Phase::Unhealthy, _) => format!("{name} is unhealthy and leaves routing: {reason}"),
         (Phase::Failed, Desired::Stop) => format!("{name} ended while being stopped"),
         (Phase::Failed, _) => format!("{name} failed: {reason}"),
+        // As its worker does with a singleton that nobody confirms any more.
+        (Phase::Stopped, Desired::Run) if !reason.is_empty() => {
+            format!("{name} was stopped by its worker: {reason}")
+        }
         (Phase::Stopped, _) => format!("{name} stopped"),
         _ => return,
     };
@@ -375,6 +386,9 @@ fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {
 
 /// The node of a frontend is lost. One that served stays in the route table: nobody knows that it
 /// is gone, the ingress will notice by itself, and a replacement takes its place once healthy.
+///
+/// Not so a singleton: by now its worker has ended it (docs/survival.md), and it is never to run
+/// again, for the replacement may start from this entry of the log on.
 pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
     let (now, index) = (state.now, state.index);
     let Some(frontend) = state
@@ -386,6 +400,11 @@ pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
         return;
     };
     let was_routable = frontend.routable();
+    let over = state.is_singleton(&frontend.loaded, &frontend.service);
+    let (desired, desired_since) = match over {
+        true if frontend.desired < Desired::Stop => (Desired::Stop, now),
+        _ => (frontend.desired, frontend.desired_since),
+    };
     let served = match frontend.observed.phase {
         Phase::Healthy => true,
         // Lost again before its worker spoke of it.
@@ -400,6 +419,8 @@ pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
             served,
             ..frontend.observed.clone()
         },
+        desired,
+        desired_since,
         revision: index,
         ..frontend
     };

@@ -170,15 +170,18 @@ pub(super) fn drain(
 }
 
 /// A worker's lease changed. When it is lost, so are its frontends, as far as anybody can see.
+///
+/// The revision is what keeps a late verdict out: a worker that was found ready since may have been
+/// told that its singletons can go on.
 pub(super) fn mark(
     state: &mut State,
     id: NodeId,
-    from: Lease,
-    to: Lease,
+    (from, to): (Lease, Lease),
+    assumed: u64,
 ) -> Result<Detail, Rejection> {
     let (now, index) = (state.now, state.index);
     let node = find(state, id)?;
-    if node.lease != from {
+    if node.lease != from || node.revision != assumed {
         return Err(Rejection::stale(format_args!(
             "the lease of node {}",
             node.name

@@ -149,6 +149,10 @@ impl Work<'_> {
             }
         }
         missing.truncate(missing.len().saturating_sub(stand_ins));
+        // Of a singleton there is no other before the last one is over.
+        if self.state.is_singleton(self.key, service) && group.there() > 0 {
+            missing.clear();
+        }
         missing
     }
 
@@ -224,6 +228,13 @@ fn fill(
             phase if phase.over() => forget(frontend, draft),
             Phase::Unhealthy if recycling => {
                 leave(frontend, "it is unhealthy and recycling is ON", draft);
+            }
+            // There may never be two of it, so that its place stays empty for a moment.
+            _ if frontend.holds_slot()
+                && going(frontend)
+                && work.state.is_singleton(work.key, &frontend.service) =>
+            {
+                leave(frontend, "it has to go before another may start", draft);
             }
             _ if best.is_some_and(|b| b.id != frontend.id && b.healthy() && !going(b))
                 && spare.allows(frontend) =>

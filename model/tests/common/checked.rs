@@ -8,7 +8,7 @@ use fleet_model::{
     Command, Entry, Outcome, Rejection, State, Time, check,
     environment::LoadedStatus,
     frontend::{Desired, Frontend, Phase},
-    ids::{FrontendId, LoadedKey, RequestId, ServiceName},
+    ids::{FrontendId, LoadedKey, NodeId, RequestId, ServiceName},
     node::Lease,
     plan::{Load, Plan, plan},
     route::{self, EnvironmentRoutes},
@@ -40,6 +40,17 @@ impl Checked {
 
     pub fn commit(&mut self, time: Time, command: Command) -> Result<Outcome, Rejection> {
         self.ask(time, None, command)
+    }
+
+    /// The verdict on a node's lease, as a leader would pass it that sees the state as it is.
+    pub fn mark(&self, node: NodeId, from: Lease, to: Lease) -> Command {
+        let assumed = self.state.nodes.get(&node).map(|node| node.revision);
+        Command::MarkNode {
+            node,
+            from,
+            to,
+            assumed: assumed.unwrap_or_default(),
+        }
     }
 
     /// Applies a command and holds every invariant of a single step.
@@ -283,6 +294,10 @@ fn counts_are_kept(before: &State, after: &State, said: &str) {
             continue;
         }
         for (service, wanted) in &loaded.desired {
+            // It has to be over before another may take its place.
+            if after.is_singleton(key, service) {
+                continue;
+            }
             let (was, is) = (healthy(before, key, service), healthy(after, key, service));
             assert!(
                 is >= was || is >= *wanted as usize,

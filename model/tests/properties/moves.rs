@@ -21,6 +21,8 @@ pub enum Move {
     Ask(Command),
     /// A request id out of few, so that it was perhaps used before.
     AskAs(u8, Command),
+    /// A verdict on a lease, of a leader that sees the state as it is.
+    Mark(NodeId, Lease, Lease),
     /// The same about whatever release is loaded.
     AskOfLoaded(Index, Asked),
     Report(Index, Phase, u8),
@@ -118,6 +120,10 @@ impl Life {
         self.hear_all();
         match one {
             Move::Ask(command) => drop(self.checked.commit(self.now, command)),
+            Move::Mark(node, from, to) => {
+                let mark = self.checked.mark(node, from, to);
+                drop(self.checked.commit(self.now, mark));
+            }
             Move::AskAs(id, command) => {
                 drop(self.checked.ask(self.now, Some(&format!("r{id}")), command));
             }
@@ -394,6 +400,7 @@ pub fn one() -> impl Strategy<Value = Move> {
         6 => Just(Move::Plan),
         3 => (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Move::PlanLate(a, b)),
         4 => Just(Move::Settle),
+        1 => (1..6_u64, lease(), lease()).prop_map(|(node, from, to)| Move::Mark(NodeId(node), from, to)),
         2 => (0..4_u64).prop_map(Move::Silence),
         2 => (0..4_u64).prop_map(Move::Hear),
         5 => (0..4_u64).prop_map(Move::Confirm),
@@ -403,13 +410,16 @@ pub fn one() -> impl Strategy<Value = Move> {
     ]
 }
 
+fn lease() -> impl Strategy<Value = Lease> {
+    select(vec![Lease::New, Lease::Ready, Lease::Suspect, Lease::Lost])
+}
+
 fn key() -> impl Strategy<Value = EnvironmentKey> {
     select(vec![environment("shop/prod"), environment("shop/staging")])
 }
 
 fn command() -> impl Strategy<Value = Command> {
     let node = || (1..6_u64).prop_map(NodeId);
-    let lease = || select(vec![Lease::New, Lease::Ready, Lease::Suspect, Lease::Lost]);
     let on = any::<bool>;
     let reference = || select(vec!["037205f", "8ef9d2f", "0372", "active", "previous"]);
     prop_oneof![
@@ -427,11 +437,6 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         node().prop_map(|node| Command::RemoveNode { node }),
         (node(), on()).prop_map(|(node, draining)| Command::SetDraining { node, draining }),
-        (node(), lease(), lease()).prop_map(|(node, from, to)| Command::MarkNode {
-            node,
-            from,
-            to
-        }),
         (1..3_u64, node()).prop_map(|(number, node)| Command::RecordCopy {
             digest: digest(number),
             node

@@ -198,6 +198,10 @@ impl World {
     /// Why the cluster is not at rest, if it is not.
     pub fn unrest(&self) -> Option<String> {
         let state = &self.checked.state;
+        // What was asked for meanwhile has not even been planned.
+        if !self.leader.leads(self.now) {
+            return Some("nobody leads".to_owned());
+        }
         if let Some(waiting) = self.waiting.first() {
             return Some(format!("{} (since {:?})", waiting.reason, waiting.since));
         }

@@ -24,6 +24,7 @@ use super::{
     convert::{self, Malformed},
     spec::{ProcessEvent, ProcessId, ProcessInfo, ProcessSpec, Usage},
 };
+use crate::clock::Boot;
 
 /// For calls that the holder answers at once.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -80,6 +81,8 @@ pub enum Refusal {
     /// The holder itself failed: disk, cgroups, descriptors.
     Internal,
     ShuttingDown,
+    /// It may run only while its tenure is renewed, and that is over.
+    TenureOver,
 }
 
 impl Error {
@@ -154,6 +157,17 @@ impl Client {
                     pong.capabilities.unwrap_or_default(),
                 ),
             }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Lets processes with [`tenured`](ProcessSpec::tenured) run until then. It never moves back.
+    pub async fn renew(&self, until: Boot) -> Result<(), Error> {
+        let request = ask::Renew {
+            until_boot_ms: until.0,
+        };
+        match self.call(ask::Request::Renew(request), PROMPT).await? {
+            answer::Result::Done(_) => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
@@ -366,6 +380,7 @@ fn refused_error(refused: &answer::Refused) -> Error {
         Kind::Address => Refusal::Address,
         Kind::Internal | Kind::Unspecified => Refusal::Internal,
         Kind::ShuttingDown => Refusal::ShuttingDown,
+        Kind::TenureOver => Refusal::TenureOver,
     };
     Error::Refused {
         refusal,

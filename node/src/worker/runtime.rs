@@ -14,6 +14,8 @@ use std::{
 
 use tokio::sync::mpsc;
 
+use crate::clock::Boot;
+
 /// The cluster-wide id of a frontend, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrontendKey(pub u64);
@@ -80,6 +82,8 @@ pub struct FrontendSpec {
     /// The one port it may listen on.
     pub port: Option<u16>,
     pub limits: Limits,
+    /// It may run only until the end of the tenure, see [`Runtime::renew`].
+    pub singleton: bool,
 }
 
 /// A frontend whose directories and rights are ready, so that starting it is one call.
@@ -106,6 +110,8 @@ pub struct Running {
 pub struct Exit {
     pub status: ExitStatus,
     pub out_of_memory: bool,
+    /// Ended because its tenure was not renewed.
+    pub tenure_over: bool,
     pub at: SystemTime,
     /// The last lines of its output, oldest first.
     pub last_lines: Vec<String>,
@@ -204,6 +210,11 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Forgets a frontend that has ended, with its directory and its logs. Unknown ones are fine.
     fn remove(&self, id: FrontendKey) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Lets singletons run until then. At its end they are told to end, and killed
+    /// [a little later](fleet_model::node::SINGLETONS_KILLED_AFTER), whether or not anybody who
+    /// could call this still lives; and none is started before it is renewed.
+    fn renew(&self, until: Boot) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Readings of those that run; the others are left out.
     fn usage(&self, ids: &[FrontendKey]) -> impl Future<Output = Result<Vec<Usage>, Error>> + Send;

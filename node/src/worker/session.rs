@@ -7,6 +7,7 @@
 
 mod backoff;
 mod conversation;
+mod heartbeats;
 mod route;
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl Session {
             control_addresses: Vec::new(),
             order: Some(Order::Full(wire::FullAssignments { assignments })),
             builds: None,
+            confirmed: None,
         };
         let _ = self.orders.send(Ok(order)).await;
     }

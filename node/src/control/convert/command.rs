@@ -35,7 +35,13 @@ impl Stored for Command {
                 node: node.0,
                 draining: *draining,
             }),
-            Self::MarkNode { node, from, to } => Wire::MarkNode(stored::MarkNode {
+            Self::MarkNode {
+                node,
+                from,
+                to,
+                assumed,
+            } => Wire::MarkNode(stored::MarkNode {
+                assumed: *assumed,
                 node: node.0,
                 from: from.to_stored(),
                 to: to.to_stored(),
@@ -268,7 +274,13 @@ impl Stored for Command {
                 node: NodeId(node),
                 draining,
             },
-            Wire::MarkNode(stored::MarkNode { node, from, to }) => Self::MarkNode {
+            Wire::MarkNode(stored::MarkNode {
+                node,
+                from,
+                to,
+                assumed,
+            }) => Self::MarkNode {
+                assumed,
                 node: NodeId(node),
                 from: Lease::from_stored(from)?,
                 to: Lease::from_stored(to)?,

@@ -7,13 +7,13 @@ use fleet_model::{
     command::Report,
     frontend::{Exit, Phase},
     ids::{BuildId, FrontendId, NodeId},
-    node::{Capability, Facts, Role},
+    node::{Capability, Facts, Lease, Role},
 };
 use fleet_proto::internal::{
     BuildEnded, BuildOutput, FrontendObserved, WorkerHello, WorkerOrder, WorkerReport,
     capability::Verdict, frontend_observed, worker_report, worker_sessions_server::WorkerSessions,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -59,16 +59,20 @@ impl WorkerSessions for Sessions {
             let (observations, incoming) = mpsc::unbounded_channel();
             let _ = observations.send(hello.known.clone());
             let (endings, ended) = mpsc::unbounded_channel();
+            let (beats, heartbeats) = watch::channel(0);
+            let (confirmations, confirmed) = watch::channel(0);
             let news = News {
                 observations,
                 endings,
+                beats,
             };
             let end = tokio::select! {
                 status = deposed(&context, term) => Some(status),
                 status = listen(&context, node, &hello, reports, news) => status,
                 () = record(&context, node, incoming) => None,
                 status = settle(&context, node, ended) => status,
-                () = order(&context, node, orders.clone()) => None,
+                () = confirm(&context, term, heartbeats, confirmations) => None,
+                () = order(&context, node, confirmed, orders.clone()) => None,
             };
             tracing::info!(%node, "the session of a worker ended");
             if let Some(status) = end {
@@ -83,6 +87,8 @@ impl WorkerSessions for Sessions {
 struct News {
     observations: mpsc::UnboundedSender<Vec<FrontendObserved>>,
     endings: mpsc::UnboundedSender<BuildEnded>,
+    /// The sequence of the latest heartbeat.
+    beats: watch::Sender<u64>,
 }
 
 /// Hears the worker until its stream ends.
@@ -126,7 +132,11 @@ async fn listen(
             Some(worker_report::Report::Hello(_)) => {
                 return Some(Status::invalid_argument("hello is said once"));
             }
-            Some(worker_report::Report::Heartbeat(_) | worker_report::Report::Usage(_)) | None => {}
+            // After the board has heard of it: what is confirmed counts from then on.
+            Some(worker_report::Report::Heartbeat(beat)) => {
+                news.beats.send_replace(beat.sequence);
+            }
+            Some(worker_report::Report::Usage(_)) | None => {}
         }
     }
     None
@@ -209,8 +219,34 @@ fn is_news(state: &State, node: NodeId, report: &Report) -> bool {
             .is_some_and(|frontend| frontend.observed.phase < report.phase)
 }
 
-/// Sends what the worker shall run: everything first, then what changes.
-async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<WorkerOrder, Status>>) {
+/// Makes sure, after each heartbeat, that this node leads: a leader that was deposed unknowingly
+/// must not keep a worker from believing that it is lost.
+async fn confirm(
+    context: &Context,
+    term: u64,
+    mut heartbeats: watch::Receiver<u64>,
+    confirmed: watch::Sender<u64>,
+) {
+    while heartbeats.changed().await.is_ok() {
+        let heard = *heartbeats.borrow_and_update();
+        match context.consensus.leads_still(term).await {
+            Ok(()) => drop(confirmed.send_replace(heard)),
+            Err(error) => tracing::debug!(%error, "a heartbeat is not confirmed"),
+        }
+    }
+    // The worker ended its stream; `listen` sees that, too.
+    std::future::pending().await
+}
+
+/// Sends what the worker shall run: everything first, then what changes. A heartbeat is confirmed
+/// together with whatever was committed before, and only to a worker that is ready in the log: one
+/// that is not may be declared lost by a command that is on its way.
+async fn order(
+    context: &Context,
+    node: NodeId,
+    mut confirmed: watch::Receiver<u64>,
+    orders: mpsc::Sender<Result<WorkerOrder, Status>>,
+) {
     let mut states = context.state.clone();
     let state = states.borrow_and_update().clone();
     let (mut said, full) = Said::full(&state, node);
@@ -221,21 +257,30 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
         control_addresses: addresses.clone(),
         order: Some(full),
         builds: told.news(&state, node),
+        confirmed: None,
     };
     if orders.send(Ok(first)).await.is_err() {
         return;
     }
-    while states.changed().await.is_ok() {
+    loop {
+        let confirms = tokio::select! {
+            changed = states.changed() => match changed {
+                Ok(()) => None,
+                Err(_) => return,
+            },
+            Ok(()) = confirmed.changed() => Some(*confirmed.borrow_and_update()),
+        };
         let state = states.borrow_and_update().clone();
-        if !state.nodes.contains_key(&node) {
+        let Some(registered) = state.nodes.get(&node) else {
             let gone = Status::not_found("this node is no longer in the cluster");
             let _ = orders.send(Err(gone)).await;
             return;
-        }
+        };
+        let confirms = confirms.filter(|_| registered.lease == Lease::Ready);
         let order = said.delta(&state, node);
         let builds = told.news(&state, node);
         let now = control_addresses(&state);
-        if order.is_none() && builds.is_none() && now == addresses {
+        if order.is_none() && builds.is_none() && confirms.is_none() && now == addresses {
             continue;
         }
         addresses = now;
@@ -244,6 +289,7 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
             control_addresses: addresses.clone(),
             order,
             builds,
+            confirmed: confirms,
         };
         if orders.send(Ok(next)).await.is_err() {
             return;

@@ -132,6 +132,7 @@ impl Opened {
             control_addresses: control.iter().map(ToString::to_string).collect(),
             order,
             builds: None,
+            confirmed: None,
         };
         self.orders.send(Ok(order)).await.unwrap();
     }

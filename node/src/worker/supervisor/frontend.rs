@@ -1,6 +1,8 @@
 //! One frontend as the supervisor keeps it: what is wanted, what is so, and since when.
 
-use super::next::{Action, Next, Wanted, begin, next};
+use tokio::time::Instant;
+
+use super::next::{Action, Next, Wanted, begin, held_back, next};
 use super::observed::{Observed, Phase};
 use super::resume::Found;
 use super::stage::{End, Outcome, Stage, StopAttempt, Why};
@@ -100,8 +102,18 @@ impl Frontend {
         self.started_unix_ms
     }
 
-    pub(crate) fn next(&self, now: Now) -> Next {
-        next(self.wanted, &self.stage, &self.assignment, now.instant)
+    /// `tenure`: until when a singleton may be started here.
+    pub(crate) fn next(&self, tenure: Option<Instant>, now: Now) -> Next {
+        let Self {
+            wanted,
+            stage,
+            assignment,
+            ..
+        } = self;
+        match held_back(*wanted, stage, assignment, tenure, now.instant) {
+            true => Next::Rest,
+            false => next(*wanted, stage, assignment, now.instant),
+        }
     }
 
     pub(crate) fn begin(&mut self, action: &Action, now: Now) {

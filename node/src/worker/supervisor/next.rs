@@ -42,6 +42,21 @@ pub(crate) enum Next {
     Forget,
 }
 
+/// Whether a frontend must not be started now: nobody knows whether there is another of a singleton
+/// elsewhere, until control has confirmed this node. `tenure`: until when it has.
+pub(crate) fn held_back(
+    wanted: Wanted,
+    stage: &Stage,
+    assignment: &Assignment,
+    tenure: Option<Instant>,
+    now: Instant,
+) -> bool {
+    wanted == Wanted::Run
+        && assignment.singleton
+        && matches!(stage, Stage::Fetched | Stage::Initialised)
+        && tenure.is_none_or(|until| until <= now)
+}
+
 pub(crate) fn next(wanted: Wanted, stage: &Stage, assignment: &Assignment, now: Instant) -> Next {
     let run = wanted == Wanted::Run;
     match stage {

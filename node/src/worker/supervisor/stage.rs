@@ -270,6 +270,7 @@ impl Stage {
 
 fn initialised(ended: Result<Exit, String>) -> Stage {
     match ended {
+        Ok(exit) if exit.tenure_over => Stage::Ended(End::by_itself(exit)),
         Ok(exit) => match exit.problem() {
             None => Stage::Initialised,
             Some(problem) => {
@@ -303,9 +304,13 @@ impl End {
         }
     }
 
-    /// Ended without having been told to.
+    /// Ended without control having told it to: by itself, or by this node, which then says why but
+    /// does not call it a failure of the release.
     pub(crate) fn by_itself(exit: Exit) -> Self {
-        Self::failed(exit.sentence(), Some(exit))
+        Self {
+            asked: exit.tenure_over,
+            ..Self::failed(exit.sentence(), Some(exit))
+        }
     }
 
     /// Told to stop before there was anything to stop.

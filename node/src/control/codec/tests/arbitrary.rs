@@ -50,10 +50,13 @@ fn cluster_command() -> impl Strategy<Value = Command> {
         node().prop_map(|node| Command::RemoveNode { node }),
         (node(), any::<bool>())
             .prop_map(|(node, draining)| Command::SetDraining { node, draining }),
-        (node(), lease(), lease()).prop_map(|(node, from, to)| Command::MarkNode {
-            node,
-            from,
-            to
+        (node(), lease(), lease(), any::<u64>()).prop_map(|(node, from, to, assumed)| {
+            Command::MarkNode {
+                assumed,
+                node,
+                from,
+                to,
+            }
         }),
         (node(), facts()).prop_map(|(node, facts)| Command::RecordFacts { node, facts }),
     ]

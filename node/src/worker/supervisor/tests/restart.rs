@@ -1,8 +1,12 @@
 //! Agents that die and come back: what runs is taken over, nothing is started twice.
 
 use fleet_model::ids::FrontendId;
+use fleet_model::time::Millis;
 
 use super::fake::{Place, exit, full, reach, run, vanish};
+use crate::clock::Boot;
+use crate::worker::assignment::Assignment;
+use crate::worker::supervisor::Exit;
 use crate::worker::supervisor::observed::Phase;
 
 #[tokio::test]
@@ -121,4 +125,72 @@ async fn a_damaged_ledger_costs_frontends_and_not_the_worker() {
     assert!(path.with_extension("damaged").exists());
     supervisor.obey(full(12, vec![run(2)])).await.unwrap();
     vanish(&supervisor, 1).await;
+}
+
+/// A service of which there may never be two.
+fn alone(id: u64) -> Assignment {
+    Assignment {
+        singleton: true,
+        ..run(id)
+    }
+}
+
+fn in_a_minute() -> Boot {
+    Boot::now().plus(Millis::seconds(60))
+}
+
+#[tokio::test]
+async fn a_singleton_waits_until_control_confirms_this_node() {
+    let place = Place::new();
+    let supervisor = place.start().await;
+    let orders = full(10, vec![alone(1), run(2)]);
+    supervisor.obey(orders).await.unwrap();
+    reach(&supervisor, 2, Phase::Healthy).await;
+    let waits = reach(&supervisor, 1, Phase::Starting).await;
+    assert_eq!(
+        (waits.pid, place.machine.starts.lock().unwrap().len()),
+        (None, 1)
+    );
+    // Too late: the confirmation of a heartbeat that was sent before a long sleep.
+    supervisor.confirm(Boot(1));
+    place
+        .machine
+        .tenure
+        .subscribe()
+        .wait_for(|told| *told == Boot(1))
+        .await
+        .unwrap();
+    assert_eq!(place.machine.starts.lock().unwrap().len(), 1);
+    let until = in_a_minute();
+    supervisor.confirm(until);
+    reach(&supervisor, 1, Phase::Healthy).await;
+    assert_eq!(
+        *place.machine.tenure.borrow(),
+        until,
+        "and the runtime knows"
+    );
+}
+
+#[tokio::test]
+async fn a_singleton_that_its_node_ended_is_no_failure_and_does_not_come_back() {
+    let place = Place::new();
+    let supervisor = place.start().await;
+    supervisor.obey(full(10, vec![alone(1)])).await.unwrap();
+    supervisor.confirm(in_a_minute());
+    reach(&supervisor, 1, Phase::Healthy).await;
+    let ended = Exit {
+        signal: Some(15),
+        tenure_over: true,
+        ..Exit::default()
+    };
+    place.machine.die(FrontendId(1), ended).await;
+    let stopped = reach(&supervisor, 1, Phase::Stopped).await;
+    assert_eq!(
+        stopped.reason,
+        "no control node confirmed this worker for 10 s"
+    );
+    supervisor.obey(full(11, vec![alone(1)])).await.unwrap();
+    supervisor.confirm(in_a_minute());
+    supervisor.obey(full(12, vec![alone(1)])).await.unwrap();
+    assert_eq!(place.machine.starts.lock().unwrap().len(), 1);
 }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::api::Api;
 use crate::binaries::{Binaries, binaries};
 use crate::cli::Cli;
+use crate::netns::{Lan, Seat};
 use crate::node::Node;
 use crate::wait;
 
@@ -30,6 +31,7 @@ pub struct Cluster {
     pub cli: Cli,
     pub secret: String,
     binaries: Binaries,
+    lan: Option<Lan>,
     /// `None` once the directory is to be kept.
     root: Option<TempDir>,
     path: PathBuf,
@@ -39,6 +41,15 @@ impl Cluster {
     /// Starts `count` nodes, the first by `fleet node init`, the others by `fleet node join`, and
     /// waits until all of them vote and are ready.
     pub async fn start(count: usize) -> Result<Cluster> {
+        Cluster::start_in(None, count).await
+    }
+
+    /// The same in a network of their own, which can be cut.
+    pub async fn start_apart(count: usize) -> Result<Cluster> {
+        Cluster::start_in(Some(Lan::create(count)?), count).await
+    }
+
+    async fn start_in(lan: Option<Lan>, count: usize) -> Result<Cluster> {
         let binaries = binaries()?;
         // Frontends run as users of their own and must reach their code below it.
         let root = tempfile::Builder::new()
@@ -53,6 +64,7 @@ impl Cluster {
             cli: Cli::new(&binaries.fleet, &home),
             secret: String::new(),
             binaries,
+            lan,
             root: Some(root),
             path,
         };
@@ -65,7 +77,7 @@ impl Cluster {
     }
 
     async fn found(&mut self) -> Result<()> {
-        let mut node = Node::prepare(&self.path, "node1", &self.binaries)?;
+        let mut node = Node::prepare(&self.path, "node1", self.seat(0)?, &self.binaries)?;
         node.start().await?;
         self.nodes.push(node);
         let node = &self.nodes[0];
@@ -83,13 +95,28 @@ impl Cluster {
     /// Adds one more node.
     pub async fn join_one(&mut self) -> Result<()> {
         let name = format!("node{}", self.nodes.len() + 1);
-        let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
+        let mut node = Node::prepare(
+            &self.path,
+            &name,
+            self.seat(self.nodes.len())?,
+            &self.binaries,
+        )?;
         node.start().await?;
         let address = self.nodes[0].api().to_string();
         self.local(&node).ok(&["node", "join", &address]).await?;
         self.nodes.push(node);
         self.point_cli();
         Ok(())
+    }
+
+    fn seat(&self, index: usize) -> Result<Option<Seat>> {
+        let lan = self.lan.as_ref();
+        lan.map(|lan| lan.seat(index).cloned()).transpose()
+    }
+
+    /// The network of a cluster that was [started apart](Cluster::start_apart).
+    pub fn lan(&self) -> Result<&Lan> {
+        self.lan.as_ref().context("this cluster is on loopback")
     }
 
     /// The command line as the operator of one machine uses it.

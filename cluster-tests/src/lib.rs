@@ -14,6 +14,8 @@ pub mod cli;
 pub mod cluster;
 pub mod faults;
 pub mod history;
+pub mod lives;
+pub mod netns;
 pub mod node;
 pub mod planning;
 pub mod ports;

@@ -107,6 +107,8 @@ impl Phase {
             (Self::Lost, _) => true,
             (from, _) if from.over() => false,
             (Self::Healthy, Self::Unhealthy) | (Self::Unhealthy, Self::Healthy) => true,
+            // Its machine lost its power, and its worker starts it again in its place.
+            (Self::Healthy | Self::Unhealthy, Self::Starting) => true,
             (_, Self::Assigned) => false,
             (from, to) => from < to,
         }

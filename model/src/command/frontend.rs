@@ -322,6 +322,11 @@ fn tell(state: &mut State, before: &Frontend, after: &Frontend) {
     let sentence = match (after.observed.phase, after.desired) {
         (Phase::Healthy, _) => format!("{name} is healthy"),
         (Phase::Unhealthy, _) => format!("{name} is unhealthy and leaves routing: {reason}"),
+        (Phase::Starting, _)
+            if matches!(before.observed.phase, Phase::Healthy | Phase::Unhealthy) =>
+        {
+            format!("{name} is started again and leaves routing until it is healthy: {reason}")
+        }
         (Phase::Failed, Desired::Stop) => format!("{name} ended while being stopped"),
         (Phase::Failed, _) => format!("{name} failed: {reason}"),
         // As its worker does with a singleton that nobody confirms any more.

@@ -239,8 +239,18 @@ impl Client {
     /// Drops the record, the exit report and the logs of a process that has exited. One that is
     /// not known is forgotten already.
     pub async fn forget(&self, id: &ProcessId) -> Result<(), Error> {
+        self.forget_but(id, false).await
+    }
+
+    /// The same, but its log stays for a process that will be started under the same name.
+    pub async fn forget_exit(&self, id: &ProcessId) -> Result<(), Error> {
+        self.forget_but(id, true).await
+    }
+
+    async fn forget_but(&self, id: &ProcessId, keep_logs: bool) -> Result<(), Error> {
         let request = ask::Forget {
             id: id.as_str().to_owned(),
+            keep_logs,
         };
         self.done(ask::Request::Forget(request), PROMPT).await
     }

@@ -146,7 +146,7 @@ impl Table {
     }
 
     /// Drops all that is kept of a process that has ended; one that is not known has been dropped.
-    pub(super) fn forget(&mut self, id: &ProcessId) -> Result<(), Refused> {
+    pub(super) fn forget(&mut self, id: &ProcessId, keep_logs: bool) -> Result<(), Refused> {
         if self
             .processes
             .get(id)
@@ -158,6 +158,9 @@ impl Table {
             ));
         }
         self.drop_process(id);
+        if keep_logs {
+            return Ok(());
+        }
         let logs = self.paths.logs.join(id.as_str());
         match std::fs::remove_dir_all(&logs) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refuse(

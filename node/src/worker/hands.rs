@@ -54,6 +54,9 @@ pub(crate) trait Hands: Send + Sync + 'static {
     /// Lets singletons run until then; see [`Runtime::renew`](super::runtime::Runtime::renew).
     fn renew(&self, until: Boot) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Lets a frontend be started again of which nothing runs.
+    fn revive(&self, id: FrontendId) -> impl Future<Output = Result<(), String>> + Send;
+
     /// Removes whatever an ended frontend has left.
     fn clean(&self, id: FrontendId) -> impl Future<Output = Result<(), String>> + Send;
 

@@ -133,6 +133,11 @@ impl<R: Runtime, S: Source> Hands for Machine<R, S> {
         renewed.map_err(|error| chain(&error))
     }
 
+    async fn revive(&self, id: FrontendId) -> Result<(), String> {
+        let revived = self.runtime.revive(key(id)).await;
+        revived.map_err(|error| chain(&error))
+    }
+
     async fn clean(&self, id: FrontendId) -> Result<(), String> {
         self.runtime
             .remove(key(id))

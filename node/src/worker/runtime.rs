@@ -208,6 +208,10 @@ pub trait Runtime: Send + Sync + 'static {
         grace: Duration,
     ) -> impl Future<Output = Result<Exit, Error>> + Send;
 
+    /// Forgets that a frontend and its steps have run, so that it may be started again in the same
+    /// place: for a machine that lost its power. Only when nothing of it runs.
+    fn revive(&self, id: FrontendKey) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Forgets a frontend that has ended, with its directory and its logs. Unknown ones are fine.
     fn remove(&self, id: FrontendKey) -> impl Future<Output = Result<(), Error>> + Send;
 

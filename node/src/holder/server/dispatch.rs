@@ -89,7 +89,7 @@ fn answer_to(
             Ok(None)
         }
         ask::Request::Forget(forget) => {
-            table.forget(&id(&forget.id)?)?;
+            table.forget(&id(&forget.id)?, forget.keep_logs)?;
             done()
         }
         ask::Request::Watch(_) => done(),

@@ -218,6 +218,17 @@ impl Runtime for ProcessRuntime {
         running(id, process).exit.ok_or(Error::Unknown(id))
     }
 
+    async fn revive(&self, id: FrontendKey) -> Result<(), Error> {
+        for step in Step::ALL {
+            let name = step_id(id, step);
+            self.end_step(id, step).await?;
+            let forgotten = self.holder.forget_exit(&name).await;
+            forgotten.map_err(|error| failed(id, error))?;
+        }
+        let forgotten = self.holder.forget_exit(&process_id(id)).await;
+        forgotten.map_err(|error| failed(id, error))
+    }
+
     async fn remove(&self, id: FrontendKey) -> Result<(), Error> {
         for step in Step::ALL {
             let name = step_id(id, step);

@@ -291,7 +291,10 @@ impl Book {
                 Item::Usable(assignment) => {
                     self.unusable.remove(&id);
                     match self.frontends.get_mut(&id) {
-                        Some(frontend) => frontend.reassign(*assignment, index),
+                        Some(frontend) => {
+                            frontend.reassign(*assignment, index);
+                            frontend.decided(now);
+                        }
                         None => {
                             let frontend = Frontend::accept(*assignment, index, now);
                             let frontend = match self.strays.remove(&id) {

@@ -18,6 +18,11 @@ impl Exit {
         (self.code != Some(0) || self.out_of_memory).then(|| self.sentence())
     }
 
+    /// Whether it may have ended with the whole node: nobody who was there saw it.
+    pub(crate) fn unseen(&self) -> bool {
+        (self.code, self.signal) == (None, None) && !self.out_of_memory && !self.tenure_over
+    }
+
     /// What happened, ready for a report: `exited with status 1`.
     pub(crate) fn sentence(&self) -> String {
         if self.tenure_over {

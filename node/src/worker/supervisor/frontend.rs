@@ -120,7 +120,17 @@ impl Frontend {
         self.change(now, |stage, _| begin(stage, action));
     }
 
+    /// Control has said what shall become of it: there is nobody left to wait for.
+    pub(crate) fn decided(&mut self, now: Now) {
+        if let Stage::Lapsed { due } = &mut self.stage {
+            *due = (*due).min(now.instant);
+        }
+    }
+
     pub(crate) fn learn(&mut self, outcome: Outcome, now: Now) {
+        if outcome == Outcome::Revived {
+            self.started_unix_ms = 0;
+        }
         self.change(now, |stage, assignment| {
             stage.after(outcome, assignment, now)
         });
@@ -155,7 +165,9 @@ impl Frontend {
         match &self.stage {
             Stage::Accepted => Phase::Assigned,
             Stage::Fetching { .. } | Stage::FetchFailed { .. } => Phase::Fetching,
-            Stage::Fetched
+            Stage::Lapsed { .. }
+            | Stage::Reviving
+            | Stage::Fetched
             | Stage::Initialising { .. }
             | Stage::Initialised
             | Stage::Starting { .. } => Phase::Starting,
@@ -179,6 +191,7 @@ impl Frontend {
         match &self.stage {
             Stage::FetchFailed { reason, .. } => reason.clone(),
             Stage::Initialising { .. } => "its init step runs".to_owned(),
+            Stage::Lapsed { .. } | Stage::Reviving => "its node was down".to_owned(),
             Stage::Running(running) => running.reason().unwrap_or_default().to_owned(),
             Stage::Stopping {
                 why: Why::Failed(reason),

@@ -18,6 +18,13 @@ use crate::worker::runtime::Step;
 pub(crate) enum Stage {
     /// Written to the ledger, nothing done.
     Accepted,
+    /// It ran when the whole node went down, and nothing of it runs now. It is started again in its
+    /// place, with or without control, which is asked first.
+    Lapsed {
+        due: Instant,
+    },
+    /// The runtime is made to forget that it ran.
+    Reviving,
     /// Its artefact is being fetched.
     Fetching {
         attempt: u32,
@@ -119,10 +126,19 @@ pub(crate) enum Outcome {
     NotCleaned {
         reason: String,
     },
+    /// It may be started again.
+    Revived,
+    NotRevived {
+        reason: String,
+    },
 }
 
 /// Between attempts to stop a process that the runtime could not stop, and to clean after it.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a worker that starts waits for control to say what shall become of frontends that ended
+/// with the node: longer than it takes to find a leader who is there.
+pub(crate) const CONTROL_FIRST: Duration = Duration::from_secs(3);
 
 /// Longest pause between two attempts to fetch.
 const FETCH_RETRY_MAX: Duration = Duration::from_secs(30);
@@ -131,6 +147,10 @@ impl Stage {
     /// The stage after `outcome`; the same one if the outcome is late and means nothing any more.
     pub(crate) fn after(self, outcome: Outcome, assignment: &Assignment, now: Now) -> Stage {
         match (self, outcome) {
+            (Stage::Reviving, Outcome::Revived) => Stage::Accepted,
+            (Stage::Reviving, Outcome::NotRevived { .. }) => Stage::Lapsed {
+                due: now.instant + RETRY,
+            },
             (Stage::Fetching { .. }, Outcome::Fetched) => Stage::Fetched,
             (
                 Stage::Fetching { .. },
@@ -253,7 +273,11 @@ impl Stage {
     pub(crate) fn start_asked(&self) -> bool {
         matches!(
             self,
-            Stage::Starting { .. } | Stage::Running(_) | Stage::Stopping { .. }
+            Stage::Starting { .. }
+                | Stage::Running(_)
+                | Stage::Stopping { .. }
+                | Stage::Lapsed { .. }
+                | Stage::Reviving
         )
     }
 
@@ -310,6 +334,15 @@ impl End {
         Self {
             asked: exit.tenure_over,
             ..Self::failed(exit.sentence(), Some(exit))
+        }
+    }
+
+    /// Told to stop after it had ended with the whole node.
+    pub(crate) fn with_the_node() -> Self {
+        Self {
+            asked: true,
+            reason: "ended with its node".to_owned(),
+            exit: None,
         }
     }
 

@@ -182,6 +182,11 @@ impl Hands for FakeHands {
         Ok(())
     }
 
+    async fn revive(&self, id: FrontendId) -> Result<(), String> {
+        self.0.ended.lock().unwrap().remove(&id);
+        Ok(())
+    }
+
     async fn clean(&self, id: FrontendId) -> Result<(), String> {
         self.0.ended.lock().unwrap().remove(&id);
         Ok(())

@@ -5,7 +5,7 @@ use fleet_model::time::Millis;
 
 use super::fake::{Place, exit, full, reach, run, vanish};
 use crate::clock::Boot;
-use crate::worker::assignment::Assignment;
+use crate::worker::assignment::{Assignment, Desired};
 use crate::worker::supervisor::Exit;
 use crate::worker::supervisor::observed::Phase;
 
@@ -60,18 +60,74 @@ async fn a_new_agent_takes_over_what_runs() {
 }
 
 #[tokio::test]
-async fn after_a_reboot_nothing_is_started_again() {
+async fn after_a_power_cut_all_but_singletons_start_again_without_control() {
     let mut place = Place::new();
     let supervisor = place.start().await;
-    supervisor.obey(full(10, vec![run(1)])).await.unwrap();
-    reach(&supervisor, 1, Phase::Healthy).await;
+    let orders = full(10, vec![run(1), alone(2)]);
+    supervisor.obey(orders).await.unwrap();
+    supervisor.confirm(in_a_minute());
+    let before = reach(&supervisor, 1, Phase::Healthy).await;
+    reach(&supervisor, 2, Phase::Healthy).await;
     drop(supervisor);
     place.machine.running.lock().unwrap().clear();
     place.boot_id = "boot-2".to_owned();
+
     let supervisor = place.start().await;
-    let failed = reach(&supervisor, 1, Phase::Failed).await;
-    assert_eq!(failed.reason, "ended when the machine was restarted");
-    assert_eq!(place.machine.starts.lock().unwrap().len(), 1);
+    let ended = reach(&supervisor, 2, Phase::Failed).await;
+    assert_eq!(ended.reason, "ended when the machine was restarted");
+    let waits = reach(&supervisor, 1, Phase::Starting).await;
+    assert_eq!(waits.reason, "its node was down");
+    let after = reach(&supervisor, 1, Phase::Healthy).await;
+    assert_eq!(after.address, before.address, "where ingresses know it");
+    let starts = place.machine.starts.lock().unwrap().clone();
+    let started: Vec<_> = starts.iter().map(|(id, _)| id.0).collect();
+    assert_eq!(started, [1, 2, 1]);
+}
+
+#[tokio::test]
+async fn after_a_power_cut_control_that_is_there_has_the_last_word() {
+    let mut place = Place::new();
+    let supervisor = place.start().await;
+    let orders = full(10, vec![run(1), run(2)]);
+    supervisor.obey(orders).await.unwrap();
+    reach(&supervisor, 1, Phase::Healthy).await;
+    reach(&supervisor, 2, Phase::Healthy).await;
+    drop(supervisor);
+    place.machine.running.lock().unwrap().clear();
+    place.boot_id = "boot-2".to_owned();
+
+    let supervisor = place.start().await;
+    // The first was replaced meanwhile.
+    let replaced = Assignment {
+        desired: Desired::Stop,
+        ..run(1)
+    };
+    let orders = full(20, vec![replaced, run(2)]);
+    supervisor.obey(orders).await.unwrap();
+    let stopped = reach(&supervisor, 1, Phase::Stopped).await;
+    assert_eq!(stopped.reason, "ended with its node");
+    reach(&supervisor, 2, Phase::Healthy).await;
+    let starts = place.machine.starts.lock().unwrap().clone();
+    let started: Vec<_> = starts.iter().map(|(id, _)| id.0).collect();
+    assert_eq!(started, [1, 2, 2]);
+}
+
+#[tokio::test]
+async fn what_ended_while_the_holder_was_away_starts_again_and_what_crashed_does_not() {
+    let place = Place::new();
+    let supervisor = place.start().await;
+    let orders = full(10, vec![run(1), run(2)]);
+    supervisor.obey(orders).await.unwrap();
+    reach(&supervisor, 1, Phase::Healthy).await;
+    reach(&supervisor, 2, Phase::Healthy).await;
+    drop(supervisor);
+    place.machine.running.lock().unwrap().clear();
+    let ends = [(FrontendId(1), Exit::default()), (FrontendId(2), exit(3))];
+    place.machine.ended.lock().unwrap().extend(ends);
+    let supervisor = place.start().await;
+    reach(&supervisor, 2, Phase::Failed).await;
+    reach(&supervisor, 1, Phase::Healthy).await;
+    assert_eq!(place.machine.starts.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use anyhow::{Result, anyhow, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::process::{self, Role};
+use crate::wait;
 
 /// Between two looks; two lives are told apart by it, so it is short against every grace.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,6 +29,7 @@ pub struct Life {
 #[derive(Debug)]
 pub struct Lives {
     stop: Arc<AtomicBool>,
+    looks: Arc<AtomicUsize>,
     looking: JoinHandle<BTreeMap<(i32, u64), Life>>,
 }
 
@@ -35,16 +37,29 @@ impl Lives {
     /// Watches all frontends of `service` below `dirs`.
     pub fn watch(dirs: Vec<PathBuf>, service: &str) -> Lives {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, service) = (Arc::clone(&stop), service.to_owned());
+        let looks = Arc::new(AtomicUsize::new(0));
+        let (stopped, looked) = (Arc::clone(&stop), Arc::clone(&looks));
+        let service = service.to_owned();
         let looking = std::thread::spawn(move || {
             let mut seen = BTreeMap::new();
-            while !stopped.load(Ordering::Relaxed) {
+            loop {
                 look(&dirs, &service, &mut seen);
-                std::thread::sleep(LOOK);
+                looked.fetch_add(1, Ordering::Relaxed);
+                if wait::blocking(LOOK, || stopped.load(Ordering::Relaxed)) {
+                    return seen;
+                }
             }
-            seen
         });
-        Lives { stop, looking }
+        Lives {
+            stop,
+            looks,
+            looking,
+        }
+    }
+
+    /// How often it has looked.
+    pub fn looks(&self) -> usize {
+        self.looks.load(Ordering::Relaxed)
     }
 
     /// Every life that was seen, in the order of their begins.
@@ -138,7 +153,9 @@ mod tests {
             .current_dir(dir.path())
             .spawn()
             .unwrap();
-        std::thread::sleep(LOOK * 8);
+        // The second look after its begin has begun after it.
+        let begun = lives.looks();
+        assert!(wait::blocking(wait::GENEROUS, || lives.looks() >= begun + 2));
         child.kill().unwrap();
         child.wait().unwrap();
         let seen = lives.stop().unwrap();

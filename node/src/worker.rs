@@ -6,7 +6,8 @@
 //! steps, which come in by the same session, have a room of their own ([`builds`]).
 //!
 //! Absent on purpose: placement, replacement and restarts. A frontend runs at most once; what
-//! shall come after it is decided by control.
+//! shall come after it is decided by control. Only what ended with the whole node is started again
+//! here, in its place, because control may come up later than its nodes.
 
 mod artefacts;
 mod assignment;

@@ -90,10 +90,14 @@ impl Lan {
         for number in 1..=count {
             lan.seat_node(net, number)?;
         }
-        let forward = "net.ipv4.ip_forward=1";
         run(Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", lan.of("lan")))
-            .args(["--", "/sbin/sysctl", "-qw", forward]))?;
+            .args([
+                "--",
+                "/bin/sh",
+                "-c",
+                "echo 1 > /proc/sys/net/ipv4/ip_forward",
+            ]))?;
         Ok(lan)
     }
 
@@ -150,6 +154,10 @@ impl Lan {
 
 impl Drop for Lan {
     /// Devices go with their namespaces, the test's own end with the other one.
+    #[expect(
+        clippy::print_stderr,
+        reason = "nobody else could say what is left on the machine"
+    )]
     fn drop(&mut self) {
         let seats = self.seats.iter().map(|seat| seat.namespace.clone());
         for namespace in seats.chain(["lan", "sink"].map(|what| self.of(what))) {

@@ -1,7 +1,8 @@
 //! How frontends are run. The supervisor decides *when*; a [`Runtime`] knows *how*.
 //!
 //! A frontend is started at most once: its id is never used again, and an implementation must
-//! remember an exited frontend until [`Runtime::remove`], so that a repeated order starts nothing.
+//! remember an exited frontend until [`Runtime::remove`] or [`Runtime::revive`], so that a repeated
+//! order starts nothing.
 
 pub mod process;
 pub mod workshop;

@@ -6,7 +6,8 @@
 //! killed at any instruction finds in the ledger everything it may have done.
 //!
 //! Invariants: one call to the world per frontend at a time (a check may run beside a stop); no
-//! frontend is started twice; nothing here ends a frontend because control cannot be reached.
+//! frontend is started while one of the same id may run; nothing here ends a frontend because control
+//! cannot be reached (singletons are ended by the holder).
 
 mod act;
 mod book;

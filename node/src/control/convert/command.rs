@@ -17,7 +17,7 @@ use fleet_model::{
 use fleet_proto::stored::{self, command_envelope::Command as Wire};
 
 use self::asked::{change_from_stored, change_to_stored};
-use super::{DecodeError, Stored, all, all_stored, present, required};
+use super::{DecodeError, Stored, all, all_stored, node::mark_to_stored, present, required};
 
 impl Stored for Command {
     type Wire = Wire;
@@ -40,12 +40,7 @@ impl Stored for Command {
                 from,
                 to,
                 assumed,
-            } => Wire::MarkNode(stored::MarkNode {
-                assumed: *assumed,
-                node: node.0,
-                from: from.to_stored(),
-                to: to.to_stored(),
-            }),
+            } => Wire::MarkNode(mark_to_stored(*node, (*from, *to), *assumed)),
             Self::RecordFacts { node, facts } => Wire::RecordFacts(stored::RecordFacts {
                 node: node.0,
                 facts: Some(facts.to_stored()),
@@ -274,16 +269,11 @@ impl Stored for Command {
                 node: NodeId(node),
                 draining,
             },
-            Wire::MarkNode(stored::MarkNode {
-                node,
-                from,
-                to,
-                assumed,
-            }) => Self::MarkNode {
-                assumed,
-                node: NodeId(node),
-                from: Lease::from_stored(from)?,
-                to: Lease::from_stored(to)?,
+            Wire::MarkNode(mark) => Self::MarkNode {
+                node: NodeId(mark.node),
+                from: Lease::from_stored(mark.from)?,
+                to: Lease::from_stored(mark.to)?,
+                assumed: mark.assumed,
             },
             Wire::RecordFacts(stored::RecordFacts { node, facts }) => Self::RecordFacts {
                 node: NodeId(node),

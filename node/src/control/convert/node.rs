@@ -12,6 +12,20 @@ use super::{DecodeError, Stored, all, all_stored, optional, plain_enum};
 plain_enum!(Role, Role, "node.roles", [Control, Worker, Ingress]);
 plain_enum!(Lease, Lease, "node.lease", [New, Ready, Suspect, Lost]);
 
+/// A verdict on a lease, planned for a node of that revision.
+pub(super) fn mark_to_stored(
+    node: NodeId,
+    (from, to): (Lease, Lease),
+    assumed: u64,
+) -> stored::MarkNode {
+    stored::MarkNode {
+        node: node.0,
+        from: from.to_stored(),
+        to: to.to_stored(),
+        assumed,
+    }
+}
+
 impl Stored for Node {
     type Wire = stored::Node;
 

@@ -2,7 +2,8 @@
 //!
 //! A frontend goes through its stages once and never back: there is no way from `Ended` to a
 //! process. Whoever wants the service again assigns a new frontend. So "started twice" cannot be
-//! expressed here, and an outcome that arrives late finds a stage that ignores it.
+//! expressed here: one that `Lapsed` with its node, and of which nothing runs, begins once more from
+//! the front. And an outcome that arrives late finds a stage that ignores it.
 
 use std::time::Duration;
 

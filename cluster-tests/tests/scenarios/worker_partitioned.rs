@@ -15,7 +15,7 @@ use fleet_cluster_tests::{faults, wait};
 use fleet_proto::v1;
 
 /// The shop, and a service of which there may never be two.
-const MANIFEST: &str = "\
+pub(crate) const MANIFEST: &str = "\
 services:
   www:
     command: [/usr/bin/python3, -I, -B, shop.py]
@@ -137,7 +137,7 @@ async fn lasting(load: &fleet_cluster_tests::workload::Running, requests: usize)
 }
 
 /// Waits until a service has `count` healthy frontends, none of them on `not`; answers that name.
-async fn replaced(
+pub(crate) async fn replaced(
     cluster: &Cluster,
     asked: &[usize],
     service: &str,
@@ -159,7 +159,7 @@ async fn replaced(
     .await
 }
 
-async fn count_of(
+pub(crate) async fn count_of(
     cluster: &Cluster,
     service: &str,
     count: usize,
@@ -182,7 +182,7 @@ fn running<'a>(all: &'a [v1::Process], service: &'a str) -> impl Iterator<Item =
         .filter(move |one| one.service == service && one.status() == healthy)
 }
 
-fn service_on(cluster: &Cluster, node: usize, service: &str) -> Vec<Process> {
+pub(crate) fn service_on(cluster: &Cluster, node: usize, service: &str) -> Vec<Process> {
     let all = cluster.nodes[node].frontends();
     let ours = |process: &Process| process.variable("SERVICE").as_deref() == Some(service);
     process::with_role(&all, process::Role::Frontend)

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fleet_model::node::SINGLETONS_STOP_AFTER;
 use fleet_proto::internal::worker_order::Order;
 use fleet_proto::internal::worker_report::Report;
 use fleet_proto::internal::worker_sessions_server::{WorkerSessions, WorkerSessionsServer};
@@ -17,7 +18,9 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Introduction, Session};
+use crate::clock::Boot;
 use crate::config::{Endpoint, Paths, Peers, Secret};
+use crate::worker::assignment::Assignment;
 use crate::worker::builds::testing;
 use crate::worker::supervisor::tests::fake::{Place, run};
 
@@ -329,4 +332,43 @@ async fn without_the_secret_there_is_no_session() {
         .await
         .unwrap();
     assert!(control.sessions.try_recv().is_err(), "a session was opened");
+}
+
+#[tokio::test]
+async fn a_confirmed_heartbeat_lets_singletons_run_for_ten_seconds() {
+    let secret = Secret::generate();
+    let mut control = Control::start(&secret).await;
+    let worker = Worker::start(&secret, &[&control]).await;
+    let (mut opened, _) = control.accept().await;
+    let mut tenure = worker.place.machine.tenure.subscribe();
+    let before = Boot::now();
+    let beat = loop {
+        if let Report::Heartbeat(beat) = opened.next().await {
+            break beat.sequence;
+        }
+    };
+    let singleton = Assignment {
+        singleton: true,
+        ..run(1)
+    };
+    let full = wire::FullAssignments {
+        assignments: vec![(&singleton).into()],
+    };
+    let order = |confirmed| wire::WorkerOrder {
+        fence: Some(wire::Fence { term: 1, index: 10 }),
+        order: Some(Order::Full(full.clone())),
+        confirmed,
+        ..wire::WorkerOrder::default()
+    };
+    // A heartbeat that was never sent confirms nothing.
+    opened.orders.send(Ok(order(Some(77)))).await.unwrap();
+    opened.until(1, Phase::Starting).await;
+    assert_eq!(*tenure.borrow_and_update(), Boot::default());
+    opened.orders.send(Ok(order(Some(beat)))).await.unwrap();
+    soon(tenure.changed()).await.unwrap();
+    let until = *tenure.borrow_and_update();
+    let after = Boot::now();
+    let ten_seconds = SINGLETONS_STOP_AFTER;
+    assert!(before.plus(ten_seconds) <= until && until < after.plus(ten_seconds));
+    opened.until(1, Phase::Healthy).await;
 }

@@ -49,6 +49,11 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
             } else {
                 work.hold(service, draft)
             };
+            // Of a singleton there is no other before the last one is over.
+            let there = state.group(key, service).map_or(0, Group::there);
+            if there > 0 && state.is_singleton(key, service) {
+                missing.clear();
+            }
             if let Some(rollout) = rollout {
                 let begun = draft.placements.iter().filter(|placement| {
                     placement.loaded.environment == key.environment && placement.service == *service
@@ -149,10 +154,6 @@ impl Work<'_> {
             }
         }
         missing.truncate(missing.len().saturating_sub(stand_ins));
-        // Of a singleton there is no other before the last one is over.
-        if self.state.is_singleton(self.key, service) && group.there() > 0 {
-            missing.clear();
-        }
         missing
     }
 

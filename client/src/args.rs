@@ -1,6 +1,7 @@
 //! The canonical commands as a clap tree. The grammar has already put the words in order; clap
 //! checks options, converts values and writes the help pages.
 
+mod cluster;
 mod environment;
 mod node;
 mod release;
@@ -8,6 +9,7 @@ mod service;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use cluster::{BackupArgs, BackupVerb, ClusterVerb, Copy, Every};
 pub use environment::{
     AutoscalingVerb, ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb,
 };
@@ -178,12 +180,6 @@ pub struct EventArgs {
     /// Only those about one release
     #[arg(long, value_name = "RELEASE")]
     pub release: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ClusterVerb {
-    /// Leader, members, indices and what is wrong
-    Status,
 }
 
 #[derive(Debug, Subcommand)]

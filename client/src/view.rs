@@ -2,6 +2,7 @@
 //! names that stay (docs/cli.md), and prints itself as text; so text and JSON say the same.
 
 mod app;
+mod backup;
 mod build;
 mod cluster;
 mod config;
@@ -21,6 +22,7 @@ mod variables;
 mod golden;
 
 pub(crate) use app::{AppList, AppView};
+pub(crate) use backup::{BackupList, BackupView, RecoveredView, RestoredView};
 pub(crate) use build::{BuildList, BuildLogView, BuildView, BuiltView};
 pub(crate) use cluster::ClusterView;
 pub(crate) use config::ConfigView;

@@ -3,7 +3,9 @@
 //! [`State::apply`] is total: every command is applied or rejected with a code and a sentence, it
 //! never panics, and it decides alone. The API may refuse early; what counts is decided here.
 
+mod anew;
 mod app;
+mod backup;
 mod build;
 mod cluster;
 mod environment;
@@ -24,6 +26,8 @@ use std::{
     sync::Arc,
 };
 
+pub use anew::{Recovered, Restored};
+pub use backup::BackupResult;
 pub use frontend::{Action, Placement, Report, Step};
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
 pub use release::KEPT_RELEASES;
@@ -33,6 +37,7 @@ pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
 
 use crate::{
     State, Time,
+    backup::Schedule,
     environment::Limits,
     event::{Event, KEPT, Kind},
     ids::{
@@ -69,6 +74,20 @@ pub enum Command {
         id: String,
         name: String,
         domain: String,
+    },
+    /// The first command of a log that begins with a backup.
+    RestoreCluster(Restored),
+    /// The first command of a log that goes on with one control node of many.
+    RecoverCluster(Recovered),
+    /// `None`: no backups by schedule.
+    SetBackupSchedule {
+        schedule: Option<Schedule>,
+    },
+    /// From the leader: what became of the backup that was due.
+    RecordBackup {
+        node: NodeId,
+        at: Time,
+        result: BackupResult,
     },
     RegisterNode(Registration),
     RemoveNode {
@@ -364,6 +383,10 @@ impl State {
         let actor = &entry.actor;
         match entry.command {
             Command::InitCluster { id, name, domain } => cluster::init(self, id, name, domain),
+            Command::RestoreCluster(restored) => anew::restore(self, restored),
+            Command::RecoverCluster(recovered) => anew::recover(self, &recovered, actor),
+            Command::SetBackupSchedule { schedule } => backup::schedule(self, schedule, actor),
+            Command::RecordBackup { node, at, result } => backup::record(self, node, at, result),
             Command::RegisterNode(registration) => node::register(self, registration, actor),
             Command::RemoveNode { node } => node::remove(self, node, actor),
             Command::SetDraining { node, draining } => node::drain(self, node, draining, actor),

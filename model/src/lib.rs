@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod app;
+pub mod backup;
 pub mod build;
 pub mod check;
 pub mod command;

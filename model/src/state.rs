@@ -11,6 +11,7 @@ use crate::{
     Time,
     access::{ALLOW_ALL, Certificate, SELF_SIGNED, Whitelist},
     app::App,
+    backup::Backups,
     build::Build,
     command::{Outcome, Rejection},
     environment::{Environment, Loaded},
@@ -30,6 +31,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub cluster: Cluster,
+    pub backups: Backups,
     /// Log index of the last applied command.
     pub index: u64,
     /// The latest time any command was stamped with; never runs backwards.
@@ -76,6 +78,22 @@ pub struct Cluster {
     /// Hosts end in it; `localhost` in development, because those names resolve by themselves.
     pub domain: String,
     pub created: Time,
+    /// How often the log began anew, by a restore or a recovery; 0 for the log that the cluster was
+    /// founded with. Logs of different generations never mix.
+    pub generation: u64,
+    /// The backup it was restored from, if it was.
+    pub origin: Option<Origin>,
+}
+
+/// Where a restored cluster comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Id of the cluster that the backup was taken of.
+    pub cluster: String,
+    /// Log index at which this one began.
+    pub index: u64,
+    /// Time of the last command in the backup.
+    pub taken: Time,
 }
 
 /// The first answer to a request, given again to every retry.

@@ -14,6 +14,8 @@ mod local;
 mod lock;
 mod progress;
 mod ready;
+mod recover;
+mod restore;
 mod tenants;
 
 use std::os::unix::fs::DirBuilderExt as _;

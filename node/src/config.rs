@@ -19,7 +19,7 @@ mod roles;
 mod secret;
 mod settings;
 
-pub use disk::write_atomic;
+pub use disk::{sync_directory, write_atomic};
 pub use endpoint::{Endpoint, EndpointError};
 pub use first_start::FirstStart;
 pub use flags::{Flags, Process, Run};

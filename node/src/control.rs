@@ -3,8 +3,11 @@
 //! Plumbing only: facts come in (sessions, API calls), decisions go out (orders, answers). What is
 //! to be decided is decided in `fleet_model`, by `apply` and by `plan`.
 
+pub mod anew;
 mod api;
 mod assignments;
+pub mod backup;
+mod backups;
 mod board;
 mod builds;
 pub mod codec;
@@ -57,7 +60,8 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
     let tasks = [
         tokio::spawn(reconciler::run(context.clone(), stopped.clone())),
         tokio::spawn(membership::run(context.clone(), stopped.clone())),
-        tokio::spawn(copies::run(context.clone(), stopped)),
+        tokio::spawn(copies::run(context.clone(), stopped.clone())),
+        tokio::spawn(backups::run(context.clone(), stopped)),
     ];
     let outcome = tokio::select! {
         () = crate::telemetry::terminated() => Ok(()),

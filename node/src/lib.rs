@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod consensus;
 pub mod control;
+pub mod framed;
 pub mod holder;
 pub mod ingress;
 pub mod manifest;

@@ -1,6 +1,6 @@
 //! `node`: what the cluster knows of its machines, and what the daemon of this one can do.
 
-mod local;
+pub(super) mod local;
 
 use fleet_proto::v1::nodes_client::NodesClient;
 use fleet_proto::v1::{DescribeNodeRequest, ListNodesRequest};

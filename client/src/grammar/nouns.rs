@@ -77,7 +77,7 @@ const NOUNS: &[Noun] = &[
         word: "cluster",
         canonical: &["cluster"],
         default: "status",
-        now: &["status"],
+        now: &["status", "backup", "restore", "recover"],
         later: &[],
     },
     CONTEXT,

@@ -18,6 +18,8 @@ pub(crate) struct ClusterView {
     state_hash: String,
     route_generation: u64,
     version: String,
+    generation: u64,
+    restored_from: String,
     members: Vec<MemberView>,
     problems: Vec<String>,
 }
@@ -57,6 +59,8 @@ impl From<&ClusterStatusResponse> for ClusterView {
             state_hash: status.state_hash.clone(),
             route_generation: status.route_generation,
             version: status.version.clone(),
+            generation: status.generation,
+            restored_from: status.restored_from.clone(),
             members: status.members.iter().map(MemberView::from).collect(),
             problems: status.problems.clone(),
         }
@@ -71,6 +75,12 @@ impl ClusterView {
         };
         let mut block = Block::default();
         block.row("cluster", &*self.cluster_id);
+        if !self.restored_from.is_empty() {
+            block.row("restored from", format!("cluster {}", self.restored_from));
+        }
+        if self.generation > 0 {
+            block.row("generation", self.generation.to_string());
+        }
         block.row("leader", leader);
         block.row("term", self.term.to_string());
         block.row("committed", self.committed_index.to_string());

@@ -1,8 +1,11 @@
 //! A fake node: answers as scripted and remembers what it was asked.
 
+mod backups;
 mod library;
 mod releases;
 mod services;
+
+pub(crate) use backups::CHUNKS;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -11,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use fleet_proto::v1::apps_server::AppsServer;
 use fleet_proto::v1::blobs_server::BlobsServer;
 use fleet_proto::v1::builds_server::BuildsServer;
+use fleet_proto::v1::cluster_server::ClusterServer;
 use fleet_proto::v1::environments_server::EnvironmentsServer;
 use fleet_proto::v1::local_server::LocalServer;
 use fleet_proto::v1::progress_server::ProgressServer;
@@ -57,6 +61,10 @@ pub(crate) struct Script {
     pub(crate) builds: Vec<fleet_proto::v1::CreateBuildRequest>,
     /// Names whose values are not to be shown.
     pub(crate) masked: Vec<String>,
+    /// The next backups break off after so many chunks.
+    pub(crate) backup_breaks: VecDeque<usize>,
+    /// What was last set as the schedule of backups.
+    pub(crate) schedule: Option<fleet_proto::v1::BackupSchedule>,
     /// A promotion of the release asked for is under way already.
     pub(crate) under_way: bool,
 }
@@ -92,6 +100,7 @@ impl Fake {
             .add_service(ProgressServer::new(self.clone()))
             .add_service(BlobsServer::new(self.clone()))
             .add_service(BuildsServer::new(self.clone()))
+            .add_service(ClusterServer::new(self.clone()))
             .add_service(ReleasesServer::new(self.clone()))
             .add_service(ServicesServer::new(self.clone()))
             .add_service(LocalServer::new(self.clone()))

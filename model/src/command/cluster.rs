@@ -27,6 +27,7 @@ pub(super) fn init(
         name,
         domain,
         created: state.now,
+        ..Cluster::default()
     };
     // The domain is part of every host name.
     let environments: Vec<_> = state.environments.keys().cloned().collect();

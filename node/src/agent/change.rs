@@ -8,6 +8,7 @@ use crate::config::{
     Endpoint, FirstStart, Identity, IdentityError, Node, NodeError, Peers, RolesError, Secret,
     SecretError,
 };
+use crate::control::backup::BackupError;
 
 /// Why a node could not become, or stop being, a member.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,17 @@ pub(super) enum ChangeError {
     NeedsControl,
     #[error("{0:?} is not a node name: lowercase letters, digits and dashes, at most 63")]
     Name(String),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error("failed beginning the log anew")]
+    Anew(#[source] anyhow::Error),
+    #[error("this node has no control role and holds no copy of the cluster")]
+    NoControl,
+    #[error("{}", quorum(answering, *voters))]
+    Quorum {
+        answering: Vec<String>,
+        voters: usize,
+    },
     #[error("this node belongs to no cluster")]
     NoMember,
     #[error("no address of a control node was given that could be understood")]
@@ -43,6 +55,17 @@ pub(super) enum ChangeError {
         path: std::path::PathBuf,
         source: io::Error,
     },
+}
+
+fn quorum(answering: &[String], voters: usize) -> String {
+    if answering.is_empty() {
+        return "this node is the only voter: it has a quorum by itself".to_owned();
+    }
+    format!(
+        "the quorum is not lost: with this node, {} of {voters} voters answer ({})",
+        answering.len() + 1,
+        answering.join(", ")
+    )
 }
 
 /// Writes everything down, the identity last: before it is there, the node is still free, and

@@ -46,6 +46,7 @@ pub(super) async fn found(
             .iter()
             .map(|role| role.as_str().to_owned())
             .collect(),
+        generation: 0,
     };
     let control = vec![settings.advertise.clone()];
     become_member(
@@ -66,7 +67,7 @@ pub(super) fn taken(node: &Node) -> ChangeError {
 }
 
 /// 80 random bits: told apart by people from its first letters, by machines for ever.
-fn new_cluster_id() -> String {
+pub(super) fn new_cluster_id() -> String {
     let bytes: [u8; 10] = rand::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -81,6 +81,7 @@ pub(super) async fn join(agent: &Agent, invitation: Invitation) -> Result<Arc<No
         name,
         domain: given.domain,
         roles: roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        generation: given.generation,
     };
     let mut control: Vec<Endpoint> = given
         .control_addresses

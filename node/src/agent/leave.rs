@@ -45,7 +45,7 @@ pub(super) async fn leave(
     agent.node.send_replace(None);
     agent.tenants.end().await?;
     end_frontends(agent).await?;
-    forget(&agent.paths)?;
+    forget(&agent.paths, node.identity.generation)?;
     progress
         .say("this node belongs to no cluster any more")
         .await;
@@ -85,13 +85,10 @@ async fn end_frontends(agent: &Agent) -> Result<(), ChangeError> {
 }
 
 /// The identity goes last: until then, leaving can be repeated.
-fn forget(paths: &Paths) -> Result<(), ChangeError> {
-    for directory in [
-        paths.raft(),
-        paths.snapshots(),
-        paths.blobs(),
-        paths.worker(),
-    ] {
+fn forget(paths: &Paths, generation: u64) -> Result<(), ChangeError> {
+    // Those of every generation: a log that began anew left the one before it behind.
+    let logs = (0..=generation).flat_map(|g| [paths.raft_of(g), paths.snapshots_of(g)]);
+    for directory in logs.chain([paths.blobs(), paths.worker()]) {
         remove(&directory, |path| std::fs::remove_dir_all(path))?;
     }
     let files = [

@@ -21,6 +21,8 @@ use super::change::ChangeError;
 use super::join::{Invitation, join};
 use super::leave::leave;
 use super::progress::Progress;
+use super::recover::recover;
+use super::restore::restore;
 use super::{Agent, found, ready};
 use crate::config::{IdentityError, Node, Peers};
 use crate::holder::{Phase, ProcessInfo};
@@ -61,14 +63,7 @@ impl Local for Service {
             .await
             .map_err(status)?;
         wait_ready(&node).await;
-        Ok(Response::new(v1::InitResponse {
-            cluster_id: node.identity.cluster_id.clone(),
-            node_id: node.identity.node_id,
-            name: node.identity.name.clone(),
-            address: node.settings.advertise.to_string(),
-            secret: node.secret.reveal().to_owned(),
-            domain: node.identity.domain.clone(),
-        }))
+        Ok(Response::new(founded_by(&node)))
     }
 
     async fn join(
@@ -138,6 +133,57 @@ impl Local for Service {
         Ok(Response::new(answer))
     }
 
+    async fn restore(
+        &self,
+        request: Request<tonic::Streaming<v1::RestoreRequest>>,
+    ) -> Result<Response<v1::RestoreResponse>, Status> {
+        let restored = restore(&self.0, request.into_inner()).await;
+        let founded = restored.map_err(status)?;
+        wait_ready(&founded.node).await;
+        Ok(Response::new(v1::RestoreResponse {
+            founded: Some(founded_by(&founded.node)),
+            restored_from: founded.restored_from,
+            index: founded.restored.begun.index,
+            taken_ms: founded.taken_ms,
+            state_hash: founded.restored.begun.state_hash,
+            artefacts: founded.restored.artefacts,
+            lost: founded.restored.lost,
+        }))
+    }
+
+    async fn recover(
+        &self,
+        _: Request<v1::RecoverRequest>,
+    ) -> Result<Response<v1::RecoverResponse>, Status> {
+        let agent = self.0.clone();
+        // To its end, whether or not somebody still waits for it.
+        let recovered = tokio::spawn(async move { recover(&agent).await }).await;
+        let alone = recovered
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(status)?;
+        wait_ready(&alone.node).await;
+        let identity = &alone.node.identity;
+        Ok(Response::new(v1::RecoverResponse {
+            cluster_id: identity.cluster_id.clone(),
+            node_id: identity.node_id,
+            name: identity.name.clone(),
+            last_index: alone.last_index,
+            index: alone.begun.index,
+            state_hash: alone.begun.state_hash,
+            generation: identity.generation,
+            removed: alone
+                .removed
+                .iter()
+                .map(|(id, address)| format!("{id} at {address}"))
+                .collect(),
+            set_aside: alone
+                .set_aside
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+        }))
+    }
+
     type ReplaceIngressStream = Lines;
 
     async fn replace_ingress(
@@ -181,6 +227,17 @@ where
         }
     });
     Response::new(ReceiverStream::new(stream))
+}
+
+fn founded_by(node: &Node) -> v1::InitResponse {
+    v1::InitResponse {
+        cluster_id: node.identity.cluster_id.clone(),
+        node_id: node.identity.node_id,
+        name: node.identity.name.clone(),
+        address: node.settings.advertise.to_string(),
+        secret: node.secret.reveal().to_owned(),
+        domain: node.identity.domain.clone(),
+    }
 }
 
 async fn wait_ready(node: &Node) {
@@ -269,6 +326,22 @@ fn status(error: ChangeError) -> Status {
             "NEEDS_CONTROL",
             "add control to the roles of this node",
         ),
+        ChangeError::Quorum { .. } => (
+            Code::FailedPrecondition,
+            "QUORUM",
+            "fleet cluster status shows what is wrong; nodes that will never come back are removed \
+             by fleet node remove",
+        ),
+        ChangeError::NoControl => (
+            Code::FailedPrecondition,
+            "NEEDS_CONTROL",
+            "recover from a node with the control role",
+        ),
+        ChangeError::Backup(_) => (
+            Code::FailedPrecondition,
+            "BAD_BACKUP",
+            "nothing was changed: take another backup file",
+        ),
         ChangeError::Identity(_) => (Code::FailedPrecondition, "IDENTITY", ""),
         ChangeError::Name(_) | ChangeError::Roles(_) | ChangeError::Secret(_) => {
             (Code::InvalidArgument, "INVALID", "")
@@ -287,7 +360,8 @@ fn status(error: ChangeError) -> Status {
             let details = status.details().to_vec().into();
             return Status::with_details(status.code(), error.to_string(), details);
         }
-        ChangeError::Holder(_)
+        ChangeError::Anew(_)
+        | ChangeError::Holder(_)
         | ChangeError::FirstStart(_)
         | ChangeError::Peers(_)
         | ChangeError::Read(_)

@@ -13,6 +13,9 @@ use crate::config::Endpoint;
 /// An election takes a second; opening a large log some more.
 const WITHIN: Duration = Duration::from_secs(30);
 
+/// For a node that lives, however busy it is: whoever takes longer counts as gone.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Whether control became ready in time. Init and join succeed without: what they wrote stands,
@@ -28,17 +31,23 @@ pub(super) async fn control(address: &Endpoint) -> bool {
     false
 }
 
-/// The health service needs no secret.
+/// Whether a control process answers at `address` at all, ready or not.
+pub(super) async fn answers(address: &Endpoint) -> bool {
+    let asked = tokio::time::timeout(ANSWER_WITHIN, health(address)).await;
+    asked.is_ok_and(|health| health.is_some())
+}
+
 async fn serves(address: &Endpoint) -> bool {
-    let Ok(transport) = Transport::from_shared(address.uri()) else {
-        return false;
-    };
-    let Ok(channel) = transport.connect().await else {
-        return false;
-    };
+    health(address).await == Some(ServingStatus::Serving)
+}
+
+/// The health service needs no secret.
+async fn health(address: &Endpoint) -> Option<ServingStatus> {
+    let transport = Transport::from_shared(address.uri()).ok()?;
+    let channel = transport.connect().await.ok()?;
     let request = HealthCheckRequest {
         service: String::new(),
     };
-    let answer = HealthClient::new(channel).check(request).await;
-    answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
+    let answer = HealthClient::new(channel).check(request).await.ok()?;
+    Some(answer.get_ref().status())
 }

@@ -43,12 +43,39 @@ impl Paths {
         self.run().join("settings.toml")
     }
 
+    /// The log of the cluster as it was founded.
     pub fn raft(&self) -> PathBuf {
-        self.root.join("raft")
+        self.raft_of(0)
     }
 
     pub fn snapshots(&self) -> PathBuf {
-        self.root.join("snapshots")
+        self.snapshots_of(0)
+    }
+
+    /// The log of one generation: a log that begins anew never touches the one it came from.
+    pub fn raft_of(&self, generation: u64) -> PathBuf {
+        self.of_generation("raft", generation)
+    }
+
+    pub fn snapshots_of(&self, generation: u64) -> PathBuf {
+        self.of_generation("snapshots", generation)
+    }
+
+    fn of_generation(&self, name: &str, generation: u64) -> PathBuf {
+        match generation {
+            0 => self.root.join(name),
+            generation => self.root.join(format!("{name}-{generation}")),
+        }
+    }
+
+    /// Where scheduled backups go unless the cluster says otherwise.
+    pub fn backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+
+    /// A backup on its way in.
+    pub fn restoring(&self) -> PathBuf {
+        self.root.join("restoring.backup")
     }
 
     pub fn blobs(&self) -> PathBuf {

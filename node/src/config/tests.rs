@@ -278,5 +278,6 @@ fn identity(node_id: u64) -> Identity {
         name: "n1".into(),
         domain: "localhost".into(),
         roles: vec!["control".into(), "worker".into()],
+        generation: 0,
     }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod app;
+mod backup;
 mod build;
 mod command;
 mod environment;

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use fleet_model::{Command, command::Registration, ids::NodeId};
+use fleet_model::{
+    Command,
+    command::{Recovered, Registration, Restored},
+    ids::NodeId,
+};
 
 use super::{Context, state_machine::Machine};
 use crate::{
@@ -15,6 +19,9 @@ use crate::{
 /// Entries between two snapshots of the state.
 const SNAPSHOT_EVERY: u64 = 10_000;
 
+/// Artefacts that one command may name: 34 bytes each, far below the 512 KiB of a proposal.
+const MOST_HELD: usize = 10_000;
+
 /// Opens the log of this node, or makes it if this is the node's first start.
 ///
 /// # Errors
@@ -25,8 +32,18 @@ pub(super) async fn open(
     clock: &clock::Steady,
 ) -> anyhow::Result<(Consensus, Option<FirstStart>)> {
     let paths = node.paths();
-    let first = FirstStart::pending(&paths).context("failed reading the first-start marker")?;
-    let options = options(node, clock);
+    let mut first = FirstStart::pending(&paths).context("failed reading the first-start marker")?;
+    if matches!(first, Some(FirstStart::Anew { generation }) if generation != node.identity.generation)
+    {
+        // Of a recovery that was cut short before this node took its new identity.
+        FirstStart::finish(&paths).context("failed removing the first-start marker")?;
+        first = None;
+    }
+    let clock = clock.clone();
+    let options = Options {
+        clock: Arc::new(move || clock.now().0),
+        ..options(node)
+    };
     // A crash after the store was made and before the marker went: the store is there, go on.
     let made = first.is_some() && options.dir.join("CURRENT").exists();
     let consensus = match first {
@@ -36,9 +53,9 @@ pub(super) async fn open(
     Ok((consensus, first))
 }
 
-fn options(node: &config::Node, clock: &clock::Steady) -> Options {
+/// Of the store of this node, in the generation its identity names.
+pub(super) fn options(node: &config::Node) -> Options {
     let (paths, settings, identity) = (node.paths(), &node.settings, &node.identity);
-    let clock = clock.clone();
     Options {
         timers: Timers {
             heartbeat: settings.raft.heartbeat,
@@ -47,11 +64,10 @@ fn options(node: &config::Node, clock: &clock::Steady) -> Options {
             ..Timers::default()
         },
         snapshot_every: SNAPSHOT_EVERY,
-        clock: Arc::new(move || clock.now().0),
         ..Options::new(
-            paths.raft(),
-            paths.snapshots(),
-            identity.cluster_id.clone(),
+            paths.raft_of(identity.generation),
+            paths.snapshots_of(identity.generation),
+            identity.log_name(),
             identity.node_id,
             settings.advertise.to_string(),
             node.secret.reveal(),
@@ -66,8 +82,10 @@ fn options(node: &config::Node, clock: &clock::Steady) -> Options {
 /// When the log does not take the steps.
 pub(super) async fn finish(context: &Context, first: Option<FirstStart>) -> anyhow::Result<()> {
     let Some(first) = first else { return Ok(()) };
-    if first == FirstStart::Bootstrap {
-        found(context).await?;
+    match first {
+        FirstStart::Bootstrap => found(context).await?,
+        FirstStart::Anew { .. } => begin_anew(context).await?,
+        FirstStart::Join => {}
     }
     FirstStart::finish(&context.node.paths()).context("failed removing the first-start marker")
 }
@@ -78,11 +96,7 @@ async fn found(context: &Context) -> anyhow::Result<()> {
         Ok(()) | Err(MembershipError::AlreadyBootstrapped) => {}
         Err(error) => return Err(error).context("failed founding the cluster"),
     }
-    let mut leadership = context.consensus.leadership();
-    leadership
-        .wait_for(|leadership| leadership.is_self)
-        .await
-        .context("consensus stopped while founding the cluster")?;
+    lead(context).await?;
     let identity = &context.node.identity;
     let cluster = Command::InitCluster {
         id: identity.cluster_id.clone(),
@@ -93,6 +107,48 @@ async fn found(context: &Context) -> anyhow::Result<()> {
     let registration = Command::RegisterNode(registration(&context.node));
     let known = context.snapshot().nodes.contains_key(&context.id());
     once(context, &registration, !known).await
+}
+
+/// Says what the new log is, as its first command: a cluster made of a backup has another id than the
+/// one it was taken of, one that goes on with a survivor has the same.
+async fn begin_anew(context: &Context) -> anyhow::Result<()> {
+    lead(context).await?;
+    let state = context.read(false).await?;
+    let (identity, generation) = (&context.node.identity, context.node.identity.generation);
+    let due = state.cluster.generation < generation;
+    if state.cluster.id == identity.cluster_id {
+        let recover = Command::RecoverCluster(Recovered {
+            generation,
+            survivor: context.id(),
+        });
+        return once(context, &recover, due).await;
+    }
+    let held = context
+        .blobs
+        .list()
+        .context("failed listing the artefacts")?;
+    let mut held = held.into_iter().map(|object| object.digest);
+    let restore = Command::RestoreCluster(Restored {
+        id: identity.cluster_id.clone(),
+        generation,
+        taken: state.now,
+        founder: registration(&context.node),
+        held: held.by_ref().take(MOST_HELD).collect(),
+    });
+    once(context, &restore, due).await?;
+    for digest in held {
+        let node = context.id();
+        once(context, &Command::RecordCopy { digest, node }, true).await?;
+    }
+    Ok(())
+}
+
+/// The only voter leads soon.
+async fn lead(context: &Context) -> anyhow::Result<()> {
+    let mut leadership = context.consensus.leadership();
+    let led = leadership.wait_for(|leadership| leadership.is_self).await;
+    led.map(|_| ())
+        .context("consensus stopped while making the cluster")
 }
 
 async fn once(context: &Context, command: &Command, due: bool) -> anyhow::Result<()> {

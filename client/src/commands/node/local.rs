@@ -112,14 +112,16 @@ async fn status(session: &mut Session) -> Result<(), Failure> {
         .result(&LocalView::from(&answer), LocalView::text)
 }
 
-async fn daemon(session: &Session) -> Result<LocalClient<Channel>, Failure> {
+pub(in crate::commands) async fn daemon(
+    session: &Session,
+) -> Result<LocalClient<Channel>, Failure> {
     Ok(LocalClient::new(
         unix(&socket_path(&session.surroundings)).await?,
     ))
 }
 
 /// The daemon's answer, within --timeout if that is given.
-async fn answered<A>(
+pub(in crate::commands) async fn answered<A>(
     session: &Session,
     call: impl Future<Output = Result<Response<A>, Status>>,
 ) -> Result<A, Failure> {

@@ -427,6 +427,17 @@ impl local_server::Local for Fake {
         }))
     }
 
+    async fn restore(
+        &self,
+        request: Request<tonic::Streaming<RestoreRequest>>,
+    ) -> Answer<RestoreResponse> {
+        super::backups::restore(request.into_inner()).await
+    }
+
+    async fn recover(&self, _: Request<RecoverRequest>) -> Answer<RecoverResponse> {
+        super::backups::recover()
+    }
+
     async fn replace_ingress(
         &self,
         _: Request<ReplaceIngressRequest>,

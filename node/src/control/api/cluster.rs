@@ -1,5 +1,7 @@
 //! `fleet.v1.Cluster`.
 
+mod backup;
+
 use std::sync::Arc;
 
 use fleet_model::{Command, State, ids::EnvironmentName, node::Role};
@@ -86,7 +88,39 @@ impl Cluster for Api {
             members,
             problems: problem.into_iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: state.cluster.generation,
+            restored_from: state
+                .cluster
+                .origin
+                .map(|origin| origin.cluster)
+                .unwrap_or_default(),
         }))
+    }
+
+    type BackupStream = backup::Parts;
+
+    async fn backup(
+        &self,
+        request: Request<v1::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        let parts = backup::take(&self.0, message(request).with_artefacts).await?;
+        Ok(Response::new(parts))
+    }
+
+    async fn set_backup_schedule(
+        &self,
+        request: Request<v1::SetBackupScheduleRequest>,
+    ) -> Result<Response<v1::SetBackupScheduleResponse>, Status> {
+        backup::set_schedule(&self.0, message(request)).await?;
+        Ok(Response::new(v1::SetBackupScheduleResponse {}))
+    }
+
+    async fn list_backups(
+        &self,
+        request: Request<v1::ListBackupsRequest>,
+    ) -> Result<Response<v1::ListBackupsResponse>, Status> {
+        let state = self.0.read(message(request).stale).await.map_err(unread)?;
+        Ok(Response::new(backup::list(&state)))
     }
 }
 

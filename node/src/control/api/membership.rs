@@ -61,6 +61,7 @@ impl Membership for Api {
             domain: state.cluster.domain.clone(),
             control_addresses: control_addresses(&state),
             cluster_name: state.cluster.name.clone(),
+            generation: state.cluster.generation,
         }))
     }
 

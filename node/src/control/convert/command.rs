@@ -5,8 +5,9 @@ mod planned;
 mod reported;
 
 use fleet_model::{
-    Command,
-    command::{Advance, BuildReport, NewBuild, Registration, Scale, Verdict},
+    Command, Time,
+    backup::Schedule,
+    command::{Advance, BuildReport, NewBuild, Recovered, Registration, Restored, Scale, Verdict},
     environment::Limits,
     ids::{
         AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName,
@@ -17,7 +18,7 @@ use fleet_model::{
 use fleet_proto::stored::{self, command_envelope::Command as Wire};
 
 use self::asked::{change_from_stored, change_to_stored};
-use super::{DecodeError, Stored, all, all_stored, present, required};
+use super::{DecodeError, Stored, all, all_stored, optional, present, required};
 
 impl Stored for Command {
     type Wire = Wire;
@@ -28,6 +29,18 @@ impl Stored for Command {
                 id: id.clone(),
                 name: name.clone(),
                 domain: domain.clone(),
+            }),
+            Self::RestoreCluster(restored) => Wire::RestoreCluster(restored.to_stored()),
+            Self::RecoverCluster(recovered) => Wire::RecoverCluster(recovered.to_stored()),
+            Self::SetBackupSchedule { schedule } => {
+                Wire::SetBackupSchedule(stored::SetBackupSchedule {
+                    schedule: schedule.as_ref().map(Schedule::to_stored),
+                })
+            }
+            Self::RecordBackup { node, at, result } => Wire::RecordBackup(stored::RecordBackup {
+                node: node.0,
+                at_ms: at.to_stored(),
+                result: Some(result.to_stored()),
             }),
             Self::RegisterNode(registration) => Wire::RegisterNode(registration.to_stored()),
             Self::RemoveNode { node } => Wire::RemoveNode(stored::RemoveNode { node: node.0 }),
@@ -260,6 +273,22 @@ impl Stored for Command {
             Wire::InitCluster(stored::InitCluster { id, name, domain }) => {
                 Self::InitCluster { id, name, domain }
             }
+            Wire::RestoreCluster(wire) => Self::RestoreCluster(Restored::from_stored(wire)?),
+            Wire::RecoverCluster(wire) => Self::RecoverCluster(Recovered::from_stored(wire)?),
+            Wire::SetBackupSchedule(stored::SetBackupSchedule { schedule }) => {
+                Self::SetBackupSchedule {
+                    schedule: optional(schedule)?,
+                }
+            }
+            Wire::RecordBackup(stored::RecordBackup {
+                node,
+                at_ms,
+                result,
+            }) => Self::RecordBackup {
+                node: NodeId(node),
+                at: Time(at_ms),
+                result: required(result, "record_backup.result")?,
+            },
             Wire::RegisterNode(wire) => Self::RegisterNode(Registration::from_stored(wire)?),
             Wire::RemoveNode(stored::RemoveNode { node }) => {
                 Self::RemoveNode { node: NodeId(node) }

@@ -9,6 +9,7 @@ use fleet_model::{
     State, Time,
     access::{Certificate, Whitelist},
     app::App,
+    backup::Backups,
     build::Build,
     environment::Environment,
     event::Event,
@@ -205,6 +206,7 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         generation,
         next_frontend,
         next_event,
+        backups,
     } = header;
     if version != VERSION {
         return Err(DecodeError::Version {
@@ -223,6 +225,10 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
     state.generation = generation;
     state.next_frontend = next_frontend;
     state.next_event = next_event;
+    state.backups = backups
+        .map(Backups::from_stored)
+        .transpose()?
+        .unwrap_or_default();
     Ok(state)
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use fleet_model::{
     State,
+    backup::Backups,
     ids::RequestId,
     state::{Answered, Cluster},
 };
@@ -78,6 +79,8 @@ fn header(state: &State) -> StateHeader {
         generation: state.generation,
         next_frontend: state.next_frontend,
         next_event: state.next_event,
+        // Nothing said is nothing written: a state of before this field has the same hash.
+        backups: (state.backups != Backups::default()).then(|| state.backups.to_stored()),
     }
 }
 

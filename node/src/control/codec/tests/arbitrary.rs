@@ -1,5 +1,6 @@
 //! Commands and answers of every kind, over so few names that sequences of them meet.
 
+mod backups;
 mod builds;
 mod manifest;
 
@@ -47,6 +48,7 @@ fn cluster_command() -> impl Strategy<Value = Command> {
             domain
         }),
         registration().prop_map(Command::RegisterNode),
+        backups::command(),
         node().prop_map(|node| Command::RemoveNode { node }),
         (node(), any::<bool>())
             .prop_map(|(node, draining)| Command::SetDraining { node, draining }),

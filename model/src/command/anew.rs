@@ -1,0 +1,217 @@
+//! The log begins anew: from a backup, or from the one control node that is left.
+//!
+//! Both are the first command of their log and say so by a generation that grows. The nodes of
+//! before are no members any more: a log of another generation may have gone on elsewhere, and what
+//! it says must never be heard here.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use imbl::OrdSet;
+
+use super::{Code, Detail, Registration, Rejection, build, itself, node};
+use crate::{
+    State,
+    build::{BuildStatus, LOST_ARTEFACT},
+    event::Kind,
+    ids::{Digest, EnvironmentKey, NodeId},
+    node::Role,
+    state::Origin,
+};
+
+/// A cluster made of a backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Id of the new cluster.
+    pub id: String,
+    pub generation: u64,
+    /// Time of the last command in the backup.
+    pub taken: crate::Time,
+    /// The one node there is.
+    pub founder: Registration,
+    /// Artefacts that came with the backup.
+    pub held: BTreeSet<Digest>,
+}
+
+/// A cluster that goes on with one of its control nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    pub generation: u64,
+    /// Whose log is the cluster's from now on.
+    pub survivor: NodeId,
+}
+
+pub(super) fn restore(state: &mut State, restored: Restored) -> Result<Detail, Rejection> {
+    let Restored {
+        id,
+        generation,
+        taken,
+        founder,
+        held,
+    } = restored;
+    refuse_if_begun(state, generation)?;
+    let origin = Origin {
+        cluster: std::mem::replace(&mut state.cluster.id, id),
+        index: state.index,
+        taken,
+    };
+    state.cluster.generation = generation;
+    state.record(
+        Kind::Cluster,
+        &itself(),
+        None,
+        state.cluster.id.clone(),
+        format!(
+            "cluster {} restored from a backup of cluster {}",
+            state.cluster.name, origin.cluster
+        ),
+    );
+    state.cluster.origin = Some(origin);
+    // Whoever kept them wrote to disks of another cluster.
+    state.backups.last = None;
+    state.backups.taken.clear();
+    let everybody: BTreeSet<NodeId> = state.nodes.keys().copied().collect();
+    forget(state, &everybody);
+    let Detail::Node(founder) = node::register(state, founder, &itself())? else {
+        return Err(Rejection::stale("the cluster"));
+    };
+    for digest in &held {
+        build::record_copy(state, digest, founder)?;
+    }
+    lose_artefacts(state);
+    build::complete_all(state);
+    Ok(Detail::Node(founder))
+}
+
+pub(super) fn recover(
+    state: &mut State,
+    recovered: &Recovered,
+    actor: &Arc<str>,
+) -> Result<Detail, Rejection> {
+    let Recovered {
+        generation,
+        survivor,
+    } = *recovered;
+    refuse_if_begun(state, generation)?;
+    let Some(node) = state.nodes.get(&survivor) else {
+        return Err(build::unknown_node(survivor));
+    };
+    let name = node.name.clone();
+    let others: BTreeSet<NodeId> = state
+        .nodes_with(Role::Control)
+        .map(|node| node.id)
+        .filter(|id| *id != survivor)
+        .collect();
+    let names: Vec<String> = others
+        .iter()
+        .filter_map(|id| state.nodes.get(id))
+        .map(|node| node.name.clone())
+        .collect();
+    state.cluster.generation = generation;
+    state.record(
+        Kind::Cluster,
+        actor,
+        None,
+        state.cluster.id.clone(),
+        format!(
+            "quorum lost for good: the cluster goes on with node {name} alone; removed: {}",
+            if names.is_empty() {
+                "nobody".to_owned()
+            } else {
+                names.join(", ")
+            }
+        ),
+    );
+    forget(state, &others);
+    lose_artefacts(state);
+    build::complete_all(state);
+    Ok(Detail::Node(survivor))
+}
+
+/// A generation begins once: repeated after a crash, the command is refused.
+fn refuse_if_begun(state: &State, generation: u64) -> Result<(), Rejection> {
+    if state.cluster.id.is_empty() {
+        return Err(Rejection::new(
+            Code::NotInitialised,
+            "there is no cluster in this log".to_owned(),
+        ));
+    }
+    if generation <= state.cluster.generation {
+        return Err(Rejection::stale("the generation of the log"));
+    }
+    Ok(())
+}
+
+/// Nodes are no members any more, whatever runs there.
+fn forget(state: &mut State, nodes: &BTreeSet<NodeId>) {
+    let frontends: Vec<_> = state
+        .frontends
+        .values()
+        .filter(|frontend| nodes.contains(&frontend.node))
+        .map(|frontend| (frontend.id, frontend.loaded.environment.clone()))
+        .collect();
+    let touched: BTreeSet<EnvironmentKey> = frontends
+        .iter()
+        .map(|(_, environment)| environment.clone())
+        .collect();
+    for (id, _) in frontends {
+        state.remove_frontend(id);
+    }
+    for environment in &touched {
+        state.reroute(environment);
+    }
+    let index = state.index;
+    let holding: Vec<_> = state
+        .builds
+        .values()
+        .filter(|build| {
+            build
+                .kept()
+                .any(|(.., held)| held.iter().any(|id| nodes.contains(id)))
+        })
+        .map(|build| build.id.clone())
+        .collect();
+    for id in holding {
+        if let Some(build) = state.builds.get_mut(&id) {
+            build.holders = without(&build.holders, nodes);
+            if let Some(log) = &mut build.log {
+                log.holders = without(&log.holders, nodes);
+            }
+            build.revision = index;
+        }
+    }
+    for id in nodes {
+        state.nodes.remove(id);
+    }
+}
+
+fn without(holders: &OrdSet<NodeId>, gone: &BTreeSet<NodeId>) -> OrdSet<NodeId> {
+    let left = holders.iter().filter(|id| !gone.contains(id));
+    left.copied().collect()
+}
+
+/// Builds of whose artefact no copy is left are not AVAILABLE any more. An upload of the same
+/// content brings them back.
+fn lose_artefacts(state: &mut State) {
+    let (now, index) = (state.now, state.index);
+    let lost: Vec<_> = state
+        .builds
+        .values()
+        .filter(|build| build.holders.is_empty())
+        .filter(|build| !matches!(build.status, BuildStatus::Failed { .. }))
+        .map(|build| build.id.clone())
+        .collect();
+    for id in &lost {
+        if let Some(build) = state.builds.get_mut(id) {
+            build.status = BuildStatus::Failed {
+                reason: LOST_ARTEFACT.to_owned(),
+            };
+            build.step = None;
+            build.updated = now;
+            build.revision = index;
+        }
+    }
+    if !lost.is_empty() {
+        let sentence = format!("no copy is left of the artefacts of {} builds", lost.len());
+        state.record(Kind::Build, &itself(), None, "artefacts", sentence);
+    }
+}

@@ -139,6 +139,33 @@ impl Api {
         Ok(confirmed.unwrap_or_else(|| began.elapsed()))
     }
 
+    pub fn variables(
+        &self,
+    ) -> v1::variables_client::VariablesClient<InterceptedService<Channel, Bearer>> {
+        v1::variables_client::VariablesClient::new(self.channel.clone())
+    }
+
+    /// All releases of an environment, page by page.
+    pub async fn releases(&self, app: &str, environment: &str) -> Result<Vec<v1::Release>> {
+        let mut client = v1::releases_client::ReleasesClient::new(self.channel.clone());
+        let mut releases = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = v1::ListReleasesRequest {
+                app: app.to_owned(),
+                environment: environment.to_owned(),
+                page_token,
+                ..Default::default()
+            };
+            let page = client.list(request).await?.into_inner();
+            releases.extend(page.releases);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(releases);
+            }
+        }
+    }
+
     pub fn environments(
         &self,
     ) -> v1::environments_client::EnvironmentsClient<InterceptedService<Channel, Bearer>> {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::api::Api;
 use crate::binaries::{Binaries, binaries};
-use crate::cli::Cli;
+use crate::cli::{Cli, Output};
 use crate::node::Node;
 use crate::wait;
 
@@ -29,6 +29,8 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     pub cli: Cli,
     pub secret: String,
+    /// Nodes that were ever started: names are not given twice.
+    named: usize,
     binaries: Binaries,
     /// `None` once the directory is to be kept.
     root: Option<TempDir>,
@@ -39,6 +41,27 @@ impl Cluster {
     /// Starts `count` nodes, the first by `fleet node init`, the others by `fleet node join`, and
     /// waits until all of them vote and are ready.
     pub async fn start(count: usize) -> Result<Cluster> {
+        let mut cluster = Self::unfounded()?;
+        cluster.found(&["node", "init", "--domain", DOMAIN]).await?;
+        for _ in 1..count {
+            cluster.join_one().await?;
+        }
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// One node on fresh ports and directories that founds its cluster from a backup; and what the
+    /// command said.
+    pub async fn restore(backup: &Path) -> Result<(Cluster, Output)> {
+        let mut cluster = Self::unfounded()?;
+        let file = backup.to_string_lossy();
+        let said = cluster
+            .found(&["cluster", "restore", &file, "-o", "json"])
+            .await?;
+        Ok((cluster, said))
+    }
+
+    fn unfounded() -> Result<Cluster> {
         let binaries = binaries()?;
         // Frontends run as users of their own and must reach their code below it.
         let root = tempfile::Builder::new()
@@ -48,46 +71,53 @@ impl Cluster {
         let path = root.path().to_path_buf();
         let home = path.join("home");
         std::fs::create_dir_all(&home)?;
-        let mut cluster = Cluster {
+        Ok(Cluster {
             nodes: Vec::new(),
+            named: 0,
             cli: Cli::new(&binaries.fleet, &home),
             secret: String::new(),
             binaries,
             root: Some(root),
             path,
-        };
-        cluster.found().await?;
-        for _ in 1..count {
-            cluster.join_one().await?;
-        }
-        cluster.ready().await?;
-        Ok(cluster)
+        })
     }
 
-    async fn found(&mut self) -> Result<()> {
-        let mut node = Node::prepare(&self.path, "node1", &self.binaries)?;
+    /// Starts a node that belongs to no cluster yet, under a name that none had before.
+    async fn bare(&mut self) -> Result<Node> {
+        self.named += 1;
+        let name = format!("node{}", self.named);
+        let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
         node.start().await?;
+        Ok(node)
+    }
+
+    async fn found(&mut self, command: &[&str]) -> Result<Output> {
+        let node = self.bare().await?;
         self.nodes.push(node);
         let node = &self.nodes[0];
-        self.local(node)
-            .ok(&["node", "init", "--domain", DOMAIN])
-            .await?;
+        let said = self.local(node).ok(command).await?;
         let secret = node.dir.join("secret");
         let text = std::fs::read_to_string(&secret)
             .with_context(|| format!("reading {}", secret.display()))?;
         self.secret = text.trim().to_owned();
         self.point_cli();
-        Ok(())
+        Ok(said)
     }
 
     /// Adds one more node.
     pub async fn join_one(&mut self) -> Result<()> {
-        let name = format!("node{}", self.nodes.len() + 1);
-        let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
-        node.start().await?;
+        let node = self.bare().await?;
         let address = self.nodes[0].api().to_string();
         self.local(&node).ok(&["node", "join", &address]).await?;
         self.nodes.push(node);
+        self.point_cli();
+        Ok(())
+    }
+
+    /// Takes a node away for good: its processes are killed, and the command line forgets it.
+    pub fn lose(&mut self, index: usize) -> Result<()> {
+        self.nodes[index].end()?;
+        self.nodes.remove(index);
         self.point_cli();
         Ok(())
     }

@@ -2,13 +2,14 @@
 //!
 //! [`common::Checked`] holds the invariants after every single command, whoever sent it;
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
-//! through seeded faults; [`builds`] are about their steps; [`scripts`] are readable stories with their expected words; [`promises`]
+//! through seeded faults; [`anew`] is about logs that begin with a state; [`builds`] are about their steps; [`scripts`] are readable stories with their expected words; [`promises`]
 //! were broken once.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 // The model does no I/O; its tests name the seed they live, and write stories anew when asked to.
 #![allow(clippy::print_stderr, clippy::disallowed_methods)]
 
+mod anew;
 mod builds;
 mod common;
 mod promises;

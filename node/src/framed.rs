@@ -179,10 +179,15 @@ impl<R: Read, H: Header> Reader<R, H> {
             hash: Sha256::new(),
         };
         let mut head = vec![0; 16];
-        input.fill(&mut head, "header").map_err(damaged::<H>)?;
+        match input.fill(&mut head[..8], "header") {
+            // Too short to say what it is: not this, for all anybody knows.
+            Err(Fault::Damaged(_)) => return Err(Error::Kind(H::KIND)),
+            read => read.map_err(damaged::<H>)?,
+        }
         if &head[..8] != H::MAGIC {
             return Err(Error::Kind(H::KIND));
         }
+        input.fill(&mut head[8..], "header").map_err(damaged::<H>)?;
         let found = u32_at(&head, 8);
         if found != H::VERSION {
             let (kind, known) = (H::KIND, H::VERSION);
@@ -428,7 +433,7 @@ mod tests {
         for cut in cuts {
             let result = verify(&file[..cut]);
             assert!(
-                matches!(result, Err(Error::Damaged { .. })),
+                matches!(result, Err(Error::Damaged { .. } | Error::Kind(_))),
                 "cut at {cut}: {result:?}"
             );
         }

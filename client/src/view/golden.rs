@@ -313,6 +313,8 @@ fn nodes_and_the_cluster() {
             matched_index: 120,
         }],
         problems: vec!["node 3 is lost".to_owned()],
+        generation: 0,
+        restored_from: String::new(),
         version: "0.1.0".to_owned(),
     };
     assert_snapshot!("cluster_status", ClusterView::from(&status).text());

@@ -5,6 +5,7 @@
 
 mod agent_killed;
 mod archives;
+mod backup_restore;
 mod bad_apps;
 mod broken_promotions;
 mod build_steps;
@@ -18,6 +19,7 @@ mod ingress_killed;
 mod ingress_replaced;
 mod leader_killed;
 mod promotion_survives;
+mod quorum_lost;
 mod reflection;
 mod refusals;
 mod release_sources;

@@ -413,6 +413,7 @@ fn command() -> impl Strategy<Value = Command> {
     let on = any::<bool>;
     let reference = || select(vec!["037205f", "8ef9d2f", "0372", "active", "previous"]);
     prop_oneof![
+        super::anew::command(),
         Just(Command::InitCluster {
             id: "c2".to_owned(),
             name: "other".to_owned(),

@@ -39,6 +39,7 @@ impl Node {
             name: "n4".to_owned(),
             domain: "localhost".to_owned(),
             roles: vec!["worker".to_owned()],
+            generation: 0,
         };
         identity.write(&paths).unwrap();
         let exe = Path::new(env!("CARGO_BIN_EXE_fleetd"));

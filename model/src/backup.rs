@@ -62,8 +62,7 @@ pub struct Taken {
 }
 
 impl Backups {
-    /// When the next backup is due; `None` without a schedule. The first is due at once: whoever
-    /// sets a schedule sees whether it works.
+    /// When the next backup is due; `None` without a schedule. The first is due at once.
     #[must_use]
     pub fn due(&self) -> Option<Time> {
         let schedule = self.schedule.as_ref()?;

@@ -16,8 +16,8 @@ use fleet_model::{
 
 use crate::common::{Checked, build_of, digest, environment, registration};
 
-/// Three nodes with everything and one that only works; a build with copies on nodes 1 and 2 whose
-/// frontends are placed; a build with a copy on node 2 alone.
+/// Nodes 1, 3 and 4 with everything and 5 that only works; a build with copies on 1 and 4 whose
+/// frontends are placed; a build with a copy on 1 alone.
 fn cluster() -> Checked {
     let mut checked = Checked::new();
     let only_worker = {
@@ -41,7 +41,7 @@ fn cluster() -> Checked {
         build_of("aaaa111", 1),
         Command::RecordCopy {
             digest: digest(1),
-            node: NodeId(3),
+            node: NodeId(4),
         },
         build_of("bbbb222", 2),
         Command::Load {
@@ -151,7 +151,7 @@ fn the_survivor_keeps_what_runs_on_it_and_on_pure_workers() {
         .state
         .frontends
         .values()
-        .filter(|frontend| matches!(frontend.node.0, 3 | 5))
+        .filter(|frontend| matches!(frontend.node.0, 4 | 5))
         .map(|frontend| frontend.id)
         .collect();
     let survivor = checked
@@ -251,7 +251,7 @@ fn backups_are_due_by_their_schedule_and_kept_in_count() {
         assert_eq!(refused.code, Code::InvalidValue, "{why}");
     }
     checked.commit(Time(20), set(60, 2, None)).unwrap();
-    for (at, node) in [(100, 1), (200, 1), (300, 1), (400, 2)] {
+    for (at, node) in [(100, 1), (200, 1), (300, 1), (400, 3)] {
         checked.commit(Time(at), taken(at, node)).unwrap();
     }
     let kept: Vec<_> = checked.state.backups.taken.iter().map(|t| t.at.0).collect();
@@ -259,6 +259,12 @@ fn backups_are_due_by_their_schedule_and_kept_in_count() {
     assert_eq!(checked.state.backups.due(), Some(Time(60_400)));
     let late = checked.commit(Time(401), taken(400, 1)).unwrap_err();
     assert_eq!(late.code, Code::Stale, "two leaders record one backup");
+    checked.commit(Time(402), set(60, 2, None)).unwrap();
+    assert_eq!(
+        checked.state.backups.due(),
+        Some(Time(0)),
+        "set anew, due at once"
+    );
     let off = Command::SetBackupSchedule { schedule: None };
     checked.commit(Time(402), off).unwrap();
     assert_eq!(checked.state.backups.due(), None);

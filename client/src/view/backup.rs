@@ -154,7 +154,7 @@ impl BackupList {
 fn span(ms: u64) -> String {
     let seconds = ms / 1_000;
     for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
-        if seconds >= length && seconds % length == 0 {
+        if seconds >= length && seconds.is_multiple_of(length) {
             return format!("{}{unit}", seconds / length);
         }
     }
@@ -196,7 +196,7 @@ impl RestoredView {
             format!("{}, as in the backup", self.state_hash),
         );
         block.row("artefacts", self.artefacts.to_string());
-        let mut out = format!("{}{}", block.render(), self.founded.text());
+        let mut out = format!("{}\n{}", block.render(), self.founded.text());
         if !self.lost.is_empty() {
             out.push_str(
                 "\nNo copy is left of the artefacts of these builds; an upload of the same content \

@@ -3,6 +3,7 @@
 //! along, and a damaged or shortened file is refused. Without artefacts no build is called available.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -232,6 +233,76 @@ async fn releases(api: &Api) -> Result<Vec<String>> {
     }
     all.sort();
     Ok(all)
+}
+
+/// A schedule takes its first backup at once; one that fails is told, and the next one that is set
+/// goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_are_taken_by_schedule() -> Result<()> {
+    let cluster = Cluster::start(1).await?;
+    let listed = async || {
+        json(
+            &cluster
+                .cli
+                .ok(&["cluster", "backup", "list", "-o", "json"])
+                .await?,
+        )
+    };
+    let schedule = ["cluster", "backup", "schedule", "60s", "--keep", "2"];
+    // No file can be made there, whoever asks.
+    let nowhere = [&schedule[..], &["--dir", "/proc/backups"]].concat();
+    cluster.cli.ok(&nowhere).await?;
+    wait::until("a failure to be told", wait::GENEROUS, async || {
+        let list = listed().await?;
+        ensure!(
+            list["failure"].is_string() && list["backups"] == serde_json::json!([]),
+            "{list}"
+        );
+        Ok(())
+    })
+    .await
+    .with_context(|| cluster.logs())?;
+    let events = cluster.api(0)?.events().await?;
+    let told = events
+        .iter()
+        .any(|event| event.text.starts_with("backup failed on node node1"));
+    ensure!(told, "no event of the failure: {events:?}");
+
+    cluster.cli.ok(&schedule).await?;
+    let taken = wait::until("a backup to be taken", wait::GENEROUS, async || {
+        let list = listed().await?;
+        let taken = list["backups"]
+            .as_array()
+            .and_then(|backups| backups.first());
+        taken.cloned().with_context(|| list.to_string())
+    })
+    .await?;
+    let path = PathBuf::from(taken["path"].as_str().context("path")?);
+    ensure!(
+        path.starts_with(cluster.nodes[0].dir.join("backups")),
+        "{taken}"
+    );
+    let about = std::fs::metadata(&path)?;
+    ensure!(
+        Some(about.len()) == taken["bytes"].as_u64(),
+        "{taken}, {} bytes",
+        about.len()
+    );
+    ensure!(about.permissions().mode() & 0o777 == 0o600, "{about:?}");
+    let kept = tempfile::tempdir()?;
+    let copy = kept.path().join("copy");
+    std::fs::copy(&path, &copy)?;
+    cluster
+        .cli
+        .ok(&["cluster", "backup", "schedule", "off"])
+        .await?;
+    cluster.end()?;
+    let (restored, said) = Cluster::restore(&copy).await?;
+    ensure!(
+        json(&said)?["state_hash"] == taken["state_hash"],
+        "{said} is not {taken}"
+    );
+    restored.end()
 }
 
 fn json(output: &Output) -> Result<serde_json::Value> {

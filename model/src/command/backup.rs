@@ -44,6 +44,8 @@ pub(super) fn schedule(
         None => "backups are no longer taken by schedule".to_owned(),
     };
     state.backups.schedule = schedule;
+    // Due at once: whoever sets a schedule sees whether it works.
+    state.backups.last = None;
     trim(state);
     state.record(Kind::Cluster, actor, None, "backup", sentence);
     Ok(Detail::Done)

@@ -1,13 +1,13 @@
 //! Backups: their schedule, what became of them, and logs that begin anew.
 
 use fleet_model::{
-    Time,
+    Command, Time,
     backup::{Attempt, Backups, Schedule, Taken},
     command::{BackupResult, Recovered, Registration, Restored},
     ids::{Digest, NodeId},
     time::Millis,
 };
-use fleet_proto::stored::{self, record_backup};
+use fleet_proto::stored::{self, command_envelope::Command as Wire, record_backup};
 
 use super::{DecodeError, Stored, all, all_stored, optional, required};
 
@@ -242,6 +242,42 @@ impl Stored for Recovered {
             survivor: NodeId(survivor),
         })
     }
+}
+
+pub(super) fn schedule_to_stored(schedule: Option<&Schedule>) -> Wire {
+    Wire::SetBackupSchedule(stored::SetBackupSchedule {
+        schedule: schedule.map(Schedule::to_stored),
+    })
+}
+
+pub(super) fn schedule_from_stored(
+    wire: stored::SetBackupSchedule,
+) -> Result<Command, DecodeError> {
+    let stored::SetBackupSchedule { schedule } = wire;
+    Ok(Command::SetBackupSchedule {
+        schedule: optional(schedule)?,
+    })
+}
+
+pub(super) fn record_to_stored(node: NodeId, at: Time, result: &BackupResult) -> Wire {
+    Wire::RecordBackup(stored::RecordBackup {
+        node: node.0,
+        at_ms: at.to_stored(),
+        result: Some(result.to_stored()),
+    })
+}
+
+pub(super) fn record_from_stored(wire: stored::RecordBackup) -> Result<Command, DecodeError> {
+    let stored::RecordBackup {
+        node,
+        at_ms,
+        result,
+    } = wire;
+    Ok(Command::RecordBackup {
+        node: NodeId(node),
+        at: Time(at_ms),
+        result: required(result, "record_backup.result")?,
+    })
 }
 
 /// Half the length of the hexadecimal: thousands of them stand in one command.

@@ -5,8 +5,7 @@ mod planned;
 mod reported;
 
 use fleet_model::{
-    Command, Time,
-    backup::Schedule,
+    Command,
     command::{Advance, BuildReport, NewBuild, Recovered, Registration, Restored, Scale, Verdict},
     environment::Limits,
     ids::{
@@ -17,8 +16,8 @@ use fleet_model::{
 };
 use fleet_proto::stored::{self, command_envelope::Command as Wire};
 
-use self::asked::{change_from_stored, change_to_stored};
-use super::{DecodeError, Stored, all, all_stored, optional, present, required};
+use self::asked::{change_from_stored, change_to_stored, switch_to_stored};
+use super::{DecodeError, Stored, all, all_stored, backup, present, required};
 
 impl Stored for Command {
     type Wire = Wire;
@@ -32,16 +31,8 @@ impl Stored for Command {
             }),
             Self::RestoreCluster(restored) => Wire::RestoreCluster(restored.to_stored()),
             Self::RecoverCluster(recovered) => Wire::RecoverCluster(recovered.to_stored()),
-            Self::SetBackupSchedule { schedule } => {
-                Wire::SetBackupSchedule(stored::SetBackupSchedule {
-                    schedule: schedule.as_ref().map(Schedule::to_stored),
-                })
-            }
-            Self::RecordBackup { node, at, result } => Wire::RecordBackup(stored::RecordBackup {
-                node: node.0,
-                at_ms: at.to_stored(),
-                result: Some(result.to_stored()),
-            }),
+            Self::SetBackupSchedule { schedule } => backup::schedule_to_stored(schedule.as_ref()),
+            Self::RecordBackup { node, at, result } => backup::record_to_stored(*node, *at, result),
             Self::RegisterNode(registration) => Wire::RegisterNode(registration.to_stored()),
             Self::RemoveNode { node } => Wire::RemoveNode(stored::RemoveNode { node: node.0 }),
             Self::SetDraining { node, draining } => Wire::SetDraining(stored::SetDraining {
@@ -275,20 +266,8 @@ impl Stored for Command {
             }
             Wire::RestoreCluster(wire) => Self::RestoreCluster(Restored::from_stored(wire)?),
             Wire::RecoverCluster(wire) => Self::RecoverCluster(Recovered::from_stored(wire)?),
-            Wire::SetBackupSchedule(stored::SetBackupSchedule { schedule }) => {
-                Self::SetBackupSchedule {
-                    schedule: optional(schedule)?,
-                }
-            }
-            Wire::RecordBackup(stored::RecordBackup {
-                node,
-                at_ms,
-                result,
-            }) => Self::RecordBackup {
-                node: NodeId(node),
-                at: Time(at_ms),
-                result: required(result, "record_backup.result")?,
-            },
+            Wire::SetBackupSchedule(wire) => backup::schedule_from_stored(wire)?,
+            Wire::RecordBackup(wire) => backup::record_from_stored(wire)?,
             Wire::RegisterNode(wire) => Self::RegisterNode(Registration::from_stored(wire)?),
             Wire::RemoveNode(stored::RemoveNode { node }) => {
                 Self::RemoveNode { node: NodeId(node) }
@@ -519,13 +498,6 @@ impl Stored for Command {
                 reports: all(reports)?,
             },
         })
-    }
-}
-
-fn switch_to_stored(environment: &EnvironmentKey, on: bool) -> stored::SetSwitch {
-    stored::SetSwitch {
-        environment: Some(environment.to_stored()),
-        on,
     }
 }
 

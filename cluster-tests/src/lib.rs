@@ -12,6 +12,8 @@ pub mod binaries;
 pub mod census;
 pub mod cli;
 pub mod cluster;
+pub mod etcd;
+pub mod failover;
 pub mod faults;
 pub mod history;
 pub mod node;

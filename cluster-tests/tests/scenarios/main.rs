@@ -15,6 +15,7 @@ mod contention;
 mod convox_transcript;
 mod frontend_killed;
 mod held_back_ingress;
+mod hogs;
 mod ingress_killed;
 mod ingress_replaced;
 mod leader_killed;

@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-pub use anew::{Recovered, Restored};
+pub use anew::{Recovered, Restored, SKIPPED};
 pub use backup::BackupResult;
 pub use frontend::{Action, Placement, Report, Step};
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};

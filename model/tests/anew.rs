@@ -5,7 +5,7 @@ use fleet_model::{
     Command, Time,
     backup::Schedule,
     build::BuildStatus,
-    command::{BackupResult, Code, Recovered, Report, Restored},
+    command::{BackupResult, Code, Recovered, Report, Restored, SKIPPED},
     frontend::Phase,
     ids::{FrontendId, NodeId},
     node::Role,
@@ -171,6 +171,13 @@ fn the_survivor_keeps_what_runs_on_it_and_on_pure_workers() {
         (state.cluster.id.as_str(), state.cluster.generation),
         ("c1", 1)
     );
+    // Whatever the lost may have given out is not given again.
+    assert!(state.next_frontend > SKIPPED && state.generation > SKIPPED);
+    let slots = state
+        .loaded
+        .values()
+        .flat_map(|loaded| loaded.slots.values());
+    assert!(slots.map(|slot| slot.incarnation).min() > Some(SKIPPED));
     let names: Vec<_> = state
         .nodes
         .values()

@@ -33,6 +33,9 @@ const VALUE_OPTIONS: &[&str] = &[
     "--domain",
     "--role",
     "--label",
+    "--keep",
+    "--dir",
+    "--from",
 ];
 
 /// Whether the word after this one is its value.

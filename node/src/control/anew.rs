@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use fleet_model::command::SKIPPED;
 
 use super::backup::{Backup, hex};
 use super::codec;
@@ -105,7 +106,12 @@ impl Found {
     /// When the disk refuses.
     pub fn go_on(&self, node: &Node) -> anyhow::Result<Begun> {
         let hash = hex(&codec::hash(&self.state));
-        begin(node, &self.machine, self.at, self.seen, &hash)
+        // Ids are made of indices, and the lost may have given some that were not heard of here.
+        let at = Position {
+            index: self.at.index + SKIPPED,
+            ..self.at
+        };
+        begin(node, &self.machine, at, self.seen, &hash)
     }
 }
 

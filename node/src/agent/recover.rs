@@ -72,8 +72,8 @@ async fn go_on(agent: &Agent, node: &Arc<Node>) -> Result<Alone, ChangeError> {
     next.identity.generation += 1;
     let last_index = looked.last_index;
     let (begun, next) = blocking(move || {
-        let begun = looked.go_on(&next).map_err(ChangeError::Anew)?;
-        Ok((begun, next))
+        let begun = looked.go_on(&next.settings, &next.identity);
+        Ok((begun.map_err(ChangeError::Anew)?, next))
     })
     .await?;
     let paths = node.paths();

@@ -86,21 +86,17 @@ async fn begin(agent: &Agent, file: &Path, name: &str) -> Result<Founded, Change
         let mut backup = Backup::open(&file)?;
         let roles = settings.roles.iter().map(|role| role.as_str().to_owned());
         let identity = anew::founder(&backup, new_cluster_id(), name, roles.collect());
-        let node = Node {
-            settings,
-            identity,
-            secret: Secret::generate(),
-        };
-        let restored = anew::restore(&node, &mut backup).map_err(ChangeError::Anew)?;
-        Ok((node, restored, backup.header))
+        let restored = anew::restore(&settings, &identity, &mut backup);
+        let restored = restored.map_err(ChangeError::Anew)?;
+        Ok((identity, restored, backup.header))
     });
-    let (node, restored, header) = made
+    let (identity, restored, header) = made
         .await
         .map_err(|error| ChangeError::Anew(error.into()))??;
     let control = vec![agent.settings.advertise.clone()];
-    let generation = node.identity.generation;
+    let generation = identity.generation;
     let first = FirstStart::Anew { generation };
-    let node = become_member(agent, node.identity, &node.secret, control, first)?;
+    let node = become_member(agent, identity, &Secret::generate(), control, first)?;
     Ok(Founded {
         node,
         restored_from: header.cluster_id,

@@ -17,8 +17,8 @@ use super::codec;
 use super::start;
 use super::state_machine::Machine;
 use crate::blobs;
-use crate::config::{Identity, Node, Paths};
-use crate::consensus::{self, OpenError, Position, StateMachine as _};
+use crate::config::{Identity, Node, Paths, Settings};
+use crate::consensus::{self, OpenError, Options, Position, StateMachine as _};
 
 /// A store of a new generation.
 #[derive(Debug, Clone)]
@@ -52,20 +52,25 @@ pub struct Found {
     seen: u64,
 }
 
-/// Makes the store of `node`, whose generation is new, from a backup, and takes the artefacts that
-/// came along. Blocks.
+/// Makes the store that `identity` names, whose generation is new, from a backup, and takes the
+/// artefacts that came along. Blocks.
 ///
 /// # Errors
 /// When the backup is damaged or the disk refuses; nothing is then to be cleaned up by hand.
-pub fn restore(node: &Node, backup: &mut Backup) -> anyhow::Result<Restored> {
-    let paths = node.paths();
+pub fn restore(
+    settings: &Settings,
+    identity: &Identity,
+    backup: &mut Backup,
+) -> anyhow::Result<Restored> {
+    let paths = settings.paths();
     let (machine, _) = Machine::of(backup.state.clone());
     let at = Position {
         index: backup.state.index,
         term: backup.header.term,
         leader: backup.header.node_id,
     };
-    let begun = begin(node, &machine, at, backup.header.term, &backup.hash())?;
+    let options = begin_at(settings, identity)?;
+    let begun = begin(&options, &machine, at, backup.header.term, &backup.hash())?;
     let store = blobs::Store::open(&paths.blobs(), blobs::LARGEST)
         .context("failed opening the artefacts of this node")?;
     let artefacts = backup.artefacts_into(&store)?;
@@ -86,7 +91,7 @@ pub fn restore(node: &Node, backup: &mut Backup) -> anyhow::Result<Restored> {
 /// See [`OpenError`].
 pub fn look(node: &Node) -> Result<Found, OpenError> {
     let (mut machine, state) = Machine::new();
-    let remains = consensus::read_remains(&start::options(node), &mut machine)?;
+    let remains = consensus::read_remains(&unserved(&node.settings, &node.identity), &mut machine)?;
     let state = state.borrow().clone();
     Ok(Found {
         voters: remains.voters,
@@ -99,36 +104,47 @@ pub fn look(node: &Node) -> Result<Found, OpenError> {
 }
 
 impl Found {
-    /// Makes the store of `node`, whose generation is new, from what was found. The old store is kept
-    /// as it is. Blocks.
+    /// Makes the store that `identity` names, whose generation is new, from what was found. The old
+    /// store is kept as it is. Blocks.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn go_on(&self, node: &Node) -> anyhow::Result<Begun> {
+    pub fn go_on(&self, settings: &Settings, identity: &Identity) -> anyhow::Result<Begun> {
         let hash = hex(&codec::hash(&self.state));
         // Ids are made of indices, and the lost may have given some that were not heard of here.
         let at = Position {
             index: self.at.index + SKIPPED,
             ..self.at
         };
-        begin(node, &self.machine, at, self.seen, &hash)
+        let options = begin_at(settings, identity)?;
+        begin(&options, &self.machine, at, self.seen, &hash)
     }
 }
 
+/// Where the new store is to lie, cleared of what an earlier attempt left: it never became this
+/// node's, for no identity names it.
+fn begin_at(settings: &Settings, identity: &Identity) -> anyhow::Result<Options> {
+    let cleared = clear(&settings.paths(), identity.generation);
+    cleared.context("failed clearing an earlier attempt")?;
+    Ok(unserved(settings, identity))
+}
+
+/// Without what only a store that is served needs.
+fn unserved(settings: &Settings, identity: &Identity) -> Options {
+    start::store(settings, identity, "")
+}
+
 fn begin(
-    node: &Node,
+    options: &Options,
     machine: &Machine,
     at: Position,
     seen: u64,
     hash: &str,
 ) -> anyhow::Result<Begun> {
-    // What an earlier attempt left that never became this node's: its identity does not name it.
-    clear(&node.paths(), node.identity.generation).context("failed clearing an earlier attempt")?;
-    let options = start::options(node);
-    consensus::begin_with(&options, at, seen, machine.view().as_ref())
+    consensus::begin_with(options, at, seen, machine.view().as_ref())
         .context("failed making the new log")?;
     let (mut again, state) = Machine::new();
-    consensus::read_remains(&options, &mut again).context("failed reading the new log back")?;
+    consensus::read_remains(options, &mut again).context("failed reading the new log back")?;
     let state = state.borrow().clone();
     let found = hex(&codec::hash(&state));
     anyhow::ensure!(

@@ -12,7 +12,7 @@ use fleet_model::{
 use super::{Context, state_machine::Machine};
 use crate::{
     clock,
-    config::{self, FirstStart},
+    config::{self, FirstStart, Identity, Settings},
     consensus::{Consensus, Options, Timers},
 };
 
@@ -53,9 +53,9 @@ pub(super) async fn open(
     Ok((consensus, first))
 }
 
-/// Of the store of this node, in the generation its identity names.
-pub(super) fn options(node: &config::Node) -> Options {
-    let (paths, settings, identity) = (node.paths(), &node.settings, &node.identity);
+/// Of this node's store and how it is served.
+fn options(node: &config::Node) -> Options {
+    let settings = &node.settings;
     Options {
         timers: Timers {
             heartbeat: settings.raft.heartbeat,
@@ -64,15 +64,22 @@ pub(super) fn options(node: &config::Node) -> Options {
             ..Timers::default()
         },
         snapshot_every: SNAPSHOT_EVERY,
-        ..Options::new(
-            paths.raft_of(identity.generation),
-            paths.snapshots_of(identity.generation),
-            identity.log_name(),
-            identity.node_id,
-            settings.advertise.to_string(),
-            node.secret.reveal(),
-        )
+        ..store(settings, &node.identity, node.secret.reveal())
     }
+}
+
+/// Where the store of a node lies and whose it is, in the generation that its identity names. Enough
+/// for a store that nobody serves.
+pub(super) fn store(settings: &Settings, identity: &Identity, secret: &str) -> Options {
+    let paths = settings.paths();
+    Options::new(
+        paths.raft_of(identity.generation),
+        paths.snapshots_of(identity.generation),
+        identity.log_name(),
+        identity.node_id,
+        settings.advertise.to_string(),
+        secret,
+    )
 }
 
 /// Finishes a first start: the founder votes, makes the cluster and registers itself. Each step is

@@ -1,15 +1,17 @@
 //! From the `kill -9` of a leader to the next acknowledged write: trials, and how they are spread.
 //!
-//! The client knows every address and asks all of them at once, again and again, each attempt with a
-//! limit of its own; the first acknowledgement ends the trial. So what is measured is the cluster and
-//! not how a client walks down its list.
+//! The client knows every address and begins an attempt at each of them every few milliseconds,
+//! whether or not the ones before have ended; the first acknowledgement ends the trial. So what is
+//! measured is the cluster, and neither how a client walks down its list nor how long it waits for an
+//! answer that was lost with the leader.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use fleet_proto::v1;
-use futures::future::select_all;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 
 use crate::app;
 use crate::cluster::Cluster;
@@ -17,11 +19,8 @@ use crate::etcd::{self, Etcd};
 use crate::process::Role;
 use crate::wait;
 
-/// An attempt that takes longer is given up and made anew: it may hang on the dead leader.
-const ATTEMPT: Duration = Duration::from_secs(1);
-
-/// Rest after a refusal, which comes at once where nobody listens.
-const REST: Duration = Duration::from_millis(5);
+/// Between two attempts at one address.
+const PACE: Duration = Duration::from_millis(20);
 
 /// What a contender took in every trial.
 #[derive(Debug)]
@@ -102,26 +101,28 @@ pub async fn etcd(cluster: &mut Etcd) -> Result<Duration> {
     Ok(took)
 }
 
-/// The first success of clients that each insist at one address.
+/// The first success of attempts that begin at a steady pace at every address.
 async fn first_acknowledged<F: Future<Output = Result<()>>>(
     addresses: usize,
     write: impl Fn(usize, u64) -> F,
 ) -> Result<()> {
-    let clients = (0..addresses).map(|index| {
-        let write = &write;
-        Box::pin(async move {
-            let mut attempt = 0;
-            wait::until_soon("an acknowledged write", REST, wait::GENEROUS, async || {
-                attempt += 1;
-                match tokio::time::timeout(ATTEMPT, write(index, attempt)).await {
-                    Ok(answer) => answer,
-                    Err(late) => Err(late.into()),
+    let mut pace = tokio::time::interval(PACE);
+    let mut attempts = FuturesUnordered::new();
+    let mut turn = 0;
+    let acknowledged = async {
+        loop {
+            tokio::select! {
+                _ = pace.tick() => {
+                    turn += 1;
+                    attempts.extend((0..addresses).map(|index| write(index, turn)));
                 }
-            })
-            .await
-        })
-    });
-    select_all(clients).await.0
+                Some(Ok(())) = attempts.next() => return,
+            }
+        }
+    };
+    tokio::time::timeout(wait::GENEROUS, acknowledged)
+        .await
+        .context("nothing is acknowledged any more")
 }
 
 /// Trials of every contender in turn, so that what else the machine does falls on all alike; `told`

@@ -19,16 +19,6 @@ pub const GENEROUS: Duration = Duration::from_secs(60);
 pub async fn until<T>(
     what: &str,
     within: Duration,
-    check: impl AsyncFnMut() -> Result<T>,
-) -> Result<T> {
-    until_soon(what, POLL, within, check).await
-}
-
-/// [`until`] for what is measured: looks again after a `rest` of the caller's.
-pub async fn until_soon<T>(
-    what: &str,
-    rest: Duration,
-    within: Duration,
     mut check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let began = Instant::now();
@@ -38,7 +28,7 @@ pub async fn until_soon<T>(
             Err(last) if began.elapsed() >= within => {
                 return Err(last.context(format!("waited {within:?} for {what}")));
             }
-            Err(_) => tokio::time::sleep(rest).await,
+            Err(_) => tokio::time::sleep(POLL).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The canonical commands as a clap tree. The grammar has already put the words in order; clap
 //! checks options, converts values and writes the help pages.
 
+mod cluster;
 mod environment;
 mod node;
 mod release;
@@ -8,10 +9,11 @@ mod service;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use cluster::{BackupArgs, BackupVerb, CaVerb, ClusterVerb, Copy, Every};
 pub use environment::{
     AutoscalingVerb, ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb,
 };
-pub use node::{NodeVerb, Role};
+pub use node::{LabelsVerb, NodeVerb, Role, TokenVerb};
 pub use release::{
     BuildArgs, BuildVerb, CreateFrom, DeployArgs, PromoteOptions, ReleaseCreate, ReleaseVerb,
     ReleasesVerb,
@@ -181,16 +183,10 @@ pub struct EventArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ClusterVerb {
-    /// Leader, members, indices and what is wrong
-    Status,
-}
-
-#[derive(Debug, Subcommand)]
 pub enum ContextVerb {
     /// List the known clusters
     List,
-    /// Add or replace one; the secret comes from --secret-file, FLEET_TOKEN, or --local
+    /// Add or replace one; the operator's token comes from --token-file, FLEET_TOKEN, or --local
     Add {
         name: String,
         /// host:port of a control node; give it once for each
@@ -200,11 +196,18 @@ pub enum ContextVerb {
             required_unless_present = "local"
         )]
         addresses: Vec<String>,
-        /// File with the cluster's secret, - for standard input
+        /// Which cluster to believe, as `fleet node init` printed it
+        #[arg(
+            long = "ca-fingerprint",
+            value_name = "FINGERPRINT",
+            required_unless_present = "local"
+        )]
+        ca_fingerprints: Vec<String>,
+        /// File with the operator's token, - for standard input
         #[arg(long, value_name = "FILE")]
-        secret_file: Option<String>,
-        /// Take addresses and secret from the daemon of this machine
-        #[arg(long, conflicts_with_all = ["addresses", "secret_file"])]
+        token_file: Option<String>,
+        /// Take all of it from the daemon of this machine
+        #[arg(long, conflicts_with_all = ["addresses", "ca_fingerprints", "token_file"])]
         local: bool,
     },
     /// Use one from now on
@@ -242,7 +245,7 @@ pub fn parse(words: &[String]) -> Result<Cli, clap::Error> {
 }
 
 /// Seconds, or a number with ms, s, m or h.
-fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits
         .parse()

@@ -41,7 +41,7 @@ pub(crate) async fn run(session: &mut Session, noun: Noun) -> Result<(), Failure
         Noun::Ps(options) => Box::pin(processes::list(session, options)).await,
         Noun::Events(options) => Box::pin(events::run(session, options)).await,
         Noun::Node(verb) => Box::pin(node::run(session, verb)).await,
-        Noun::Cluster(_) => Box::pin(cluster::status(session)).await,
+        Noun::Cluster(verb) => Box::pin(cluster::run(session, verb)).await,
         Noun::Context(verb) => Box::pin(context::run(session, verb)).await,
         Noun::Version => version(session),
         Noun::Completion { shell } => completion(session, shell),

@@ -11,8 +11,10 @@ mod stream;
 mod upload;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use fleet_trust::{ClientConfig, Fingerprint, pinned};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -42,7 +44,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 pub(crate) struct Target {
     /// host:port, or a URI.
     pub(crate) addresses: Vec<String>,
-    pub(crate) secret: String,
+    /// The operator's token.
+    pub(crate) token: String,
+    /// Fingerprints of the authorities whose nodes are believed.
+    pub(crate) ca_fingerprints: Vec<String>,
     /// App of commands that name none.
     pub(crate) app: Option<String>,
     /// Where this came from, for messages.
@@ -61,6 +66,7 @@ pub(crate) enum Kind {
 pub(crate) struct Connection {
     addresses: Vec<String>,
     bearer: MetadataValue<Ascii>,
+    tls: Arc<ClientConfig>,
     timeout: Option<Duration>,
     state: Mutex<State>,
 }
@@ -75,18 +81,16 @@ struct State {
 impl Connection {
     /// Opens nothing yet. `timeout` bounds each call.
     pub(crate) fn new(target: &Target, timeout: Option<Duration>) -> Result<Self, Failure> {
-        let bearer = format!("Bearer {}", target.secret.trim());
+        let bearer = format!("Bearer {}", target.token.trim());
         let mut bearer: MetadataValue<Ascii> = bearer.parse().map_err(|_| {
-            Failure::usage(format!(
-                "the secret of {} has odd characters",
-                target.origin
-            ))
+            Failure::usage(format!("the token of {} has odd characters", target.origin))
         })?;
         bearer.set_sensitive(true);
         let state = Mutex::new(State::default());
         Ok(Self {
             addresses: target.addresses.clone(),
             bearer,
+            tls: tls(target)?,
             timeout,
             state,
         })
@@ -174,7 +178,7 @@ impl Connection {
         }
     }
 
-    /// A message with the secret beside it.
+    /// A message with the token beside it.
     fn request<Q>(&self, message: Q) -> Request<Q> {
         let mut request = Request::new(message);
         request
@@ -190,7 +194,7 @@ impl Connection {
             return Ok(channel.clone());
         }
         let address = &self.addresses[state.preferred % self.addresses.len()];
-        let channel = dial::tcp(address, deadline).await?;
+        let channel = dial::tcp(address, &self.tls, deadline).await?;
         state.channel = Some(channel.clone());
         Ok(channel)
     }
@@ -206,6 +210,29 @@ impl Connection {
         state.preferred = (state.preferred + 1) % self.addresses.len();
         state.channel = None;
     }
+}
+
+/// TLS with nobody but nodes of the cluster that is meant.
+fn tls(target: &Target) -> Result<Arc<ClientConfig>, Failure> {
+    let fingerprints = target.ca_fingerprints.iter();
+    let parsed: Result<Vec<Fingerprint>, _> = fingerprints.map(|text| text.parse()).collect();
+    let authorities = parsed.map_err(|error| {
+        Failure::usage(format!(
+            "the CA fingerprint of {} is {error}",
+            target.origin
+        ))
+    })?;
+    if authorities.is_empty() {
+        let what = format!(
+            "{} does not say which cluster is to be believed",
+            target.origin
+        );
+        return Err(Failure::usage(what).hint(
+            "FLEET_CA_FINGERPRINT, or fleet context add --ca-fingerprint; \
+             fleet node status prints it on every node",
+        ));
+    }
+    pinned(&authorities).map_err(|error| Failure::failed(format!("no TLS: {error}")))
 }
 
 /// What the failed attempts of one call add up to.

@@ -28,10 +28,11 @@ pub(crate) async fn resolve(
     let token = surroundings.variable("FLEET_TOKEN");
     let mut target = match (rack, surroundings.variable("FLEET_ADDRESSES")) {
         (None, Some(addresses)) => {
-            let addresses = split_addresses(addresses);
+            let addresses = split(addresses);
             Target {
                 addresses,
-                secret: String::new(),
+                token: String::new(),
+                ca_fingerprints: Vec::new(),
                 app: None,
                 origin: "FLEET_ADDRESSES".into(),
             }
@@ -42,7 +43,10 @@ pub(crate) async fn resolve(
         },
     };
     if let Some(token) = token {
-        target.secret = token.to_owned();
+        target.token = token.to_owned();
+    }
+    if let Some(fingerprints) = surroundings.variable("FLEET_CA_FINGERPRINT") {
+        target.ca_fingerprints = split(fingerprints);
     }
     if target.addresses.is_empty() {
         return Err(Failure::usage(format!(
@@ -63,7 +67,8 @@ fn from_file(surroundings: &Surroundings, rack: Option<&str>) -> Result<Option<T
     let context = file.find(&name)?;
     Ok(Some(Target {
         addresses: context.addresses.clone(),
-        secret: context.secret.clone(),
+        token: context.token.clone(),
+        ca_fingerprints: context.ca_fingerprints.clone(),
         app: context.app.clone(),
         origin: format!("context {name}"),
     }))
@@ -72,7 +77,7 @@ fn from_file(surroundings: &Surroundings, rack: Option<&str>) -> Result<Option<T
 /// Asks the daemon of this machine.
 pub(crate) async fn from_daemon(surroundings: &Surroundings) -> Result<Target, Failure> {
     let socket = socket_path(surroundings);
-    let unknown = "say where the cluster is: fleet context add, or FLEET_ADDRESSES and FLEET_TOKEN";
+    let unknown = "say where the cluster is: fleet context add, or FLEET_ADDRESSES, FLEET_CA_FINGERPRINT and FLEET_TOKEN";
     let channel = connection::unix(&socket)
         .await
         .map_err(|failure| failure.hint(unknown))?;
@@ -89,7 +94,8 @@ pub(crate) async fn from_daemon(surroundings: &Surroundings) -> Result<Target, F
     }
     Ok(Target {
         addresses: status.addresses,
-        secret: status.secret,
+        token: status.operator_token,
+        ca_fingerprints: status.authorities,
         app: None,
         origin: "the daemon of this machine".to_owned(),
     })
@@ -104,8 +110,8 @@ pub(crate) fn socket_path(surroundings: &Surroundings) -> PathBuf {
     )
 }
 
-/// Addresses between commas or spaces.
-fn split_addresses(text: &str) -> Vec<String> {
+/// Addresses, or fingerprints, between commas or spaces.
+fn split(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| c == ',' || c.is_whitespace());
     parts
         .filter(|part| !part.is_empty())

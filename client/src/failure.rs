@@ -105,9 +105,10 @@ impl From<&Status> for Failure {
             message => message.to_owned(),
         };
         let hint = match status.code() {
-            Code::Unauthenticated if detail.hint.is_empty() => {
-                Some("the secret is missing or wrong: FLEET_TOKEN, or fleet context add".to_owned())
-            }
+            Code::Unauthenticated if detail.hint.is_empty() => Some(
+                "the operator token is missing or wrong: FLEET_TOKEN, or fleet context add"
+                    .to_owned(),
+            ),
             Code::Unimplemented if detail.hint.is_empty() => {
                 Some("the cluster's version does not have it yet".to_owned())
             }

@@ -2,6 +2,7 @@
 //! names that stay (docs/cli.md), and prints itself as text; so text and JSON say the same.
 
 mod app;
+mod backup;
 mod build;
 mod cluster;
 mod config;
@@ -15,12 +16,14 @@ mod process;
 mod promotion;
 mod release;
 mod service;
+mod token;
 mod variables;
 
 #[cfg(test)]
 mod golden;
 
 pub(crate) use app::{AppList, AppView};
+pub(crate) use backup::{BackupList, BackupView, RecoveredView, RestoredView};
 pub(crate) use build::{BuildList, BuildLogView, BuildView, BuiltView};
 pub(crate) use cluster::ClusterView;
 pub(crate) use config::ConfigView;
@@ -34,6 +37,7 @@ pub(crate) use process::ProcessList;
 pub(crate) use promotion::PromotionView;
 pub(crate) use release::{CreatedReleaseView, ReleaseList, ReleaseView};
 pub(crate) use service::ServiceList;
+pub(crate) use token::{CreatedTokenView, TokenList};
 pub(crate) use variables::{VariableChangeView, VariablesView};
 
 /// The word of a state: its name in the API without the prefix of its type. A state that a newer

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use fleet_proto::v1;
+use fleet_trust::{Whom, connector, pinned};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -25,16 +26,21 @@ pub struct Api {
 
 impl Api {
     /// Connects on first use, so that a node may be down now.
-    pub fn of(address: SocketAddr, secret: &str) -> Result<Api> {
+    pub fn of(address: SocketAddr, keys: &Keys) -> Result<Api> {
         let bearer = Bearer(
-            format!("Bearer {secret}")
+            format!("Bearer {}", keys.operator_token)
                 .parse()
-                .context("a secret is ASCII")?,
+                .context("a token is ASCII")?,
         );
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+        let tls = pinned(&[keys.ca_fingerprint.parse()?])?;
+        let endpoint = Endpoint::from_shared(format!("https://{address}"))?
             .connect_timeout(Duration::from_secs(2));
-        let patient = InterceptedService::new(endpoint.connect_lazy(), bearer.clone());
-        let channel = endpoint.timeout(CALL_TIMEOUT).connect_lazy();
+        let connector = connector(Whom::Control, move || tls.clone());
+        let patient = endpoint.connect_with_connector_lazy(connector.clone());
+        let patient = InterceptedService::new(patient, bearer.clone());
+        let channel = endpoint
+            .timeout(CALL_TIMEOUT)
+            .connect_with_connector_lazy(connector);
         let channel = InterceptedService::new(channel, bearer);
         Ok(Api {
             address,
@@ -56,6 +62,17 @@ impl Api {
         let mut client = v1::nodes_client::NodesClient::new(self.channel.clone());
         let answer = client.list(v1::ListNodesRequest::default()).await?;
         Ok(answer.into_inner().nodes)
+    }
+
+    pub async fn remove_node(&self, node: u64) -> Result<()> {
+        let mut client = v1::nodes_client::NodesClient::new(self.channel.clone());
+        let request = v1::RemoveNodeRequest {
+            request_id: format!("remove-{:016x}", rand::random::<u64>()),
+            node: node.to_string(),
+            force: false,
+        };
+        client.remove(request).await?;
+        Ok(())
     }
 
     pub async fn environment(&self, app: &str, name: &str) -> Result<v1::EnvironmentDescription> {
@@ -139,6 +156,33 @@ impl Api {
         Ok(confirmed.unwrap_or_else(|| began.elapsed()))
     }
 
+    pub fn variables(
+        &self,
+    ) -> v1::variables_client::VariablesClient<InterceptedService<Channel, Bearer>> {
+        v1::variables_client::VariablesClient::new(self.channel.clone())
+    }
+
+    /// All releases of an environment, page by page.
+    pub async fn releases(&self, app: &str, environment: &str) -> Result<Vec<v1::Release>> {
+        let mut client = v1::releases_client::ReleasesClient::new(self.channel.clone());
+        let mut releases = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = v1::ListReleasesRequest {
+                app: app.to_owned(),
+                environment: environment.to_owned(),
+                page_token,
+                ..Default::default()
+            };
+            let page = client.list(request).await?.into_inner();
+            releases.extend(page.releases);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(releases);
+            }
+        }
+    }
+
     pub fn environments(
         &self,
     ) -> v1::environments_client::EnvironmentsClient<InterceptedService<Channel, Bearer>> {
@@ -146,7 +190,14 @@ impl Api {
     }
 }
 
-/// Adds the cluster's secret to every call.
+/// What an operator needs beside an address.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    pub ca_fingerprint: String,
+    pub operator_token: String,
+}
+
+/// Adds the operator's token to every call.
 #[derive(Debug, Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
 

@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use fleet_proto::v1;
 use tempfile::TempDir;
 
-use crate::api::Api;
+use crate::api::{Api, Keys};
 use crate::binaries::{Binaries, binaries};
-use crate::cli::Cli;
+use crate::cli::{Cli, Output};
+use crate::netns::{Lan, Seat};
 use crate::node::Node;
 use crate::wait;
 
@@ -28,8 +29,11 @@ pub const DOMAIN: &str = "localhost";
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub cli: Cli,
-    pub secret: String,
+    pub keys: Keys,
+    /// Nodes that were ever started: names are not given twice.
+    named: usize,
     binaries: Binaries,
+    lan: Option<Lan>,
     /// `None` once the directory is to be kept.
     root: Option<TempDir>,
     path: PathBuf,
@@ -39,6 +43,36 @@ impl Cluster {
     /// Starts `count` nodes, the first by `fleet node init`, the others by `fleet node join`, and
     /// waits until all of them vote and are ready.
     pub async fn start(count: usize) -> Result<Cluster> {
+        Cluster::start_in(None, count).await
+    }
+
+    /// The same in a network of their own, which can be cut.
+    pub async fn start_apart(count: usize) -> Result<Cluster> {
+        Cluster::start_in(Some(Lan::create(count)?), count).await
+    }
+
+    async fn start_in(lan: Option<Lan>, count: usize) -> Result<Cluster> {
+        let mut cluster = Self::unfounded(lan)?;
+        cluster.found(&["node", "init", "--domain", DOMAIN]).await?;
+        for _ in 1..count {
+            cluster.join_one().await?;
+        }
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// One node on fresh ports and directories that founds its cluster from a backup; and what the
+    /// command said.
+    pub async fn restore(backup: &Path) -> Result<(Cluster, Output)> {
+        let mut cluster = Self::unfounded(None)?;
+        let file = backup.to_string_lossy();
+        let said = cluster
+            .found(&["cluster", "restore", &file, "-o", "json"])
+            .await?;
+        Ok((cluster, said))
+    }
+
+    fn unfounded(lan: Option<Lan>) -> Result<Cluster> {
         let binaries = binaries()?;
         // Frontends run as users of their own and must reach their code below it.
         let root = tempfile::Builder::new()
@@ -48,48 +82,101 @@ impl Cluster {
         let path = root.path().to_path_buf();
         let home = path.join("home");
         std::fs::create_dir_all(&home)?;
-        let mut cluster = Cluster {
+        Ok(Cluster {
             nodes: Vec::new(),
+            named: 0,
             cli: Cli::new(&binaries.fleet, &home),
-            secret: String::new(),
+            keys: Keys::default(),
             binaries,
+            lan,
             root: Some(root),
             path,
-        };
-        cluster.found().await?;
-        for _ in 1..count {
-            cluster.join_one().await?;
-        }
-        cluster.ready().await?;
-        Ok(cluster)
+        })
     }
 
-    async fn found(&mut self) -> Result<()> {
-        let mut node = Node::prepare(&self.path, "node1", &self.binaries)?;
-        node.start().await?;
+    /// Starts a node that belongs to no cluster yet, under a name that none had before.
+    async fn bare(&mut self) -> Result<Node> {
+        self.named += 1;
+        let name = format!("node{}", self.named);
+        self.machine(&name).await
+    }
+
+    async fn found(&mut self, command: &[&str]) -> Result<Output> {
+        let node = self.bare().await?;
         self.nodes.push(node);
         let node = &self.nodes[0];
-        self.local(node)
-            .ok(&["node", "init", "--domain", DOMAIN])
+        let said = self
+            .local(node)
+            .ok(&[command, &["-o", "json"]].concat())
             .await?;
-        let secret = node.dir.join("secret");
-        let text = std::fs::read_to_string(&secret)
-            .with_context(|| format!("reading {}", secret.display()))?;
-        self.secret = text.trim().to_owned();
+        let founded: serde_json::Value = serde_json::from_str(&said.stdout)?;
+        let told = |field: &str| founded[field].as_str().unwrap_or_default().to_owned();
+        self.keys = Keys {
+            ca_fingerprint: told("ca_fingerprint"),
+            operator_token: told("operator_token"),
+        };
         self.point_cli();
-        Ok(())
+        Ok(said)
     }
 
     /// Adds one more node.
     pub async fn join_one(&mut self) -> Result<()> {
-        let name = format!("node{}", self.nodes.len() + 1);
-        let mut node = Node::prepare(&self.path, &name, &self.binaries)?;
-        node.start().await?;
+        let node = self.bare().await?;
         let address = self.nodes[0].api().to_string();
-        self.local(&node).ok(&["node", "join", &address]).await?;
+        let token = self.token(&[]).await?;
+        self.local(&node)
+            .ok(&["node", "join", &address, "--token", &token])
+            .await?;
         self.nodes.push(node);
         self.point_cli();
         Ok(())
+    }
+
+    /// A machine with a daemon that waits for what it is told. Whoever takes it ends it.
+    pub async fn machine(&self, name: &str) -> Result<Node> {
+        let mut node = Node::prepare(
+            &self.path,
+            name,
+            self.seat(self.nodes.len())?,
+            &self.binaries,
+        )?;
+        node.start().await?;
+        Ok(node)
+    }
+
+    /// A new join token.
+    pub async fn token(&self, options: &[&str]) -> Result<String> {
+        let command = [&["node", "token", "create"], options].concat();
+        Ok(self.cli.ok(&command).await?.stdout.trim().to_owned())
+    }
+
+    /// Takes a node that has left the cluster out of the test: ends its agent, which is all that
+    /// may be left of it, and forgets it.
+    pub async fn retire(&mut self, index: usize) -> Result<()> {
+        let mut node = self.nodes.remove(index);
+        node.stop().await?;
+        let left = node.processes();
+        ensure!(left.is_empty(), "left behind by {}: {left:?}", node.name);
+        self.point_cli();
+        node.end()
+    }
+
+    /// Takes a node away for good: its processes are killed, and the command line forgets it.
+    pub fn lose(&mut self, index: usize) -> Result<()> {
+        self.nodes[index].end()?;
+        self.nodes.remove(index);
+        self.point_cli();
+        Ok(())
+    }
+
+    fn seat(&self, index: usize) -> Result<Option<Seat>> {
+        let lan = self.lan.as_ref();
+        lan.map(|lan| lan.seat(index).cloned()).transpose()
+    }
+
+    /// The network of a cluster that was [started apart](Cluster::start_apart).
+    pub fn lan(&self) -> Result<&Lan> {
+        self.lan.as_ref().context("this cluster is on loopback")
     }
 
     /// The command line as the operator of one machine uses it.
@@ -103,7 +190,8 @@ impl Cluster {
         self.cli = self
             .cli
             .with("FLEET_ADDRESSES", &addresses.join(","))
-            .with("FLEET_TOKEN", &self.secret);
+            .with("FLEET_CA_FINGERPRINT", &self.keys.ca_fingerprint)
+            .with("FLEET_TOKEN", &self.keys.operator_token);
     }
 
     /// A command line that knows only some of the nodes.
@@ -117,7 +205,7 @@ impl Cluster {
 
     /// The API of one node.
     pub fn api(&self, index: usize) -> Result<Api> {
-        Api::of(self.nodes[index].api(), &self.secret)
+        Api::of(self.nodes[index].api(), &self.keys)
     }
 
     /// Every ingress.
@@ -135,10 +223,11 @@ impl Cluster {
         &self.path
     }
 
-    /// Waits until every node votes, is ready, and agrees on one leader. Returns its position.
+    /// Waits until every node is ready and as many vote as should: one, three or five. Returns the
+    /// position of the leader.
     pub async fn ready(&self) -> Result<usize> {
         wait::until(
-            "every node to vote and to be ready",
+            "every node to be ready, and enough of them to vote",
             Duration::from_secs(90),
             async || {
                 let leader = self.leader_now().await?;
@@ -148,6 +237,15 @@ impl Cluster {
                     "{} nodes are registered",
                     nodes.len()
                 );
+                let wanted = match nodes.len() {
+                    0..3 => 1,
+                    3..5 => 3,
+                    _ => 5,
+                };
+                let role = |node: &v1::Node| node.raft_role();
+                let votes = |role| matches!(role, v1::RaftRole::Voter | v1::RaftRole::Leader);
+                let voters = nodes.iter().map(role).filter(|role| votes(*role)).count();
+                ensure!(voters == wanted, "{voters} of {wanted} nodes vote");
                 for node in nodes {
                     ensure!(
                         node.state() == v1::NodeState::Ready,
@@ -155,9 +253,12 @@ impl Cluster {
                         node.name,
                         node.state()
                     );
-                    let votes =
-                        matches!(node.raft_role(), v1::RaftRole::Voter | v1::RaftRole::Leader);
-                    ensure!(votes, "{} is {:?}", node.name, node.raft_role());
+                    ensure!(
+                        votes(node.raft_role()) || node.raft_role() == v1::RaftRole::Learner,
+                        "{} is {:?}",
+                        node.name,
+                        node.raft_role()
+                    );
                 }
                 Ok(leader)
             },

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::binaries::Binaries;
+use crate::netns::Seat;
 use crate::ports::Block;
 use crate::process::{self, Process, Role};
 use crate::wait;
@@ -21,6 +22,8 @@ pub struct Node {
     /// The node's data directory; every process of the node names it.
     pub dir: PathBuf,
     pub ports: Block,
+    /// Its place in a network of its own; `None`: on loopback, beside the others.
+    seat: Option<Seat>,
     binaries: Binaries,
     log: PathBuf,
     agent: Option<Child>,
@@ -28,7 +31,12 @@ pub struct Node {
 
 impl Node {
     /// Lays out a node below `root`; nothing runs yet.
-    pub fn prepare(root: &Path, name: &str, binaries: &Binaries) -> Result<Node> {
+    pub fn prepare(
+        root: &Path,
+        name: &str,
+        seat: Option<Seat>,
+        binaries: &Binaries,
+    ) -> Result<Node> {
         let dir = root.join(name);
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         Ok(Node {
@@ -36,6 +44,7 @@ impl Node {
             log: root.join(format!("{name}.log")),
             dir,
             ports: Block::reserve()?,
+            seat,
             binaries: binaries.clone(),
             agent: None,
         })
@@ -43,12 +52,19 @@ impl Node {
 
     /// Where this node's API answers.
     pub fn api(&self) -> SocketAddr {
-        self.ports.api()
+        self.at(self.ports.api())
     }
 
     /// Where this node's ingress answers.
     pub fn http(&self) -> SocketAddr {
-        self.ports.http()
+        self.at(self.ports.http())
+    }
+
+    fn at(&self, local: SocketAddr) -> SocketAddr {
+        match &self.seat {
+            Some(seat) => SocketAddr::from((seat.address, local.port())),
+            None => local,
+        }
     }
 
     /// The socket on which the agent answers `fleet node …`.
@@ -75,7 +91,11 @@ impl Node {
 
     fn spawn(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let child = Command::new(&self.binaries.fleetd)
+        let mut fleetd = match &self.seat {
+            Some(seat) => seat.command(&self.binaries.fleetd),
+            None => Command::new(&self.binaries.fleetd),
+        };
+        let child = fleetd
             .arg("--data-dir")
             .arg(&self.dir)
             .args(["--name", &self.name])

@@ -90,6 +90,16 @@ impl Process {
         Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
     }
 
+    /// A variable of its environment, as it was started with it.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let bytes = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.to_owned())
+    }
+
     /// The cgroups it is in, as absolute directories under the mounted hierarchies.
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let Ok(text) = fs::read_to_string(format!("/proc/{}/cgroup", self.pid)) else {

@@ -66,6 +66,9 @@ pub enum BuildStatus {
     },
 }
 
+/// Why a build failed of whose artefact no copy is left. It is AVAILABLE again once there is one.
+pub const LOST_ARTEFACT: &str = "no copy of its artefact is left: upload the same content again";
+
 /// Copies of an artefact before its build is AVAILABLE: two, so that the loss of any one machine
 /// loses nothing; fewer only where there are fewer control nodes.
 pub const COPIES: usize = 2;

@@ -24,7 +24,27 @@ pub fn violations(state: &State) -> Vec<String> {
     indexes_are_true(state, &mut found);
     memory_is_bounded(state, &mut found);
     build_steps_are_due(state, &mut found);
+    trust_is_of_nodes(state, &mut found);
     found
+}
+
+/// There are two authorities while one replaces the other, and never more; certificates are of nodes.
+fn trust_is_of_nodes(state: &State, found: &mut Vec<String>) {
+    let trust = &state.trust;
+    let authorities = trust.authorities.len();
+    let expected = match (authorities, trust.rotation.is_some()) {
+        (0 | 1, rotating) => !rotating,
+        (2, rotating) => rotating,
+        _ => false,
+    };
+    if !expected {
+        found.push(format!("{authorities} authorities, {:?}", trust.rotation));
+    }
+    let strangers = trust
+        .held
+        .keys()
+        .filter(|node| !state.nodes.contains_key(*node));
+    found.extend(strangers.map(|node| format!("{node} is no node and has a certificate")));
 }
 
 /// A step belongs to a build that is not over; no worker has more of them than it may.

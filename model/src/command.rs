@@ -3,11 +3,14 @@
 //! [`State::apply`] is total: every command is applied or rejected with a code and a sentence, it
 //! never panics, and it decides alone. The API may refuse early; what counts is decided here.
 
+mod anew;
 mod app;
+mod backup;
 mod build;
 mod cluster;
 mod environment;
 mod frontend;
+mod history;
 mod load;
 mod node;
 mod outcome;
@@ -17,6 +20,7 @@ mod rollout;
 mod scale;
 mod settings;
 mod source;
+mod trust;
 mod variables;
 
 use std::{
@@ -24,24 +28,27 @@ use std::{
     sync::Arc,
 };
 
+pub use anew::{Recovered, Restored, SKIPPED};
+pub use backup::BackupResult;
 pub use frontend::{Action, Placement, Report, Step};
+pub use node::NodeChange;
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
 pub use release::KEPT_RELEASES;
 pub use scale::Scale;
 pub use source::{BuildReport, Built};
+pub use trust::{Change as TrustChange, NewAuthority, NewToken, Presented};
 pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
 
 use crate::{
     State, Time,
+    backup::Schedule,
     environment::Limits,
-    event::{Event, KEPT, Kind},
     ids::{
-        AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, LoadedKey, NodeId, RequestId,
-        RolloutId, ServiceName,
+        AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId,
+        RequestId, RolloutId, ServiceName,
     },
     manifest::Manifest,
     node::{Facts, Lease, Role},
-    state::{Answered, REMEMBERED_REQUESTS},
     time::Millis,
 };
 
@@ -70,25 +77,40 @@ pub enum Command {
         name: String,
         domain: String,
     },
-    RegisterNode(Registration),
-    RemoveNode {
-        node: NodeId,
+    /// The first command of a log that begins with a backup.
+    RestoreCluster(Restored),
+    /// The first command of a log that goes on with one control node of many.
+    RecoverCluster(Recovered),
+    /// `None`: no backups by schedule.
+    SetBackupSchedule {
+        schedule: Option<Schedule>,
     },
-    SetDraining {
+    /// From the leader: what became of the backup that was due.
+    RecordBackup {
         node: NodeId,
-        draining: bool,
+        at: Time,
+        result: BackupResult,
+    },
+    RegisterNode(Registration),
+    ChangeNode {
+        node: NodeId,
+        change: NodeChange,
     },
     /// From the planner: a lease ran out, or a worker was heard again.
     MarkNode {
         node: NodeId,
         from: Lease,
         to: Lease,
+        /// Revision of the node this was planned for.
+        assumed: u64,
     },
     /// From a worker's hello.
     RecordFacts {
         node: NodeId,
         facts: Facts,
     },
+    /// Authorities, join tokens, certificates. Boxed: most commands are much smaller.
+    Trust(Box<TrustChange>),
 
     // Apps, builds.
     CreateApp {
@@ -241,6 +263,15 @@ pub enum Command {
         environment: EnvironmentKey,
         assumed: u64,
     },
+    /// A frontend shall be replaced where it spreads better.
+    Move {
+        frontend: FrontendId,
+        assumed: u64,
+    },
+    /// How many frontends may move a minute only to spread better.
+    SetMoves {
+        per_minute: u32,
+    },
     /// Nodes came or went: an agent service has as many frontends as nodes to run on.
     Recount {
         loaded: LoadedKey,
@@ -364,11 +395,20 @@ impl State {
         let actor = &entry.actor;
         match entry.command {
             Command::InitCluster { id, name, domain } => cluster::init(self, id, name, domain),
+            Command::RestoreCluster(restored) => anew::restore(self, restored),
+            Command::RecoverCluster(recovered) => anew::recover(self, &recovered, actor),
+            Command::SetBackupSchedule { schedule } => backup::schedule(self, schedule, actor),
+            Command::RecordBackup { node, at, result } => backup::record(self, node, at, result),
             Command::RegisterNode(registration) => node::register(self, registration, actor),
-            Command::RemoveNode { node } => node::remove(self, node, actor),
-            Command::SetDraining { node, draining } => node::drain(self, node, draining, actor),
-            Command::MarkNode { node, from, to } => node::mark(self, node, from, to),
+            Command::ChangeNode { node, change } => node::change(self, node, change, actor),
+            Command::MarkNode {
+                node,
+                from,
+                to,
+                assumed,
+            } => node::mark(self, node, (from, to), assumed),
             Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
+            Command::Trust(change) => trust::change(self, *change, actor),
             Command::CreateApp { name } => app::create(self, &name, actor),
             Command::DeleteApp { app } => app::delete(self, &app, actor),
             Command::SetLocked { app, on } => app::lock(self, &app, on, actor),
@@ -483,62 +523,11 @@ impl State {
                 step,
             } => rollout::advance(self, &environment, rollout, assumed, step),
             Command::Place(placements) => frontend::place(self, placements),
+            Command::Move { frontend, assumed } => frontend::relocate(self, frontend, assumed),
+            Command::SetMoves { per_minute } => cluster::set_moves(self, per_minute, actor),
             Command::Step(steps) => frontend::step(self, steps),
             Command::Observe { node, reports } => frontend::observe(self, node, reports),
         }
-    }
-
-    fn remember(&mut self, request: RequestId, answer: &Result<Outcome, Rejection>) {
-        let answered = Answered {
-            index: self.index,
-            answer: answer.clone(),
-        };
-        self.requests.insert(request.clone(), answered);
-        self.request_order.insert(self.index, request);
-        while self.request_order.len() > REMEMBERED_REQUESTS {
-            let Some((oldest, request)) = self.request_order.get_min().cloned() else {
-                break;
-            };
-            self.request_order.remove(&oldest);
-            self.requests.remove(&request);
-        }
-    }
-
-    /// Writes a line of history.
-    pub(crate) fn record(
-        &mut self,
-        kind: Kind,
-        actor: &Arc<str>,
-        environment: Option<&EnvironmentKey>,
-        subject: impl Into<String>,
-        message: impl Into<String>,
-    ) {
-        let event = Event {
-            sequence: self.next_event,
-            index: self.index,
-            at: self.now,
-            actor: actor.clone(),
-            kind,
-            environment: environment.cloned(),
-            subject: subject.into(),
-            message: message.into(),
-        };
-        self.events.insert(self.next_event, event);
-        self.next_event += 1;
-        while self.events.len() > KEPT {
-            let Some((oldest, _)) = self.events.get_min().cloned() else {
-                break;
-            };
-            self.events.remove(&oldest);
-        }
-    }
-
-    /// Notes that the routes of an environment changed: a new generation of the route table.
-    pub(crate) fn reroute(&mut self, environment: &EnvironmentKey) -> u64 {
-        self.generation += 1;
-        self.route_changes
-            .insert(environment.clone(), self.generation);
-        self.generation
     }
 }
 

@@ -272,6 +272,21 @@ impl Loaded {
         }
     }
 
+    /// What each frontend of a service is reckoned to need: what `scale` set by hand, else the
+    /// manifest's.
+    #[must_use]
+    pub fn requests(&self, service: &ServiceName, settings: &Settings) -> Resources {
+        let described = self.manifest.services.get(service);
+        let own = described
+            .map(|service| service.requests)
+            .unwrap_or_default();
+        let by_hand = settings.scale.get(service).copied().unwrap_or_default();
+        Resources {
+            cpu_millicores: by_hand.cpu_millicores.or(own.cpu_millicores),
+            memory_bytes: by_hand.memory_bytes.or(own.memory_bytes),
+        }
+    }
+
     /// Whether the environment scales this service, in contrast to its own manifest entry.
     #[must_use]
     pub fn scaled_by_environment(&self, service: &ServiceName) -> bool {

@@ -51,8 +51,10 @@ pub struct Observed {
     /// Why it is in this phase, if there is something to say.
     pub reason: String,
     pub exit: Option<Exit>,
-    /// Whether it was healthy when last heard of. A lost frontend that was stays in the route table
-    /// until its replacement is healthy: the ingress finds out by itself whether it still answers.
+    /// Whether it was healthy when last heard of, or before it was started again in its place. A
+    /// lost frontend that was stays in the route table until its replacement is healthy: the ingress
+    /// finds out by itself whether it still answers. One that starts again leaves it, but is not
+    /// stopped before every ingress has heard that.
     pub served: bool,
 }
 
@@ -107,6 +109,8 @@ impl Phase {
             (Self::Lost, _) => true,
             (from, _) if from.over() => false,
             (Self::Healthy, Self::Unhealthy) | (Self::Unhealthy, Self::Healthy) => true,
+            // Its machine lost its power, and its worker starts it again in its place.
+            (Self::Healthy | Self::Unhealthy, Self::Starting) => true,
             (_, Self::Assigned) => false,
             (from, to) => from < to,
         }

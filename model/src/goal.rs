@@ -4,8 +4,8 @@ use crate::{
     State,
     build::BuildStatus,
     environment::LoadedStatus,
-    ids::{BuildId, EnvironmentKey, LoadedKey, RolloutId},
-    plan::{copies, rolling, warmth},
+    ids::{BuildId, EnvironmentKey, LoadedKey, NodeId, RolloutId},
+    plan::{copies, drain, rolling, warmth},
     rollout::Phase,
 };
 
@@ -18,6 +18,8 @@ pub enum Goal {
     Unloaded(LoadedKey),
     Gone(EnvironmentKey),
     CountReached(LoadedKey),
+    /// No frontend is left on a node that is drained.
+    Drained(NodeId),
 }
 
 /// How far it is.
@@ -38,7 +40,7 @@ impl Goal {
     #[must_use]
     pub fn environment(&self) -> Option<&EnvironmentKey> {
         match self {
-            Self::BuildAvailable(_) => None,
+            Self::BuildAvailable(_) | Self::Drained(_) => None,
             Self::RolloutComplete(key, _) | Self::Gone(key) => Some(key),
             Self::Loaded(key) | Self::Unloaded(key) | Self::CountReached(key) => {
                 Some(&key.environment)
@@ -72,7 +74,27 @@ impl Goal {
                 }
             },
             Self::CountReached(key) => count(state, key),
+            Self::Drained(node) => drained(state, *node),
         }
+    }
+}
+
+fn drained(state: &State, id: NodeId) -> Progress {
+    let Some(node) = state.nodes.get(&id) else {
+        return Progress::Reached("the node has left".to_owned());
+    };
+    if !node.draining {
+        return Progress::Missed(format!("node {} takes frontends again", node.name));
+    }
+    let left = drain::left(state, id);
+    let lost = |left: &drain::Left| left.reason == drain::Stay::Lost;
+    if left.iter().all(lost) {
+        return Progress::Reached(format!("node {} is drained", node.name));
+    }
+    Progress::Pending {
+        phase: "draining",
+        done: 0,
+        total: left.len() as u32,
     }
 }
 

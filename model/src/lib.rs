@@ -10,6 +10,8 @@
 
 pub mod access;
 pub mod app;
+pub mod backup;
+pub mod balance;
 pub mod build;
 pub mod check;
 pub mod command;
@@ -29,6 +31,7 @@ pub mod rollout;
 pub mod route;
 pub mod state;
 pub mod time;
+pub mod trust;
 
 pub use command::{Command, Detail, Entry, Outcome, Rejection};
 pub use state::State;

@@ -14,10 +14,12 @@
 //! [`rollout`] how far activations are; [`warmth`] when a release is warm enough to be switched to;
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
-//! [`membership`] who votes.
+//! [`membership`] who votes; `trust` how far the replacement of the authority is.
 
+pub mod balance;
 pub mod builds;
 pub mod copies;
+pub mod drain;
 mod guard;
 pub mod ingress;
 pub mod lease;
@@ -28,6 +30,8 @@ mod promotion;
 pub mod rolling;
 pub mod rollout;
 pub mod slots;
+pub mod storm;
+mod trust;
 pub mod warmth;
 pub mod withdrawal;
 
@@ -102,6 +106,8 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     rollout::plan(state, load, &ingresses, &mut draft);
     builds::plan(state, &mut draft);
     copies::plan(state, &mut draft);
+    trust::plan(state, &mut draft);
+    balance::plan(state, &mut draft);
     if leases > 0 {
         // Who is lost changes what all others would decide: they wait for the next look.
         draft.commands.truncate(leases);

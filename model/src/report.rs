@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     Time,
     ids::{EnvironmentKey, NodeId, ReleaseId, ServiceName},
+    plan::storm::Storm,
     time::Millis,
 };
 
@@ -34,6 +35,10 @@ pub enum Reason {
         missing: u32,
         refusals: Vec<Refusal>,
     },
+    /// A singleton on a node that is drained cannot move.
+    Stuck { frontend: String, why: String },
+    /// Many workers vanished at once: replacements are made a few at a time.
+    Storm { storm: Storm, held_back: u32 },
     /// A slot failed and rests before the next attempt.
     BackOff {
         service: ServiceName,
@@ -114,6 +119,10 @@ impl fmt::Display for Reason {
                 write!(f, "no node can take {missing} more of {service}")?;
                 refused(f, refusals)
             }
+            Self::Stuck { frontend, why } => write!(f, "{frontend} {why}"),
+            Self::Storm { storm, held_back } => {
+                write!(f, "{storm}; {held_back} wait for their turn")
+            }
             Self::BackOff {
                 service,
                 slot,
@@ -179,7 +188,8 @@ impl fmt::Display for Reason {
     }
 }
 
-fn refused(f: &mut fmt::Formatter<'_>, refusals: &[Refusal]) -> fmt::Result {
+/// The counts of refusals, behind what they refuse.
+pub(crate) fn refused(f: &mut fmt::Formatter<'_>, refusals: &[Refusal]) -> fmt::Result {
     for (index, refusal) in refusals.iter().enumerate() {
         let lead = if index == 0 { ": " } else { ", " };
         write!(f, "{lead}{} {}", refusal.nodes, refusal.why)?;

@@ -11,6 +11,8 @@ use crate::{
     Time,
     access::{ALLOW_ALL, Certificate, SELF_SIGNED, Whitelist},
     app::App,
+    backup::Backups,
+    balance::Balance,
     build::Build,
     command::{Outcome, Rejection},
     environment::{Environment, Loaded},
@@ -23,6 +25,7 @@ use crate::{
     node::{Node, Role},
     release::Release,
     rollout::Rollout,
+    trust::Trust,
 };
 
 /// The replicated state. All maps are ordered and persistent: iteration is the same on every node,
@@ -30,6 +33,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub cluster: Cluster,
+    pub backups: Backups,
     /// Log index of the last applied command.
     pub index: u64,
     /// The latest time any command was stamped with; never runs backwards.
@@ -54,6 +58,9 @@ pub struct State {
     /// The generation in which an environment's routes last changed; a removed environment stays
     /// listed until it is created again, so that its removal is news too.
     pub route_changes: OrdMap<EnvironmentKey, u64>,
+    /// Authorities, join tokens, and what nodes were given.
+    pub trust: Trust,
+    pub balance: Balance,
     /// The id the next frontend gets.
     pub next_frontend: u64,
     /// The sequence number the next event gets.
@@ -76,6 +83,22 @@ pub struct Cluster {
     /// Hosts end in it; `localhost` in development, because those names resolve by themselves.
     pub domain: String,
     pub created: Time,
+    /// How often the log began anew, by a restore or a recovery; 0 for the log that the cluster was
+    /// founded with. Logs of different generations never mix.
+    pub generation: u64,
+    /// The backup it was restored from, if it was.
+    pub origin: Option<Origin>,
+}
+
+/// Where a restored cluster comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Id of the cluster that the backup was taken of.
+    pub cluster: String,
+    /// Log index at which this one began.
+    pub index: u64,
+    /// Time of the last command in the backup.
+    pub taken: Time,
 }
 
 /// The first answer to a request, given again to every retry.
@@ -170,11 +193,26 @@ impl State {
         self.nodes.values().filter(move |node| node.has(role))
     }
 
+    /// Whether a node of this id was here once and is not any more. Ids come from the log and are
+    /// never given again, so what is not here and not to come was removed.
+    #[must_use]
+    pub fn was_removed(&self, id: NodeId) -> bool {
+        !self.nodes.is_empty() && id.0 <= self.index && !self.nodes.contains_key(&id)
+    }
+
     /// What is counted of the frontends of a service of a loaded release; `None` while there are
     /// none.
     #[must_use]
     pub fn group(&self, loaded: &LoadedKey, service: &ServiceName) -> Option<&Group> {
         self.groups.get(&(loaded.clone(), service.clone()))
+    }
+
+    /// Whether there may never be two frontends of a service.
+    #[must_use]
+    pub fn is_singleton(&self, loaded: &LoadedKey, service: &ServiceName) -> bool {
+        let loaded = self.loaded.get(loaded);
+        let service = loaded.and_then(|loaded| loaded.manifest.services.get(service));
+        service.is_some_and(|service| service.singleton)
     }
 
     /// Frontends that are not wanted any more, oldest first.

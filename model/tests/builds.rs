@@ -10,7 +10,7 @@ use fleet_model::{
     time::Millis,
 };
 
-use crate::common::{Checked, app, digest, environment, manifest, registration, web};
+use crate::common::{Checked, app, digest, drain, environment, manifest, registration, web};
 
 /// Asks for a step, for one app of two services that share it.
 pub fn source(name: &str, number: u64) -> Command {
@@ -140,11 +140,7 @@ fn steps_are_spread_one_to_a_worker_and_the_rest_waits() {
 fn a_worker_that_is_drained_is_given_none() {
     let mut shop = Shop::new();
     for node in [1, 2] {
-        let node = NodeId(node);
-        shop.commit(Command::SetDraining {
-            node,
-            draining: true,
-        });
+        shop.commit(drain(NodeId(node), true));
     }
     shop.commit(source("aaaa111", 1));
     shop.settle();

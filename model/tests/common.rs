@@ -5,5 +5,7 @@ mod names;
 mod random;
 
 pub use checked::Checked;
-pub use names::{app, build_of, digest, environment, manifest, registration, web};
+pub use names::{
+    app, build_of, change, digest, drain, environment, manifest, registration, removal, web,
+};
 pub use random::Random;

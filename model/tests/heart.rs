@@ -2,16 +2,23 @@
 //!
 //! [`common::Checked`] holds the invariants after every single command, whoever sent it;
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
-//! through seeded faults; [`builds`] are about their steps; [`scripts`] are readable stories with their expected words; [`promises`]
+//! through seeded faults; [`anew`] is about logs that begin with a state, [`builds`] about their
+//! steps, [`nodes`] about machines that come and go, [`singletons`] about services of which there may
+//! never be two, [`trust`] about who is let in; [`scripts`] are readable stories with their expected
+//! words; [`promises`]
 //! were broken once.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 // The model does no I/O; its tests name the seed they live, and write stories anew when asked to.
 #![allow(clippy::print_stderr, clippy::disallowed_methods)]
 
+mod anew;
 mod builds;
 mod common;
+mod nodes;
 mod promises;
 mod properties;
 mod scripts;
+mod singletons;
+mod trust;
 mod world;

@@ -11,7 +11,7 @@ use fleet_model::{
     rollout,
 };
 
-use crate::common::{Checked, app, build_of, digest, environment, registration};
+use crate::common::{Checked, app, build_of, digest, environment, registration, removal};
 
 /// One node, `shop/prod`, and a release whose two frontends are placed.
 fn loaded() -> (Checked, Load) {
@@ -51,12 +51,8 @@ fn report(frontend: u64, phase: Phase, address: Option<&str>) -> Command {
     }
 }
 
-fn mark(from: Lease, to: Lease) -> Command {
-    Command::MarkNode {
-        node: NodeId(1),
-        from,
-        to,
-    }
+fn mark(checked: &Checked, from: Lease, to: Lease) -> Command {
+    checked.mark(NodeId(1), from, to)
 }
 
 fn active() -> (Checked, Load) {
@@ -96,7 +92,8 @@ fn what_served_stays_routed_when_its_node_is_lost_twice() {
         (Lease::Lost, Lease::Ready),
         (Lease::Ready, Lease::Lost),
     ] {
-        checked.commit(Time(40), mark(from, to)).unwrap();
+        let mark = mark(&checked, from, to);
+        checked.commit(Time(40), mark).unwrap();
     }
     assert!(
         checked
@@ -110,15 +107,13 @@ fn what_served_stays_routed_when_its_node_is_lost_twice() {
 #[test]
 fn a_suspect_node_with_frontends_is_not_removed() {
     let (mut checked, _) = active();
-    checked
-        .commit(Time(40), mark(Lease::Ready, Lease::Suspect))
-        .unwrap();
-    let remove = Command::RemoveNode { node: NodeId(1) };
+    let suspect = mark(&checked, Lease::Ready, Lease::Suspect);
+    checked.commit(Time(40), suspect).unwrap();
+    let remove = removal(NodeId(1));
     let refused = checked.commit(Time(41), remove.clone()).unwrap_err();
     assert_eq!(refused.code.as_str(), "IN_USE");
-    checked
-        .commit(Time(42), mark(Lease::Suspect, Lease::Lost))
-        .unwrap();
+    let lost = mark(&checked, Lease::Suspect, Lease::Lost);
+    checked.commit(Time(42), lost).unwrap();
     checked.commit(Time(43), remove).unwrap();
 }
 
@@ -141,9 +136,7 @@ fn a_build_is_complete_when_fewer_copies_are_enough() {
     let fleet_model::Detail::Node(node) = second.detail else {
         panic!("{second:?}")
     };
-    checked
-        .commit(Time(13), Command::RemoveNode { node })
-        .unwrap();
+    checked.commit(Time(13), removal(node)).unwrap();
     assert!(available(&checked));
 }
 

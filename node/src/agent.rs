@@ -14,6 +14,8 @@ mod local;
 mod lock;
 mod progress;
 mod ready;
+mod recover;
+mod restore;
 mod tenants;
 
 use std::os::unix::fs::DirBuilderExt as _;
@@ -28,7 +30,7 @@ pub use self::halt::stop;
 use self::lock::Lock;
 use self::tenants::Tenants;
 use crate::config::{Identity, Node, Paths, Settings};
-use crate::{holder, telemetry, worker};
+use crate::{holder, telemetry, trust, worker};
 
 /// What all parts of the agent share.
 struct Agent {
@@ -52,13 +54,6 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     make_directories(&paths)
         .with_context(|| format!("failed preparing {}", paths.root().display()))?;
     let _lock = Lock::take(&paths.agent_lock())?;
-    if settings.api_is_exposed() {
-        tracing::warn!(
-            address = %settings.api_listen,
-            "the API is open to the network and guarded by the cluster secret alone, in plain text: \
-             certificates come with a later version"
-        );
-    }
     let exe = executable()?;
     let holder = holder::Client::ensure(&settings.data_dir, &exe)
         .await
@@ -108,6 +103,7 @@ async fn live(agent: &Agent) -> anyhow::Result<()> {
         tokio::select! {
             changed = identity.changed() => changed?,
             ended = agent.tenants.keep(&node) => ended?,
+            () = trust::keep(&node) => {}
             ended = work(agent, &node) => ended?,
         }
     }

@@ -19,6 +19,26 @@ pub fn now() -> Now {
     }
 }
 
+/// Milliseconds of `CLOCK_BOOTTIME`: it never jumps, counts the time a machine sleeps, and is the
+/// same for all processes of a machine. What another machine may rely on is reckoned by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Boot(pub u64);
+
+impl Boot {
+    #[must_use]
+    pub fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let millis = u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
+        Self(seconds.saturating_mul(1000).saturating_add(millis))
+    }
+
+    #[must_use]
+    pub fn plus(self, span: fleet_model::time::Millis) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
 /// Milliseconds since 1970 by the wall clock; 0 before that.
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now()

@@ -1,10 +1,9 @@
 //! What a node is told (flags, environment, file) and what it knows about itself (identity,
-//! secret, peers).
+//! certificate, peers).
 //!
 //! [`Settings`] is resolved once, by the agent, and handed to the node's other processes as one
 //! file, so that all of them see the same values whatever their environment. [`Node`] is settings
-//! plus identity: what `control` and `ingress` run on. Nothing here talks to the network, except
-//! that [`Secret`] knows how to ride on a gRPC call.
+//! plus identity: what `control` and `ingress` run on. Nothing here talks to the network.
 
 mod disk;
 mod endpoint;
@@ -16,10 +15,9 @@ mod paths;
 mod peers;
 mod range;
 mod roles;
-mod secret;
 mod settings;
 
-pub use disk::write_atomic;
+pub use disk::{sync_directory, write_atomic};
 pub use endpoint::{Endpoint, EndpointError};
 pub use first_start::FirstStart;
 pub use flags::{Flags, Process, Run};
@@ -28,15 +26,16 @@ pub use paths::Paths;
 pub use peers::Peers;
 pub use range::{Range, RangeError};
 pub use roles::{Roles, RolesError};
-pub use secret::{BearerClient, BearerServer, Secret, SecretError};
 pub use settings::{RaftTimers, Settings, SettingsError};
+
+use crate::trust::{Trust, TrustError};
 
 /// A node that belongs to a cluster: what `control::run` and `ingress::run` are given.
 #[derive(Clone, Debug)]
 pub struct Node {
     pub settings: Settings,
     pub identity: Identity,
-    pub secret: Secret,
+    pub trust: Trust,
 }
 
 /// Why a process that needs an identity could not have one.
@@ -46,25 +45,25 @@ pub enum NodeError {
     Uninitialised,
     #[error("could not read the identity of this node")]
     Identity(#[from] IdentityError),
-    #[error("could not read the cluster secret")]
-    Secret(#[from] SecretError),
+    #[error("could not read the certificate of this node")]
+    Trust(#[from] TrustError),
     #[error("could not read the roles of this node")]
     Roles(#[from] RolesError),
 }
 
 impl Node {
-    /// Reads identity and secret from the data directory of `settings`. Name and roles are those
+    /// Reads identity and certificate from the data directory of `settings`. Name and roles are those
     /// the node was registered with, whatever the settings say by now.
     pub fn load(mut settings: Settings) -> Result<Self, NodeError> {
         let paths = settings.paths();
         let identity = Identity::read(&paths)?.ok_or(NodeError::Uninitialised)?;
-        let secret = Secret::read(&paths.secret())?;
+        let trust = Trust::load(&paths)?;
         settings.name.clone_from(&identity.name);
         settings.roles = identity.roles.join(",").parse()?;
         Ok(Self {
             settings,
             identity,
-            secret,
+            trust,
         })
     }
 

@@ -17,10 +17,14 @@
 //! 6. Every call names the cluster and the node it is meant for; others are refused
 //!    ([`transport`]).
 //!
+//! 7. A log may begin with a state instead of nothing, in a store of its own and under another name
+//!    of the cluster, so that it never meets the log it came from ([`anew`]).
+//!
 //! Absent on purpose: lease reads, reuse of node ids, restoring a leader without an election, any
 //! knowledge of what the bytes mean, and the gRPC port (the node mounts [`Handle::service`] into
 //! its one server).
 
+mod anew;
 mod applier;
 mod codec;
 mod config;
@@ -41,6 +45,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use anew::{Position, Remains, begin_with, read_remains};
 pub use error::{FailedReason, MembershipError, OpenError, ProposeError, ReadError};
 pub use handle::{Applied, Handle};
 pub use identity::write as write_identity;
@@ -48,5 +53,5 @@ pub use log_store::{Counters, LogIo, Mark, MemoryDisk, MetaKey, Op, Rocks, Visit
 pub use machine::{Committed, RestoreError, SnapshotView, StateMachine};
 pub use membership::{Leadership, Members, Peer};
 pub use open::Consensus;
-pub use options::{Clock, Connect, Fatal, MAX_PROPOSAL_BYTES, Options, Timers};
-pub use transport::Service;
+pub use options::{Clock, Connect, Expelled, Fatal, MAX_PROPOSAL_BYTES, Options, Timers};
+pub use transport::{FROM, Service};

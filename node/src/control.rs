@@ -3,8 +3,12 @@
 //! Plumbing only: facts come in (sessions, API calls), decisions go out (orders, answers). What is
 //! to be decided is decided in `fleet_model`, by `apply` and by `plan`.
 
+pub mod anew;
 mod api;
 mod assignments;
+mod authority;
+pub mod backup;
+mod backups;
 mod board;
 mod builds;
 pub mod codec;
@@ -13,6 +17,7 @@ mod convert;
 mod copies;
 mod forward;
 mod guard;
+mod guesses;
 mod membership;
 mod reconciler;
 mod refusal;
@@ -40,7 +45,7 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
     let clock = clock::Steady::new();
     let paths = node.paths();
     let (machine, state) = state_machine::Machine::new();
-    let (consensus, first) = start::open(node, machine, &clock).await?;
+    let (consensus, first) = start::open(node, machine, state.clone(), &clock).await?;
     let blobs = blobs::Store::open(&paths.blobs(), blobs::LARGEST).with_context(|| {
         format!(
             "failed opening the artefacts in {}",
@@ -57,13 +62,18 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
     let tasks = [
         tokio::spawn(reconciler::run(context.clone(), stopped.clone())),
         tokio::spawn(membership::run(context.clone(), stopped.clone())),
-        tokio::spawn(copies::run(context.clone(), stopped)),
+        tokio::spawn(copies::run(context.clone(), stopped.clone())),
+        tokio::spawn(backups::run(context.clone(), stopped)),
+        tokio::spawn(node.trust.clone().watch(paths)),
     ];
     let outcome = tokio::select! {
         () = crate::telemetry::terminated() => Ok(()),
         reason = context.consensus.failed() => Err(anyhow::Error::new(reason)),
         ended = &mut server => ended.context("the server panicked")?,
     };
+    if outcome.is_ok() {
+        membership::step_down(&context).await;
+    }
     tracing::info!("the control process stops");
     let _ = stop.send(true);
     consensus.shutdown().await;

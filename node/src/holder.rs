@@ -38,6 +38,7 @@ mod spawn;
 mod spec;
 mod sys;
 mod table;
+mod tenure;
 mod tree;
 mod wire;
 

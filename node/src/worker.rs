@@ -6,7 +6,8 @@
 //! steps, which come in by the same session, have a room of their own ([`builds`]).
 //!
 //! Absent on purpose: placement, replacement and restarts. A frontend runs at most once; what
-//! shall come after it is decided by control.
+//! shall come after it is decided by control. Only what ended with the whole node is started again
+//! here, in its place, because control may come up later than its nodes.
 
 mod artefacts;
 mod assignment;
@@ -70,7 +71,7 @@ pub async fn run<R: Runtime + Workshop>(
     std::fs::create_dir_all(&root)
         .with_context(|| format!("failed creating {}", root.display()))?;
     let cache = root.join("artefacts");
-    let holders = Holders::open(&node.secret, &root.join("archives"), &cache)
+    let holders = Holders::open(&node.trust, &root.join("archives"), &cache)
         .context("failed opening the artefacts of the worker")?;
     let builds = Builds::start(root.join("builds"), runtime.clone(), holders.clone())
         .context("failed opening the directory of builds")?;
@@ -106,7 +107,7 @@ pub async fn run<R: Runtime + Workshop>(
         usage: usage::sample(runtime, supervisor.view()),
         supervisor,
         builds,
-        secret: node.secret.clone(),
+        trust: node.trust.clone(),
         paths: node.paths(),
         own: node
             .settings

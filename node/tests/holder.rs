@@ -18,3 +18,5 @@ mod output;
 mod sandbox;
 #[path = "holder/start.rs"]
 mod start;
+#[path = "holder/tenure.rs"]
+mod tenure;

@@ -111,6 +111,7 @@ fn spec(id: u64, command: Command, code: PathBuf) -> FrontendSpec {
         env,
         port: Some(port),
         limits,
+        singleton: false,
     }
 }
 

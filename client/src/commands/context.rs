@@ -14,7 +14,8 @@ pub(super) async fn run(session: &mut Session, verb: ContextVerb) -> Result<(), 
         ContextVerb::Add {
             name,
             addresses,
-            secret_file,
+            ca_fingerprints,
+            token_file,
             local,
         } => {
             let app = session.globals.app.clone();
@@ -23,15 +24,17 @@ pub(super) async fn run(session: &mut Session, verb: ContextVerb) -> Result<(), 
                 Context {
                     name,
                     addresses: target.addresses,
-                    secret: target.secret,
+                    token: target.token,
+                    ca_fingerprints: target.ca_fingerprints,
                     app,
                 }
             } else {
-                let secret = secret(session, secret_file.as_deref())?.unwrap_or_default();
+                let token = token(session, token_file.as_deref(), "FLEET_TOKEN")?;
                 Context {
                     name,
                     addresses,
-                    secret,
+                    token: token.unwrap_or_default(),
+                    ca_fingerprints,
                     app,
                 }
             };
@@ -49,9 +52,12 @@ pub(super) async fn run(session: &mut Session, verb: ContextVerb) -> Result<(), 
     }
 }
 
-/// The secret of a cluster: from a file (`-` is the standard input), or FLEET_TOKEN. Never from
-/// the line itself, where every user of the machine could read it.
-pub(super) fn secret(session: &mut Session, file: Option<&str>) -> Result<Option<String>, Failure> {
+/// A token: from a file (`-` is the standard input), or a variable.
+pub(super) fn token(
+    session: &mut Session,
+    file: Option<&str>,
+    variable: &str,
+) -> Result<Option<String>, Failure> {
     let text = match file {
         Some("-") => session.console.read_all()?,
         Some(path) => {
@@ -61,21 +67,19 @@ pub(super) fn secret(session: &mut Session, file: Option<&str>) -> Result<Option
             })?
         }
         None => {
-            return Ok(session
-                .surroundings
-                .variable("FLEET_TOKEN")
-                .map(str::to_owned));
+            return Ok(session.surroundings.variable(variable).map(str::to_owned));
         }
     };
     Ok(Some(text.trim().to_owned()))
 }
 
-/// One context without its secret.
+/// One context without its token.
 #[derive(Debug, Serialize)]
 struct ContextView {
     name: String,
     in_use: bool,
     addresses: Vec<String>,
+    ca_fingerprints: Vec<String>,
     app: Option<String>,
 }
 
@@ -85,6 +89,7 @@ fn list(session: &mut Session) -> Result<(), Failure> {
         name: context.name.clone(),
         in_use: file.current() == Some(context.name.as_str()),
         addresses: context.addresses.clone(),
+        ca_fingerprints: context.ca_fingerprints.clone(),
         app: context.app.clone(),
     };
     let views: Vec<ContextView> = file.all().iter().map(view).collect();

@@ -1,6 +1,8 @@
 //! `node`: what the cluster knows of its machines, and what the daemon of this one can do.
 
-mod local;
+mod change;
+pub(super) mod local;
+mod token;
 
 use fleet_proto::v1::nodes_client::NodesClient;
 use fleet_proto::v1::{DescribeNodeRequest, ListNodesRequest};
@@ -14,6 +16,18 @@ pub(super) async fn run(session: &mut Session, verb: NodeVerb) -> Result<(), Fai
     match verb {
         NodeVerb::List => list(session).await,
         NodeVerb::Describe { node } => describe(session, node).await,
+        NodeVerb::Token(verb) => token::run(session, verb).await,
+        NodeVerb::Drain { node, deadline } => change::drain(session, node, deadline).await,
+        NodeVerb::Undrain { node } => change::undrain(session, node).await,
+        NodeVerb::Promote { node } => change::promote(session, node).await,
+        NodeVerb::Demote { node } => change::demote(session, node).await,
+        NodeVerb::Remove {
+            node,
+            force,
+            no_confirm,
+        } => change::remove(session, node, force, no_confirm).await,
+        NodeVerb::Moves { per_minute } => change::moves(session, per_minute).await,
+        NodeVerb::Labels(verb) => change::labels(session, verb).await,
         local => local::run(session, local).await,
     }
 }

@@ -83,7 +83,7 @@ pub(super) async fn uploaded(
     };
     let sent = Arc::new(AtomicU64::new(0));
     let bar = (session.console.errors_are_terminal && !session.console.is_json())
-        .then(|| meter(package.size));
+        .then(|| bytes_meter(Some(package.size)));
     steps.begin(session, "Uploading source... ")?;
     let sending = connection.upload(&artefact, package.path(), sent.clone());
     let drawing = async {
@@ -110,9 +110,14 @@ pub(super) async fn uploaded(
     uploaded.map(|_| ())
 }
 
-fn meter(size: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta}") {
+/// Of bytes on their way: `None` where nobody knows how many there will be.
+pub(super) fn bytes_meter(size: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
+    let template = match size {
+        Some(_) => "{bar:30} {bytes}/{total_bytes} {eta}",
+        None => "{bytes} {bytes_per_sec}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar

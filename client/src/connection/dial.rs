@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use fleet_trust::{ClientConfig, Whom, connector};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -18,22 +20,28 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// Opens a channel to host:port. The error says why in one line.
-pub(super) async fn tcp(address: &str, deadline: Instant) -> Result<Channel, String> {
-    let uri = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
-    };
-    let endpoint = Endpoint::from_shared(uri)
+pub(super) async fn tcp(
+    address: &str,
+    tls: &Arc<ClientConfig>,
+    deadline: Instant,
+) -> Result<Channel, String> {
+    let bare = address.strip_prefix("https://").unwrap_or(address);
+    let endpoint = Endpoint::from_shared(format!("https://{bare}"))
         .map_err(|_| format!("{address} is no address like host:port"))?
         .connect_timeout(CONNECT_TIME)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true);
-    match tokio::time::timeout_at(deadline, endpoint.connect()).await {
+    let tls = tls.clone();
+    let connected = endpoint.connect_with_connector(connector(Whom::Control, move || tls.clone()));
+    match tokio::time::timeout_at(deadline, connected).await {
         Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(error)) => Err(format!("{address}: {}", root_cause(&error))),
+        Ok(Err(error)) => Err(match root_cause(&error) {
+            cause if cause.contains("certificate") => {
+                format!("{address}: not a node of the cluster that is meant ({cause})")
+            }
+            cause => format!("{address}: {cause}"),
+        }),
         Err(_) => Err(format!("{address}: not reached in time")),
     }
 }

@@ -1,4 +1,4 @@
-//! `contexts.toml`: the clusters this user knows, with their secrets; hence mode 0600.
+//! `contexts.toml`: the clusters this user knows, with their tokens; hence mode 0600.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -19,8 +19,12 @@ pub(crate) struct Context {
     pub(crate) name: String,
     /// host:port of control nodes.
     pub(crate) addresses: Vec<String>,
+    /// The operator's token.
     #[serde(default)]
-    pub(crate) secret: String,
+    pub(crate) token: String,
+    /// Of the authorities whose nodes are believed.
+    #[serde(default)]
+    pub(crate) ca_fingerprints: Vec<String>,
     /// App of commands that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) app: Option<String>,

@@ -29,10 +29,18 @@ const VALUE_OPTIONS: &[&str] = &[
     "--build-from",
     "--env-from",
     "--address",
-    "--secret-file",
+    "--ca-fingerprint",
+    "--token",
+    "--token-file",
+    "--ttl",
+    "--uses",
     "--domain",
     "--role",
     "--label",
+    "--deadline",
+    "--keep",
+    "--dir",
+    "--from",
 ];
 
 /// Whether the word after this one is its value.

@@ -186,8 +186,6 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "apps params",
         "ps info P",
         "ps stop P",
-        "node drain",
-        "node token",
     ];
     for line in later.iter().filter(|line| **line != "release create") {
         let got = canonical(&words(line));
@@ -249,8 +247,14 @@ fn other_nouns() {
         config default-env qa      => config default-env qa
         node                       => node list
         nodes list                 => node list
+        node drain b               => node drain b
+        node labels set b zone=a   => node labels set b zone=a
         node join 10.0.0.1:7400    => node join 10.0.0.1:7400
         cluster                    => cluster status
+        cluster ca rotate          => cluster ca rotate
+        node token create --role worker --ttl 5m --uses 3 => node token create --role worker --ttl 5m --uses 3
+        node token list            => node token list
+        node token revoke abcd     => node token revoke abcd
         racks                      => context list
         switch home                => context use home
         events -f                  => events -f

@@ -18,6 +18,10 @@ pub(crate) struct ClusterView {
     state_hash: String,
     route_generation: u64,
     version: String,
+    ca_fingerprints: Vec<String>,
+    rotation: String,
+    generation: u64,
+    restored_from: String,
     members: Vec<MemberView>,
     problems: Vec<String>,
 }
@@ -57,6 +61,10 @@ impl From<&ClusterStatusResponse> for ClusterView {
             state_hash: status.state_hash.clone(),
             route_generation: status.route_generation,
             version: status.version.clone(),
+            ca_fingerprints: status.authorities.clone(),
+            rotation: status.rotation.clone(),
+            generation: status.generation,
+            restored_from: status.restored_from.clone(),
             members: status.members.iter().map(MemberView::from).collect(),
             problems: status.problems.clone(),
         }
@@ -71,12 +79,24 @@ impl ClusterView {
         };
         let mut block = Block::default();
         block.row("cluster", &*self.cluster_id);
+        if !self.restored_from.is_empty() {
+            block.row("restored from", format!("cluster {}", self.restored_from));
+        }
+        if self.generation > 0 {
+            block.row("generation", self.generation.to_string());
+        }
         block.row("leader", leader);
         block.row("term", self.term.to_string());
         block.row("committed", self.committed_index.to_string());
         block.row("applied", self.applied_index.to_string());
         block.row("snapshot", self.snapshot_index.to_string());
         block.row("state hash", &*self.state_hash);
+        for fingerprint in &self.ca_fingerprints {
+            block.row("ca fingerprint", &**fingerprint);
+        }
+        if !self.rotation.is_empty() {
+            block.row("ca rotation", &*self.rotation);
+        }
         block.row("route generation", self.route_generation.to_string());
         block.row(
             "answered by",

@@ -254,13 +254,14 @@ fn nodes_and_the_cluster() {
         frontends: 4,
         version: "0.1.0".to_owned(),
         labels: [("zone".to_owned(), "a".to_owned())].into(),
+        vote: String::new(),
     };
     assert_snapshot!(
         "node_list",
         NodeList::new(std::slice::from_ref(&node)).text()
     );
     let description = NodeDescription {
-        node: Some(node),
+        node: Some(node.clone()),
         hostname: "box-b".to_owned(),
         architecture: "x86_64".to_owned(),
         kernel: "6.1.0".to_owned(),
@@ -288,10 +289,26 @@ fn nodes_and_the_cluster() {
         }),
         problems: vec!["the disk is 95 % full".to_owned()],
         advertise_host: "10.0.0.2".to_owned(),
+        left: Vec::new(),
+        drain_until: None,
     };
     assert_snapshot!(
         "node_describe",
         NodeDescriptionView::from(&description).text()
+    );
+    let drained = NodeDescription {
+        node: Some(Node {
+            state: NodeState::Draining.into(),
+            vote: "demoted".to_owned(),
+            ..node
+        }),
+        left: vec!["web-3 of shop/prod waits for web-7 on c to be healthy".to_owned()],
+        drain_until: at("2015-06-09 02:05:25Z"),
+        ..description
+    };
+    assert_snapshot!(
+        "node_describe_drained",
+        NodeDescriptionView::from(&drained).text()
     );
 
     let status = ClusterStatusResponse {
@@ -313,9 +330,54 @@ fn nodes_and_the_cluster() {
             matched_index: 120,
         }],
         problems: vec!["node 3 is lost".to_owned()],
+        generation: 0,
+        restored_from: String::new(),
         version: "0.1.0".to_owned(),
+        authorities: vec!["mfrgg".to_owned(), "orsxg".to_owned()],
+        rotation: "dual: waiting for b".to_owned(),
     };
     assert_snapshot!("cluster_status", ClusterView::from(&status).text());
+}
+
+#[test]
+fn what_lets_machines_in() {
+    let tokens = [
+        JoinToken {
+            id: "43jbgj4s".to_owned(),
+            roles: vec![NodeRole::Control.into(), NodeRole::Worker.into()],
+            uses: 1,
+            expires: at("2015-06-09 02:10:25Z"),
+            made: at("2015-06-09 01:55:25Z"),
+        },
+        JoinToken {
+            id: "7uk5zemq".to_owned(),
+            roles: vec![NodeRole::Worker.into()],
+            uses: 0,
+            expires: at("2015-06-09 01:56:25Z"),
+            made: at("2015-06-09 01:55:25Z"),
+        },
+    ];
+    assert_snapshot!("node_token_list", TokenList::new(&tokens).text());
+
+    let created = CreateTokenResponse {
+        token: "fj1.worker.mfrgg.7uk5zemq.nb2wk.aaaaaaa".to_owned(),
+        about: Some(tokens[1].clone()),
+        ..CreateTokenResponse::default()
+    };
+    let view = CreatedTokenView::from(&created);
+    assert_eq!(view.text(), "fj1.worker.mfrgg.7uk5zemq.nb2wk.aaaaaaa\n");
+    assert_snapshot!("node_token_create_json", to_json(&view));
+
+    let founded = InitResponse {
+        cluster_id: "c0ffee".to_owned(),
+        node_id: 1,
+        name: "a".to_owned(),
+        address: "10.0.0.1:7400".to_owned(),
+        operator_token: "0123".to_owned(),
+        domain: "example.org".to_owned(),
+        authority: "mfrgg".to_owned(),
+    };
+    assert_snapshot!("node_init", FoundedView::from(&founded).text());
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use fleet_proto::v1::{InitResponse, JoinResponse, LocalProcess, LocalStatusResponse};
 use serde::Serialize;
 
-use crate::output::{Align, Block, Columns, escape};
+use crate::output::{Align, Block, Columns, escape, rfc3339, stamp};
 
-/// `node init`. Shows the secret: this is the one place where it is handed over.
+/// `node init`. Shows the token: this is the one place where it is handed over.
 #[derive(Debug, Serialize)]
 pub(crate) struct FoundedView {
     cluster_id: String,
@@ -13,7 +13,8 @@ pub(crate) struct FoundedView {
     name: String,
     address: String,
     domain: String,
-    secret: String,
+    ca_fingerprint: String,
+    operator_token: String,
 }
 
 impl From<&InitResponse> for FoundedView {
@@ -24,7 +25,8 @@ impl From<&InitResponse> for FoundedView {
             name: answer.name.clone(),
             address: answer.address.clone(),
             domain: answer.domain.clone(),
-            secret: answer.secret.clone(),
+            ca_fingerprint: answer.authority.clone(),
+            operator_token: answer.operator_token.clone(),
         }
     }
 }
@@ -36,9 +38,11 @@ impl FoundedView {
         block.row("node", format!("{} ({})", self.node_id, self.name));
         block.row("address", &*self.address);
         block.row("domain", &*self.domain);
-        block.row("secret", &*self.secret);
+        block.row("ca fingerprint", &*self.ca_fingerprint);
+        block.row("operator token", &*self.operator_token);
         format!(
-            "{}\nOn the next machine: FLEET_TOKEN=... fleet node join {}\n",
+            "{}\nA token for the next machine: fleet node token create\n\
+             On the next machine: fleet node join {} --token TOKEN\n",
             block.render(),
             escape(&self.address)
         )
@@ -75,7 +79,7 @@ impl JoinedView {
     }
 }
 
-/// `node status`. Without the secret: it is looked at more often than it is needed.
+/// `node status`. Without the token: it is looked at more often than it is needed.
 #[derive(Debug, Serialize)]
 pub(crate) struct LocalView {
     initialised: bool,
@@ -84,6 +88,10 @@ pub(crate) struct LocalView {
     name: String,
     domain: String,
     addresses: Vec<String>,
+    ca_fingerprints: Vec<String>,
+    certificate_expires: Option<String>,
+    #[serde(skip)]
+    certificate_until: String,
     version: String,
     data_dir: String,
     processes: Vec<LocalProcessView>,
@@ -117,6 +125,9 @@ impl From<&LocalStatusResponse> for LocalView {
             name: status.name.clone(),
             domain: status.domain.clone(),
             addresses: status.addresses.clone(),
+            ca_fingerprints: status.authorities.clone(),
+            certificate_expires: rfc3339(status.certificate_expires.as_ref()),
+            certificate_until: stamp(status.certificate_expires.as_ref()),
             version: status.version.clone(),
             data_dir: status.data_dir.clone(),
             processes: status
@@ -136,6 +147,10 @@ impl LocalView {
             block.row("cluster", &*self.cluster_id);
             block.row("domain", &*self.domain);
             block.row("addresses", self.addresses.join(", "));
+            for fingerprint in &self.ca_fingerprints {
+                block.row("ca fingerprint", &**fingerprint);
+            }
+            block.row("certificate until", &*self.certificate_until);
         } else {
             block.row(
                 "node",

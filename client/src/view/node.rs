@@ -24,6 +24,8 @@ struct NodeView {
     frontends: u32,
     version: String,
     labels: BTreeMap<String, String>,
+    /// "promoted", "demoted", or empty: as the cluster finds best.
+    vote: String,
     last_seen: Option<String>,
     joined: Option<String>,
     #[serde(skip)]
@@ -45,6 +47,7 @@ impl From<&Node> for NodeView {
             frontends: node.frontends,
             version: node.version.clone(),
             labels: node.labels.clone(),
+            vote: node.vote.clone(),
             last_seen: rfc3339(node.last_seen.as_ref()),
             joined: rfc3339(node.joined.as_ref()),
             last_seen_text: stamp(node.last_seen.as_ref()),
@@ -101,6 +104,11 @@ pub(crate) struct NodeDescriptionView {
     capabilities: Vec<CapabilityView>,
     ingress: Option<IngressView>,
     problems: Vec<String>,
+    /// Of a node that is drained: what is left on it, and what that waits for.
+    left: Vec<String>,
+    drain_until: Option<String>,
+    #[serde(skip)]
+    drain_until_text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -164,6 +172,9 @@ impl From<&NodeDescription> for NodeDescriptionView {
                 .collect(),
             ingress: description.ingress.as_ref().map(IngressView::from),
             problems: description.problems.clone(),
+            left: description.left.clone(),
+            drain_until: rfc3339(description.drain_until.as_ref()),
+            drain_until_text: stamp(description.drain_until.as_ref()),
         }
     }
 }
@@ -180,6 +191,12 @@ impl NodeDescriptionView {
         }
         if !ladder.is_empty() {
             out.push_str(&format!("\nCapabilities:\n{}", ladder.render()));
+        }
+        if !self.left.is_empty() {
+            out.push_str("\nLeft on it:\n");
+            self.left
+                .iter()
+                .for_each(|left| out.push_str(&format!(" - {}\n", escape(left))));
         }
         if !self.problems.is_empty() {
             out.push_str("\nProblems:\n");
@@ -203,7 +220,14 @@ impl NodeDescriptionView {
         block.row("name", &*node.name);
         block.row("state", &*node.state);
         block.row("roles", node.roles.join(", "));
-        block.row("raft", &*node.raft_role);
+        if self.drain_until.is_some() {
+            block.row("deadline", &*self.drain_until_text);
+        }
+        let wish = match node.vote.as_str() {
+            "" => String::new(),
+            wish => format!(" ({wish})"),
+        };
+        block.row("raft", format!("{}{wish}", node.raft_role));
         block.row("address", &*node.address);
         block.row("frontends reached at", &*self.advertise_host);
         block.row("labels", labels.join(", "));

@@ -26,6 +26,9 @@ struct ProcessView {
     incarnation: u32,
     address: String,
     reason: String,
+    /// What it requests of its node; 0: nothing.
+    cpu_millicores: u32,
+    memory_bytes: u64,
     #[serde(skip)]
     started_at: Option<Instant>,
 }
@@ -53,6 +56,8 @@ impl From<&Process> for ProcessView {
             incarnation: process.incarnation,
             address: process.address.clone(),
             reason: process.reason.clone(),
+            cpu_millicores: process.cpu_millicores,
+            memory_bytes: process.memory_bytes,
             started_at: process.started,
         }
     }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use fleet_client::Exit;
 
-use crate::fake::Fake;
+use crate::fake::{Fake, fingerprint};
 use crate::run::{Line, line};
 
 const LIST: &str = "env list -a shop";
@@ -17,17 +17,22 @@ async fn contexts_are_kept_private_and_used() {
     let at_home = |words: &str| -> Line {
         line(words, &[])
             .without("FLEET_TOKEN")
+            .without("FLEET_CA_FINGERPRINT")
             .variable("HOME", home.path().to_str().unwrap())
     };
-    std::fs::write(home.path().join("secret"), "of one\n").unwrap();
+    std::fs::write(home.path().join("token"), "of one\n").unwrap();
     let added = at_home(&format!(
-        "context add one --address {one} --secret-file secret"
+        "context add one --address {one} --ca-fingerprint {} --token-file token",
+        fingerprint()
     ))
     .directory(home.path())
     .run()
     .await;
     assert_eq!(added.output, "Context one is added\n", "{}", added.errors);
-    let piped = format!("context add two --address {two} --secret-file -");
+    let piped = format!(
+        "context add two --address {two} --ca-fingerprint {} --token-file -",
+        fingerprint()
+    );
     at_home(&piped).input("of two\n").run().await;
 
     let file = home.path().join(".config/fleet/contexts.toml");
@@ -56,7 +61,7 @@ async fn contexts_are_kept_private_and_used() {
 
     let listed = at_home("racks").run().await.output;
     assert!(listed.contains("two     *"), "{listed}");
-    assert!(!listed.contains("of two"), "a secret is shown: {listed}");
+    assert!(!listed.contains("of two"), "a token is shown: {listed}");
     let unknown = at_home(&format!("{LIST} -r tow")).run().await;
     assert_eq!(unknown.exit, Exit::NotFound);
     assert!(
@@ -77,6 +82,7 @@ async fn the_daemon_of_the_machine_is_the_last_resort() {
     let local = |words: &str| -> Line {
         line(words, &[])
             .without("FLEET_TOKEN")
+            .without("FLEET_CA_FINGERPRINT")
             .variable("FLEET_SOCKET", socket.to_str().unwrap())
             .variable("HOME", here.path().to_str().unwrap())
     };
@@ -137,7 +143,7 @@ async fn nodes_are_founded_and_joined_over_the_socket() {
     let local = |words: &str| line(words, &[]).variable("FLEET_SOCKET", socket.to_str().unwrap());
     let founded = local("node init --name a").run().await;
     assert!(
-        founded.output.contains("node     1 (a)\n"),
+        founded.output.contains("node            1 (a)\n"),
         "{}",
         founded.output
     );
@@ -146,7 +152,7 @@ async fn nodes_are_founded_and_joined_over_the_socket() {
         "{}",
         founded.output
     );
-    let joined = local("node join 10.0.0.1:7400 10.0.0.2:7400 -o json")
+    let joined = local("node join 10.0.0.1:7400 10.0.0.2:7400 --token fj1.token -o json")
         .run()
         .await;
     let joined: serde_json::Value = serde_json::from_str(&joined.output).unwrap();
@@ -157,13 +163,61 @@ async fn nodes_are_founded_and_joined_over_the_socket() {
         "{}",
         replaced.errors
     );
-    let without = local("node join 10.0.0.1:7400")
-        .without("FLEET_TOKEN")
+    let without = local("node join 10.0.0.1:7400").run().await;
+    assert_eq!(without.exit, Exit::Usage);
+    let by_variable = local("node join 10.0.0.1:7400")
+        .variable("FLEET_JOIN_TOKEN", "fj1.token")
         .run()
         .await;
-    assert_eq!(without.exit, Exit::Usage);
-    let odd = local("node join 10.0.0.1:7400 --label zone").run().await;
+    assert_eq!(by_variable.exit, Exit::Done, "{}", by_variable.errors);
+    let odd = local("node join 10.0.0.1:7400 --token fj1.token --label zone")
+        .run()
+        .await;
     assert_eq!(odd.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn only_the_cluster_that_is_meant_is_spoken_to() {
+    let cluster = Fake::default();
+    let address = cluster.serve().await;
+    let nowhere = line(LIST, &[&address])
+        .without("FLEET_CA_FINGERPRINT")
+        .run()
+        .await;
+    assert_eq!(nowhere.exit, Exit::Usage);
+    assert!(
+        nowhere.errors.contains("FLEET_CA_FINGERPRINT"),
+        "{}",
+        nowhere.errors
+    );
+    let odd = line(LIST, &[&address])
+        .variable("FLEET_CA_FINGERPRINT", "abc")
+        .run()
+        .await;
+    assert_eq!(odd.exit, Exit::Usage);
+    // One letter is another: whoever answers is not believed, and is told nothing.
+    let mut other = fingerprint();
+    let first = if other.starts_with('a') { "b" } else { "a" };
+    other.replace_range(..1, first);
+    let refused = line(LIST, &[&address])
+        .variable("FLEET_CA_FINGERPRINT", &other)
+        .run()
+        .await;
+    assert_eq!(refused.exit, Exit::Unreachable);
+    assert!(
+        refused.errors.contains("not a node of the cluster"),
+        "{}",
+        refused.errors
+    );
+    assert!(cluster.seen().is_empty());
+    let both = line(LIST, &[&address])
+        .variable(
+            "FLEET_CA_FINGERPRINT",
+            &format!("{other},{}", fingerprint()),
+        )
+        .run()
+        .await;
+    assert_eq!(both.exit, Exit::Done, "{}", both.errors);
 }
 
 #[tokio::test]

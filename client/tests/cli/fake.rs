@@ -1,16 +1,21 @@
 //! A fake node: answers as scripted and remembers what it was asked.
 
+mod backups;
 mod library;
 mod releases;
 mod services;
 
+pub(crate) use backups::CHUNKS;
+
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::SystemTime;
 
 use fleet_proto::v1::apps_server::AppsServer;
 use fleet_proto::v1::blobs_server::BlobsServer;
 use fleet_proto::v1::builds_server::BuildsServer;
+use fleet_proto::v1::cluster_server::ClusterServer;
 use fleet_proto::v1::environments_server::EnvironmentsServer;
 use fleet_proto::v1::local_server::LocalServer;
 use fleet_proto::v1::progress_server::ProgressServer;
@@ -18,9 +23,11 @@ use fleet_proto::v1::releases_server::ReleasesServer;
 use fleet_proto::v1::services_server::ServicesServer;
 use fleet_proto::v1::variables_server::VariablesServer;
 use fleet_proto::v1::{ErrorDetail, ProgressLine, WaitRequest};
+use fleet_trust::{Authority, Credentials, Fingerprint, Incoming, NodeKey};
 use prost::Message as _;
 use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::{Code, Status};
 
@@ -57,6 +64,10 @@ pub(crate) struct Script {
     pub(crate) builds: Vec<fleet_proto::v1::CreateBuildRequest>,
     /// Names whose values are not to be shown.
     pub(crate) masked: Vec<String>,
+    /// The next backups break off after so many chunks.
+    pub(crate) backup_breaks: VecDeque<usize>,
+    /// What was last set as the schedule of backups.
+    pub(crate) schedule: Option<fleet_proto::v1::BackupSchedule>,
     /// A promotion of the release asked for is under way already.
     pub(crate) under_way: bool,
 }
@@ -71,7 +82,7 @@ impl Fake {
     pub(crate) async fn serve(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = Incoming::new(listener, || CREDENTIALS.clone());
         let fake = self.clone();
         tokio::spawn(async move { fake.router().serve_with_incoming(incoming).await.unwrap() });
         address
@@ -92,6 +103,7 @@ impl Fake {
             .add_service(ProgressServer::new(self.clone()))
             .add_service(BlobsServer::new(self.clone()))
             .add_service(BuildsServer::new(self.clone()))
+            .add_service(ClusterServer::new(self.clone()))
             .add_service(ReleasesServer::new(self.clone()))
             .add_service(ServicesServer::new(self.clone()))
             .add_service(LocalServer::new(self.clone()))
@@ -122,6 +134,22 @@ pub(crate) fn status(
     Status::with_details(code, message, detail.encode_to_vec().into())
 }
 
+/// What every fake node shows.
+static CREDENTIALS: LazyLock<Arc<Credentials>> = LazyLock::new(|| {
+    let authority = Authority::found("c1", SystemTime::now()).unwrap();
+    let key = NodeKey::generate().unwrap();
+    let signed = authority.sign(1, ["control"], &key.public(), SystemTime::now());
+    let authorities = vec![authority.certificate().clone()];
+    let signed = signed.unwrap();
+    let credentials = Credentials::new(&signed.certificate, &key, authorities, signed.begins);
+    Arc::new(credentials.unwrap())
+});
+
+/// Of the authority of every fake node.
+pub(crate) fn fingerprint() -> String {
+    Fingerprint::of(&CREDENTIALS.authorities()[0]).to_string()
+}
+
 /// An address where nobody listens.
 pub(crate) async fn closed() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -134,7 +162,8 @@ pub(crate) async fn silent() -> String {
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         let mut kept = Vec::new();
-        while let Ok((stream, _)) = listener.accept().await {
+        let mut incoming = Incoming::new(listener, || CREDENTIALS.clone());
+        while let Some(Ok(stream)) = incoming.next().await {
             kept.push(stream);
         }
     });
@@ -147,7 +176,8 @@ pub(crate) async fn breaking() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        let mut incoming = Incoming::new(listener, || CREDENTIALS.clone());
+        while let Some(Ok(mut stream)) = incoming.next().await {
             // An empty SETTINGS frame lets the client send its request.
             let _ = stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
             let mut received = Vec::new();

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use fleet_client::{Exit, Surroundings, run};
 
+use crate::fake::fingerprint;
+
 /// What one line is given.
 #[derive(Clone)]
 pub(crate) struct Line {
@@ -27,7 +29,10 @@ pub(crate) struct Ended {
 
 /// A line with words parted by spaces, asked of these addresses.
 pub(crate) fn line(words: &str, addresses: &[&str]) -> Line {
-    let mut variables = BTreeMap::from([("FLEET_TOKEN".to_owned(), "hush".to_owned())]);
+    let mut variables = BTreeMap::from([
+        ("FLEET_TOKEN".to_owned(), "hush".to_owned()),
+        ("FLEET_CA_FINGERPRINT".to_owned(), fingerprint()),
+    ]);
     if !addresses.is_empty() {
         variables.insert("FLEET_ADDRESSES".to_owned(), addresses.join(","));
     }

@@ -1,11 +1,16 @@
 //! `./dev bench`: what a request costs in our ingress, beside the proxies found on this machine, how
-//! long acknowledged commands take, and what planning costs. `./dev bench planning` is the last alone.
+//! long acknowledged commands take, and what planning costs. `./dev bench planning` is the last alone;
+//! `./dev bench failover [TRIALS]` is how long a dead leader is noticed, beside etcd.
 //!
 //! Wall time means little on a shared machine, so the figure is processor time of the proxy per
 //! request, all proxies in front of the same frontends, in legs that alternate (A B B A). What has no
 //! peer here is printed without a ratio.
 
-#![allow(clippy::print_stdout, reason = "the table is what this program is for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the table is what this program is for"
+)]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +21,7 @@ use anyhow::{Context as _, Result, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::{self, Process, Role};
-use fleet_cluster_tests::{binaries, planning, wait, workload};
+use fleet_cluster_tests::{binaries, failover, planning, wait, workload};
 use fleet_proto::v1;
 
 /// Requests per leg: at some 30 us each, a hundred of the kernel's 10 ms steps.
@@ -25,11 +30,15 @@ const CONNECTIONS: usize = 32;
 /// Legs of each proxy: two rounds of A B B A.
 const ROUNDS: usize = 2;
 const COMMANDS: u32 = 200;
+/// Leaders killed by `failover`.
+const TRIALS: usize = 30;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("planning") {
-        return plans();
+    match std::env::args().nth(1).as_deref() {
+        Some("planning") => return plans(),
+        Some("failover") => return failovers().await,
+        _ => {}
     }
     let cluster = Cluster::start(3).await?;
     let mut sources = Shop::create(cluster.path())?;
@@ -58,6 +67,36 @@ fn plans() -> Result<()> {
         );
         before = Some(count);
     }
+    Ok(())
+}
+
+/// Wall time, for once: it is what users wait for. So it says when the machine was busy, and the
+/// contenders take turns.
+async fn failovers() -> Result<()> {
+    let trials = match std::env::args().nth(2) {
+        Some(number) => number.parse().context("the number of trials")?,
+        None => TRIALS,
+    };
+    let etcd = installed("etcd");
+    println!("failover: kill -9 of the leader until the next acknowledged write, {trials} trials");
+    println!("  three nodes on one disk; heartbeat, election timeout from-to beside the name");
+    let spreads = failover::trials(trials, etcd.as_deref(), |trial| {
+        eprint!("\r  trial {trial} of {trials}");
+    });
+    let spreads = spreads.await?;
+    eprintln!();
+    println!(
+        "  {:<49} {:>9} {:>9} {:>9} {:>9}",
+        "", "min", "p50", "p90", "max"
+    );
+    for spread in &spreads {
+        println!("{spread}");
+    }
+    if etcd.is_none() {
+        println!("  (etcd is not installed)");
+    }
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("  load of the machine at the end: {}", load.trim());
     Ok(())
 }
 

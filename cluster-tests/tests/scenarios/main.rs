@@ -3,8 +3,10 @@
 //! They run one at a time (`--test-threads=1`): a deadline shall measure fleet and not the cluster
 //! next door. Each starts its own cluster and ends by checking that nothing of it is left.
 
+mod agent_frozen;
 mod agent_killed;
 mod archives;
+mod backup_restore;
 mod bad_apps;
 mod broken_promotions;
 mod build_steps;
@@ -14,10 +16,15 @@ mod contention;
 mod convox_transcript;
 mod frontend_killed;
 mod held_back_ingress;
+mod hogs;
 mod ingress_killed;
 mod ingress_replaced;
 mod leader_killed;
+mod nodes_replaced;
+mod partitions;
+mod power_back;
 mod promotion_survives;
+mod quorum_lost;
 mod reflection;
 mod refusals;
 mod release_sources;
@@ -27,5 +34,7 @@ mod routing;
 mod stopped;
 mod told_to_frontends;
 mod transcripts;
+mod trust;
 mod whole_cluster_killed;
 mod without_quorum;
+mod worker_partitioned;

@@ -21,11 +21,14 @@ async fn a_stranger_needs_no_files_of_ours() -> Result<()> {
     app::load(&shop, &next).await?;
 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/reflection.py");
+    let authorities = cluster.nodes[0].dir.join("trust/authorities.pem");
+    let authorities = authorities.to_string_lossy().into_owned();
     let output = Command::new(python)
         .arg(script)
         .args([
             &cluster.nodes[0].api().to_string(),
-            &cluster.secret,
+            &cluster.keys.operator_token,
+            &authorities,
             app::APP,
             &next,
         ])

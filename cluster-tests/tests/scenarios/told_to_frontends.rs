@@ -43,7 +43,7 @@ async fn variables_and_headers_arrive() -> Result<()> {
     }
     let secret = environment
         .values()
-        .any(|value| value.contains(&cluster.secret));
+        .any(|value| value.contains(&cluster.keys.operator_token));
     ensure!(!secret, "a frontend was told the secret of the cluster");
 
     let headers = mirrored(&cluster, "/headers").await?;

@@ -11,12 +11,16 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 2] = [
 ];
 
 /// Crates that a crate of ours may not name in its code nor in its manifest.
-const FORBIDDEN_CRATES: [(&str, &[&str]); 3] = [
+const FORBIDDEN_CRATES: [(&str, &[&str]); 4] = [
     (
         "client",
         &["fleet_model", "fleet_node", "openraft", "rocksdb"],
     ),
     ("proto", &["fleet_model", "fleet_node", "fleet_client"]),
+    (
+        "trust",
+        &["fleet_model", "fleet_proto", "fleet_node", "fleet_client"],
+    ),
     ("cluster-tests", &["fleet_node", "fleet_model"]),
 ];
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     State,
-    build::{Build, BuildStatus, BuildStep},
+    build::{Build, BuildStatus, BuildStep, LOST_ARTEFACT},
     environment::MOST_FRONTENDS,
     event::Kind,
     ids::{AppName, BuildId, Digest, EnvironmentKey, NodeId},
@@ -61,8 +61,10 @@ pub(super) fn create(
     };
     let sentence = format!("release {} created from {} bytes", build.name, build.size);
     state.record(Kind::Build, actor, None, new.name.clone(), sentence);
+    let digest = build.digest.clone();
     state.builds.insert(id.clone(), build);
     complete(state, &id);
+    revive(state, &digest, new.holder);
     let release = environment.map(|key| {
         let variables = state
             .environments
@@ -120,6 +122,28 @@ pub(super) fn complete(state: &mut State, id: &BuildId) {
     }
 }
 
+/// Builds that had lost their artefact wait for copies again, now that there is one.
+fn revive(state: &mut State, digest: &Digest, holder: NodeId) {
+    let lost = |build: &&Build| {
+        build.digest == *digest
+            && matches!(&build.status, BuildStatus::Failed { reason } if reason == LOST_ARTEFACT)
+    };
+    let ids: Vec<_> = state
+        .builds
+        .values()
+        .filter(lost)
+        .map(|b| b.id.clone())
+        .collect();
+    for id in &ids {
+        if let Some(build) = state.builds.get_mut(id) {
+            build.status = BuildStatus::Running;
+            build.holders.insert(holder);
+            build.revision = state.index;
+        }
+        complete(state, id);
+    }
+}
+
 pub(super) fn record_copy(
     state: &mut State,
     digest: &Digest,
@@ -135,6 +159,7 @@ pub(super) fn record_copy(
         .filter(|b| b.digest == *digest || b.log.as_ref().is_some_and(|log| log.digest == *digest))
         .map(|b| b.id.clone())
         .collect();
+    revive(state, digest, node);
     for id in &ids {
         if let Some(build) = state.builds.get_mut(id) {
             if build.digest == *digest {

@@ -115,6 +115,7 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
     let going = |frontend: &Frontend| {
         let node = state.nodes.get(&frontend.node);
         node.is_none_or(|node| node.draining)
+            || state.is_moving(frontend)
             || restarted.is_some_and(|since| frontend.placed < *since)
     };
     // A node that fell silent since would never be declared lost again, and the slot wait for ever.
@@ -125,7 +126,9 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
         .flat_map(|group| group.in_slot(placement.slot))
         .filter_map(|id| state.frontends.get(&id))
         .any(|frontend| frontend.holds_slot() && !going(frontend));
-    if !fresh || !in_range || held || !admits {
+    let alone =
+        placement::one_is_there(state, &placement.loaded, &placement.service, placement.slot);
+    if !fresh || !in_range || held || alone || !admits {
         return None;
     }
     let slot = loaded
@@ -144,6 +147,35 @@ fn fits(state: &State, placement: &Placement) -> Option<Frontend> {
         observed: Observed::assigned(state.now),
         revision: state.index,
     })
+}
+
+/// From the planner: a frontend shall be replaced where it spreads better.
+pub(super) fn relocate(
+    state: &mut State,
+    id: FrontendId,
+    assumed: u64,
+) -> Result<Detail, Rejection> {
+    let current = state.frontends.get(&id).filter(|f| f.revision == assumed);
+    let movable = |frontend: &&Frontend| {
+        frontend.healthy() && !state.is_rolling(&frontend.loaded.environment)
+    };
+    let frontend = current.filter(movable).cloned();
+    let interval = state.balance.interval();
+    let due = state.balance.not_before <= state.now;
+    let (Some(frontend), Some(interval), true) = (frontend, interval, due) else {
+        return Err(Rejection::stale("the frontend that was to move"));
+    };
+    state.balance.moving = Some(id);
+    state.balance.not_before = state.now.plus(interval);
+    let node = state.nodes.get(&frontend.node).map(|node| &*node.name);
+    let sentence = format!(
+        "{} moves from {}, to spread {} better",
+        frontend.name(),
+        node.unwrap_or_default(),
+        frontend.service
+    );
+    say(state, &frontend, sentence);
+    Ok(Detail::Done)
 }
 
 pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Rejection> {
@@ -193,6 +225,7 @@ pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Reject
             }
             Action::Forget if current.observed.phase.over() => {
                 state.remove_frontend(frontend);
+                say_if_drained(state, current.node);
                 true
             }
             Action::Withdraw { .. } | Action::Stop { .. } | Action::Forget => false,
@@ -212,6 +245,17 @@ pub(super) fn step(state: &mut State, steps: Vec<Step>) -> Result<Detail, Reject
         return Err(Rejection::stale("every frontend that was to move"));
     }
     Ok(Detail::Batch { applied, stale })
+}
+
+fn say_if_drained(state: &mut State, node: NodeId) {
+    let drained = state.nodes.get(&node).filter(|node| node.draining);
+    let Some(name) = drained.map(|node| node.name.clone()) else {
+        return;
+    };
+    if state.frontends_on(node).next().is_none() {
+        let sentence = format!("node {name} is drained: nothing is left on it");
+        state.record(Kind::Node, &itself(), None, name, sentence);
+    }
 }
 
 fn set_desired(state: &mut State, id: FrontendId, desired: Desired) {
@@ -296,7 +340,12 @@ fn observed(state: &State, current: &Frontend, report: Report) -> Option<Fronten
         pid: report.pid.or(before.pid),
         reason: report.reason,
         exit: report.exit.or_else(|| before.exit.clone()),
-        served: report.phase == Phase::Healthy,
+        served: match report.phase {
+            Phase::Healthy => true,
+            // Started again in its place: an ingress that has not heard of it still sends there.
+            Phase::Starting => before.served || before.phase > Phase::Starting,
+            _ => false,
+        },
     };
     (observed != *before).then(|| Frontend {
         observed,
@@ -315,8 +364,17 @@ fn tell(state: &mut State, before: &Frontend, after: &Frontend) {
     let sentence = match (after.observed.phase, after.desired) {
         (Phase::Healthy, _) => format!("{name} is healthy"),
         (Phase::Unhealthy, _) => format!("{name} is unhealthy and leaves routing: {reason}"),
+        (Phase::Starting, _)
+            if matches!(before.observed.phase, Phase::Healthy | Phase::Unhealthy) =>
+        {
+            format!("{name} is started again and leaves routing until it is healthy: {reason}")
+        }
         (Phase::Failed, Desired::Stop) => format!("{name} ended while being stopped"),
         (Phase::Failed, _) => format!("{name} failed: {reason}"),
+        // As its worker does with a singleton that nobody confirms any more.
+        (Phase::Stopped, Desired::Run) if !reason.is_empty() => {
+            format!("{name} was stopped by its worker: {reason}")
+        }
         (Phase::Stopped, _) => format!("{name} stopped"),
         _ => return,
     };
@@ -375,6 +433,9 @@ fn remember_failure(state: &mut State, before: &Frontend, after: &Frontend) {
 
 /// The node of a frontend is lost. One that served stays in the route table: nobody knows that it
 /// is gone, the ingress will notice by itself, and a replacement takes its place once healthy.
+///
+/// Not so a singleton: by now its worker has ended it (docs/survival.md), and it is never to run
+/// again, for the replacement may start from this entry of the log on.
 pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
     let (now, index) = (state.now, state.index);
     let Some(frontend) = state
@@ -386,6 +447,11 @@ pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
         return;
     };
     let was_routable = frontend.routable();
+    let over = state.is_singleton(&frontend.loaded, &frontend.service);
+    let (desired, desired_since) = match over {
+        true if frontend.desired < Desired::Stop => (Desired::Stop, now),
+        _ => (frontend.desired, frontend.desired_since),
+    };
     let served = match frontend.observed.phase {
         Phase::Healthy => true,
         // Lost again before its worker spoke of it.
@@ -400,6 +466,8 @@ pub(super) fn lose(state: &mut State, id: FrontendId, node: &str) {
             served,
             ..frontend.observed.clone()
         },
+        desired,
+        desired_since,
         revision: index,
         ..frontend
     };

@@ -1,14 +1,20 @@
-//! Nodes join, leave, and are heard or not.
+//! Nodes join and are heard or not. What is asked of them stands in [`change`](self::change()).
+
+mod change;
+mod forget;
 
 use std::sync::Arc;
 
+pub use self::change::NodeChange;
+pub(super) use self::{change::change, forget::forget};
+
 use super::{Code, Detail, Registration, Rejection, itself};
 use crate::{
-    State,
+    State, Time,
     event::Kind,
-    frontend::Phase,
-    ids::{EnvironmentKey, NodeId},
-    node::{Facts, Lease, Node},
+    ids::NodeId,
+    node::{Facts, Lease, Node, STEADY_AFTER, Vote},
+    plan::storm::Storm,
 };
 
 pub(super) fn register(
@@ -63,19 +69,24 @@ pub(super) fn register(
         lease: Lease::New,
         lease_since: state.now,
         draining: false,
+        drain_until: None,
+        leaving: false,
+        vote: Vote::Automatic,
+        mute: None,
+        relapses: 0,
+        returned: None,
         facts: None,
         revision: state.index,
     };
     state.nodes.insert(id, node);
+    state.settle_balance();
     Ok(Detail::Node(id))
 }
 
 /// Nodes are named in sentences and called at their addresses.
 fn refuse_if_nameless(asked: &Registration) -> Result<(), Rejection> {
-    let plain = |text: &str| {
-        (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let (what, text, flag) = match (plain(&asked.name), plain(&asked.address)) {
+    let fits = |text: &str| plain(text, 253);
+    let (what, text, flag) = match (fits(&asked.name), fits(&asked.address)) {
         (false, _) => ("name", &asked.name, "--name NAME"),
         (_, false) => ("address", &asked.address, "--advertise HOST:PORT"),
         (true, true) => return Ok(()),
@@ -87,108 +98,34 @@ fn refuse_if_nameless(asked: &Registration) -> Result<(), Rejection> {
     .hint(format!("start it with one: fleetd {flag}")))
 }
 
-pub(super) fn remove(state: &mut State, id: NodeId, actor: &Arc<str>) -> Result<Detail, Rejection> {
-    let node = find(state, id)?.clone();
-    let running = state
-        .frontends_on(id)
-        .filter(|frontend| {
-            !frontend.observed.phase.over() && frontend.observed.phase != Phase::Lost
-        })
-        .count();
-    // A suspect node may be back in a second; only a lost one has nothing left to lose.
-    if running > 0 && node.lease != Lease::Lost {
-        return Err(Rejection::new(
-            Code::InUse,
-            format!("{running} frontends run on node {}", node.name),
-        )
-        .hint(format!("move them first: fleet node drain {}", node.name)));
-    }
-    let gone: Vec<_> = state.frontends_on(id).map(|frontend| frontend.id).collect();
-    let touched: std::collections::BTreeSet<EnvironmentKey> = state
-        .frontends_on(id)
-        .map(|frontend| frontend.loaded.environment.clone())
-        .collect();
-    for frontend in gone {
-        state.remove_frontend(frontend);
-    }
-    for environment in &touched {
-        state.reroute(environment);
-    }
-    // A copy on a removed node is no copy.
-    let holding: Vec<_> = state
-        .builds
-        .values()
-        .filter(|b| b.kept().any(|(_, _, holders)| holders.contains(&id)))
-        .map(|b| b.id.clone())
-        .collect();
-    for build in holding {
-        if let Some(build) = state.builds.get_mut(&build) {
-            build.holders.remove(&id);
-            if let Some(log) = &mut build.log {
-                log.holders.remove(&id);
-            }
-            build.revision = state.index;
-        }
-    }
-    state.nodes.remove(&id);
-    super::build::complete_all(state);
-    state.record(
-        Kind::Node,
-        actor,
-        None,
-        node.name.clone(),
-        format!("node {} left", node.name),
-    );
-    Ok(Detail::Done)
-}
-
-pub(super) fn drain(
-    state: &mut State,
-    id: NodeId,
-    draining: bool,
-    actor: &Arc<str>,
-) -> Result<Detail, Rejection> {
-    let index = state.index;
-    let name = find(state, id)?.name.clone();
-    if let Some(node) = state.nodes.get_mut(&id) {
-        node.draining = draining;
-        node.revision = index;
-    }
-    let what = if draining {
-        "is being drained"
-    } else {
-        "takes frontends again"
-    };
-    state.record(
-        Kind::Node,
-        actor,
-        None,
-        name.clone(),
-        format!("node {name} {what}"),
-    );
-    Ok(Detail::Done)
-}
-
 /// A worker's lease changed. When it is lost, so are its frontends, as far as anybody can see.
+///
+/// The revision is what keeps a late verdict out: a worker that was found ready since may have been
+/// told that its singletons can go on.
 pub(super) fn mark(
     state: &mut State,
     id: NodeId,
-    from: Lease,
-    to: Lease,
+    (from, to): (Lease, Lease),
+    assumed: u64,
 ) -> Result<Detail, Rejection> {
     let (now, index) = (state.now, state.index);
     let node = find(state, id)?;
-    if node.lease != from {
+    if node.lease != from || node.revision != assumed {
         return Err(Rejection::stale(format_args!(
             "the lease of node {}",
             node.name
         )));
     }
     let name = node.name.clone();
+    let storm = Storm::of(state, now);
     if let Some(node) = state.nodes.get_mut(&id) {
         node.lease = to;
         node.lease_since = now;
         node.revision = index;
+        count_relapse(node, from, now);
+    }
+    if to == Lease::Ready && from != Lease::Suspect {
+        state.settle_balance();
     }
     if to == Lease::Lost {
         let ids: Vec<_> = state.frontends_on(id).map(|frontend| frontend.id).collect();
@@ -196,14 +133,39 @@ pub(super) fn mark(
             super::frontend::lose(state, frontend, &name);
         }
     }
-    let sentence = match to {
-        Lease::New => format!("node {name} is new"),
-        Lease::Ready => format!("node {name} is ready"),
-        Lease::Suspect => format!("node {name} is silent; nothing moves yet"),
-        Lease::Lost => format!("node {name} is lost; its frontends are replaced elsewhere"),
+    let held = state.nodes.get(&id).and_then(Node::held_back_until);
+    let sentence = match (to, held.filter(|until| *until > now)) {
+        (Lease::New, _) => format!("node {name} is new"),
+        (Lease::Ready, Some(until)) if from == Lease::Lost => format!(
+            "node {name} is ready; it was lost again and again, and gets nothing new for {}",
+            until.since(now)
+        ),
+        (Lease::Ready, _) => format!("node {name} is ready"),
+        (Lease::Suspect, _) => format!("node {name} is silent; nothing moves yet"),
+        (Lease::Lost, _) => format!("node {name} is lost; its frontends are replaced elsewhere"),
     };
     state.record(Kind::Node, &itself(), None, name, sentence);
+    if let (None, Some(storm)) = (storm, Storm::of(state, now)) {
+        state.record(Kind::Cluster, &itself(), None, "workers", storm.to_string());
+    }
     Ok(Detail::Done)
+}
+
+/// A node that is lost and comes back is counted until it has been steady for long enough.
+fn count_relapse(node: &mut Node, from: Lease, now: Time) {
+    match (from, node.lease) {
+        (Lease::Lost, Lease::Ready) => {
+            node.relapses = node.relapses.saturating_add(1);
+            node.returned = Some(now);
+        }
+        (_, Lease::Lost) => {
+            let steady = |back: Time| now.since(back) >= STEADY_AFTER;
+            if node.returned.is_some_and(steady) {
+                node.relapses = 0;
+            }
+        }
+        _ => {}
+    }
 }
 
 pub(super) fn record_facts(
@@ -218,6 +180,11 @@ pub(super) fn record_facts(
         node.revision = index;
     }
     Ok(Detail::Done)
+}
+
+/// Something that can be printed and typed as one word.
+fn plain(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn find(state: &State, id: NodeId) -> Result<&Node, Rejection> {

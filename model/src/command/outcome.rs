@@ -140,6 +140,8 @@ pub enum Code {
     UnknownNode,
     UnknownVariable,
     UnknownService,
+    UnknownToken,
+    TokenRefused,
     AlreadyExists,
     Ambiguous,
     NotInitialised,
@@ -182,7 +184,8 @@ impl Code {
             | Self::UnknownRelease
             | Self::UnknownNode
             | Self::UnknownVariable
-            | Self::UnknownService => Class::NotFound,
+            | Self::UnknownService
+            | Self::UnknownToken => Class::NotFound,
             _ => Class::Refused,
         }
     }
@@ -199,6 +202,8 @@ impl Code {
             Self::UnknownNode => "UNKNOWN_NODE",
             Self::UnknownVariable => "UNKNOWN_VARIABLE",
             Self::UnknownService => "UNKNOWN_SERVICE",
+            Self::UnknownToken => "UNKNOWN_TOKEN",
+            Self::TokenRefused => "TOKEN_REFUSED",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::Ambiguous => "AMBIGUOUS",
             Self::NotInitialised => "NOT_INITIALISED",
@@ -222,7 +227,7 @@ impl Code {
         }
     }
 
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidName,
         Self::InvalidValue,
         Self::UnknownApp,
@@ -231,6 +236,8 @@ impl Code {
         Self::UnknownNode,
         Self::UnknownVariable,
         Self::UnknownService,
+        Self::UnknownToken,
+        Self::TokenRefused,
         Self::AlreadyExists,
         Self::Ambiguous,
         Self::NotInitialised,

@@ -18,7 +18,11 @@ pub(super) fn plan(state: &State, load: &Load, draft: &mut Draft) {
                 node: node.id,
                 from: node.lease,
                 to,
+                assumed: node.revision,
             });
+        }
+        if let Some(until) = node.held_back_until().filter(|until| *until > draft.now) {
+            draft.wake(until);
         }
         if let Some(next) = next_verdict(node.lease, silence) {
             draft.wake(draft.now.plus(Millis(next.0.saturating_sub(silence.0))));
@@ -53,6 +57,9 @@ fn verdict(lease: Lease, heard: bool, silence: Millis) -> Option<Lease> {
         (Lease::New, Lease::Suspect | Lease::Lost) => false,
         // Silence does not make a lost worker merely suspect.
         (Lease::Lost, Lease::Suspect) => false,
+        // However late we look. While it is ready in the log, its singletons may be confirmed; a
+        // verdict that it is lost must find a worker that already was not.
+        (Lease::Ready, Lease::Lost) => return Some(Lease::Suspect),
         (from, to) => from != to,
     };
     news.then_some(should)
@@ -86,7 +93,8 @@ mod tests {
             (Lease::Ready, true, 2_999, None),
             (Lease::Ready, true, 3_000, Some(Lease::Suspect)),
             (Lease::Ready, false, 3_000, None),
-            (Lease::Ready, false, 15_000, Some(Lease::Lost)),
+            (Lease::Ready, false, 15_000, Some(Lease::Suspect)),
+            (Lease::Suspect, false, 15_000, Some(Lease::Lost)),
             (Lease::Suspect, true, 15_000, Some(Lease::Lost)),
             (Lease::Suspect, true, 10, Some(Lease::Ready)),
             (Lease::Lost, true, 4_000, None),

@@ -1,16 +1,20 @@
 //! Where a frontend goes: small named filters, each of which explains its refusals by count, then
 //! an ordered score.
 
+pub mod capacity;
+
 use std::{
+    cell::OnceCell,
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
 
+use self::capacity::Requested;
 use crate::{
-    State,
+    State, Time,
     frontend::{Desired, Frontend},
     ids::{LoadedKey, NodeId, ServiceName},
-    manifest::Service,
+    manifest::{Resources, Service},
     node::{Lease, Node, Role},
     report::Refusal,
 };
@@ -19,6 +23,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Tally<'a> {
     state: &'a State,
+    now: Time,
+    /// Made when a service first requests something.
+    requested: OnceCell<BTreeMap<NodeId, Requested>>,
     nodes: Vec<&'a Node>,
     total: BTreeMap<NodeId, u32>,
     of_service: BTreeMap<(LoadedKey, ServiceName), BTreeMap<NodeId, u32>>,
@@ -35,6 +42,8 @@ struct Score {
     on_node: u32,
     /// Frontends of any kind on the node.
     total: u32,
+    /// Where its artefact is already, there is nothing to fetch.
+    fetches: bool,
     /// The last tie is broken by the id, so that every leader chooses alike.
     node: NodeId,
 }
@@ -42,7 +51,10 @@ struct Score {
 /// A node for one more frontend of a service.
 struct Candidate<'a> {
     node: &'a Node,
+    now: Time,
     service: Option<&'a Service>,
+    /// Whether it has the CPU, and the memory, that the service requests.
+    room: (bool, bool),
     /// Whether a frontend of the service and the release is there and has not ended; only agents
     /// ask.
     there: bool,
@@ -50,11 +62,15 @@ struct Candidate<'a> {
 
 type Filter = (fn(&Candidate<'_>) -> bool, &'static str);
 
-const FILTERS: [Filter; 6] = [
+const FILTERS: [Filter; 9] = [
     (|c| c.node.has(Role::Worker), "are not workers"),
     (|c| c.node.lease != Lease::New, "were never heard"),
     (|c| c.node.lease == Lease::Ready, "are silent"),
     (|c| !c.node.draining, "are being drained"),
+    (
+        |c| c.node.held_back_until().is_none_or(|until| until <= c.now),
+        "were lost again and again and are held back",
+    ),
     (
         |c| {
             c.service
@@ -62,6 +78,8 @@ const FILTERS: [Filter; 6] = [
         },
         "lack labels it must have",
     ),
+    (|c| c.room.0, "have not the cpu it requests"),
+    (|c| c.room.1, "have not the memory it requests"),
     (|c| !c.there, "run their agent already"),
 ];
 
@@ -85,10 +103,33 @@ pub fn admits(state: &State, loaded: &LoadedKey, service: &ServiceName, node: No
         |f: &Frontend| f.service == *service && f.node == node.id && !f.observed.phase.over();
     let candidate = Candidate {
         node,
+        now: state.now,
         service: entry,
+        room: match capacity::request(state, loaded, service) {
+            nothing if nothing == Resources::default() => (true, true),
+            request => Requested::on(state, node.id).leaves_room(node, request),
+        },
         there: entry.is_some_and(|entry| entry.agent) && state.frontends_of(loaded).any(there),
     };
     FILTERS.iter().all(|(admits, _)| admits(&candidate))
+}
+
+/// Whether a slot of a singleton still has a frontend that runs or may run, whatever is wanted of
+/// it: the next one is placed only after it. Always false of other services.
+#[must_use]
+pub fn one_is_there(state: &State, loaded: &LoadedKey, service: &ServiceName, slot: u32) -> bool {
+    entry(state, loaded, service).is_some_and(|entry| entry.singleton)
+        && state
+            .frontends_of(loaded)
+            .any(|f| f.service == *service && f.slot == slot && f.is_there())
+}
+
+/// How many nodes each filter would turn one more frontend of a service away from; empty when one
+/// takes it.
+#[must_use]
+pub fn refusals(state: &State, loaded: &LoadedKey, service: &ServiceName) -> Vec<Refusal> {
+    let refused = Tally::of(state, state.now).place(loaded, service);
+    refused.err().unwrap_or_default()
 }
 
 fn entry<'a>(state: &'a State, loaded: &LoadedKey, service: &ServiceName) -> Option<&'a Service> {
@@ -97,9 +138,11 @@ fn entry<'a>(state: &'a State, loaded: &LoadedKey, service: &ServiceName) -> Opt
 
 impl<'a> Tally<'a> {
     #[must_use]
-    pub fn of(state: &'a State) -> Self {
+    pub fn of(state: &'a State, now: Time) -> Self {
         let mut tally = Self {
             state,
+            now,
+            requested: OnceCell::new(),
             nodes: state.nodes.values().collect(),
             total: BTreeMap::new(),
             of_service: BTreeMap::new(),
@@ -125,10 +168,13 @@ impl<'a> Tally<'a> {
     ) -> Result<NodeId, Vec<Refusal>> {
         let entry = entry(self.state, loaded, service);
         let there = self.there(entry, loaded, service);
+        let request = capacity::request(self.state, loaded, service);
         let refused_by = |node: &'a Node| {
             let candidate = Candidate {
                 node,
+                now: self.now,
                 service: entry,
+                room: self.room(node, request),
                 there: there.contains(&node.id),
             };
             FILTERS.iter().find(|(admits, _)| !admits(&candidate))
@@ -152,7 +198,20 @@ impl<'a> Tally<'a> {
             return Err(refusals);
         };
         self.add(loaded, service, node);
+        if let Some(requested) = self.requested.get_mut() {
+            requested.entry(node).or_default().add(request);
+        }
         Ok(node)
+    }
+
+    fn room(&self, node: &Node, request: Resources) -> (bool, bool) {
+        if request == Resources::default() {
+            return (true, true);
+        }
+        let everywhere = || Requested::everywhere(self.state);
+        let requested = self.requested.get_or_init(everywhere).get(&node.id);
+        let requested = requested.copied().unwrap_or_default();
+        requested.leaves_room(node, request)
     }
 
     /// Nodes with a frontend of an agent service, those on their way out included: two agents would
@@ -197,12 +256,25 @@ impl<'a> Tally<'a> {
             }
         };
         Score {
-            affinity: Reverse(affinity(entry, node)),
+            affinity: affinity(entry, node),
             in_zone,
             on_node: on(&node.id),
             total: self.total.get(&node.id).copied().unwrap_or(0),
+            fetches: !self.holds(loaded, node.id),
             node: node.id,
         }
+    }
+
+    /// Whether the artefact of a release is on a node, as far as the log knows: a control node keeps
+    /// a copy, or a frontend of the release is there.
+    fn holds(&self, key: &LoadedKey, node: NodeId) -> bool {
+        let loaded = self.state.loaded.get(key);
+        let build = loaded.and_then(|loaded| self.state.builds.get(&loaded.build));
+        build.is_some_and(|build| build.holders.contains(&node))
+            || self
+                .state
+                .frontends_on(node)
+                .any(|frontend| frontend.loaded == *key)
     }
 
     fn add(&mut self, loaded: &LoadedKey, service: &ServiceName, node: NodeId) {
@@ -215,11 +287,14 @@ impl<'a> Tally<'a> {
     }
 }
 
-fn affinity(service: Option<&Service>, node: &Node) -> u32 {
+/// Weights of the labels a service is drawn to and a node carries, most first.
+pub(super) fn affinity(service: Option<&Service>, node: &Node) -> Reverse<u32> {
     let drawn = service.into_iter().flat_map(|s| &s.node_affinity);
-    drawn
-        .filter(|to| node.labels.get(&to.label) == Some(&to.value))
-        .fold(0, |sum, to| sum.saturating_add(to.weight))
+    Reverse(
+        drawn
+            .filter(|to| node.labels.get(&to.label) == Some(&to.value))
+            .fold(0, |sum, to| sum.saturating_add(to.weight)),
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which frontends there should be: every slot from 1 to the wanted count holds one that serves or
 //! may come to serve, and no slot beyond it holds any.
 
+mod departure;
 mod restart;
 mod retreat;
 
@@ -10,6 +11,7 @@ use super::{
     Draft,
     placement::{self, Tally},
     rolling,
+    storm::Restraint,
 };
 use crate::{
     State,
@@ -25,6 +27,8 @@ use crate::{
 pub(super) fn plan(state: &State, draft: &mut Draft) {
     // Counting what every node carries costs a walk, and mostly there is nothing to place.
     let mut tally = None;
+    let mut restraint = Restraint::of(state, draft.now);
+    departure::force(state, draft);
     for (key, loaded) in &state.loaded {
         let Some(environment) = state.environments.get(&key.environment) else {
             continue;
@@ -60,11 +64,17 @@ pub(super) fn plan(state: &State, draft: &mut Draft) {
                 let room = rolling::room(state, rollout, service) as usize;
                 missing.truncate(room.saturating_sub(begun.count()));
             }
+            if let Some(restraint) = &mut restraint {
+                restraint.hold(&mut missing);
+            }
             if !missing.is_empty() {
-                let tally = tally.get_or_insert_with(|| Tally::of(state));
+                let tally = tally.get_or_insert_with(|| Tally::of(state, draft.now));
                 place(key, loaded, service, &missing, tally, draft);
             }
         }
+    }
+    if let Some(restraint) = restraint {
+        restraint.report(draft);
     }
 }
 
@@ -102,6 +112,14 @@ impl Work<'_> {
         self.state.frontends_in(group, slot).collect()
     }
 
+    /// The slot whose frontend moves to spread better.
+    fn moving(&self, service: &ServiceName) -> Option<u32> {
+        let moving = self.state.balance.moving?;
+        let frontend = self.state.frontends.get(&moving)?;
+        let ours = frontend.loaded == *self.key && frontend.service == *service;
+        (ours && self.state.is_moving(frontend)).then_some(frontend.slot)
+    }
+
     /// Slots whose frontends sit on nodes that are drained.
     fn on_drained_nodes<'b>(&'b self, service: &'b ServiceName) -> impl Iterator<Item = u32> + 'b {
         let drained = self.state.nodes.values().filter(|node| node.draining);
@@ -121,12 +139,20 @@ impl Work<'_> {
         let turn = restart::turn(self, service, group);
         let mut spare = Spare(group.healthy().saturating_sub(wanted));
         let mut missing = Vec::new();
-        let slots: BTreeSet<u32> = group
+        let mut slots: BTreeSet<u32> = group
             .unsettled()
             .chain(group.vacant(wanted))
-            .chain(self.on_drained_nodes(service))
             .chain(turn.map(|turn| turn.slot))
+            .chain(self.moving(service))
             .collect();
+        let kind = self.loaded.manifest.services.get(service);
+        let (singleton, agent) = kind.map_or((false, false), |s| (s.singleton, s.agent));
+        if agent {
+            let going = departure::agents(self, service, draft);
+            spare = Spare(group.healthy().saturating_sub(wanted + going));
+        } else {
+            slots.extend(self.on_drained_nodes(service));
+        }
         for slot in slots.into_iter().filter(|slot| *slot <= wanted) {
             let held = self.held(group, slot);
             let turning = turn.filter(|turn| turn.slot == slot);
@@ -134,7 +160,9 @@ impl Work<'_> {
                 turn.dismiss(&held, draft);
                 continue;
             }
+            let alone = singleton && departure::one_at_a_time(self, service, slot, &held, draft);
             if fill(self, &held, turning, &mut spare, draft)
+                && !alone
                 && rested(self.key, self.loaded, service, slot, draft)
             {
                 missing.push(slot);
@@ -208,6 +236,7 @@ fn fill(
             .nodes
             .get(&f.node)
             .is_none_or(|node| node.draining)
+            || work.state.is_moving(f)
             || turning.is_some_and(|turn| turn.outdated(f))
     };
     // Who stays, best first: healthy before starting, one that is not going, the newest.
@@ -312,10 +341,7 @@ fn place(
 
 /// Out of routing first where requests could be under way, at once where none can be.
 fn leave(frontend: &Frontend, why: &str, draft: &mut Draft) {
-    let never_served = matches!(
-        frontend.observed.phase,
-        Phase::Assigned | Phase::Fetching | Phase::Starting
-    );
+    let never_served = frontend.observed.phase < Phase::Healthy && !frontend.observed.served;
     let why = why.to_owned();
     let action = if frontend.observed.phase.over() {
         Action::Forget

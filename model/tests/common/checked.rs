@@ -8,7 +8,7 @@ use fleet_model::{
     Command, Entry, Outcome, Rejection, State, Time, check,
     environment::LoadedStatus,
     frontend::{Desired, Frontend, Phase},
-    ids::{FrontendId, LoadedKey, RequestId, ServiceName},
+    ids::{FrontendId, LoadedKey, NodeId, RequestId, ServiceName},
     node::Lease,
     plan::{Load, Plan, plan},
     route::{self, EnvironmentRoutes},
@@ -40,6 +40,17 @@ impl Checked {
 
     pub fn commit(&mut self, time: Time, command: Command) -> Result<Outcome, Rejection> {
         self.ask(time, None, command)
+    }
+
+    /// The verdict on a node's lease, as a leader would pass it that sees the state as it is.
+    pub fn mark(&self, node: NodeId, from: Lease, to: Lease) -> Command {
+        let assumed = self.state.nodes.get(&node).map(|node| node.revision);
+        Command::MarkNode {
+            node,
+            from,
+            to,
+            assumed: assumed.unwrap_or_default(),
+        }
     }
 
     /// Applies a command and holds every invariant of a single step.
@@ -95,10 +106,23 @@ impl Checked {
         let before = self.state.clone();
         let said = format!("{command:?}");
         let by_hand = matches!(command, Command::Step(_));
+        let moved = match &command {
+            Command::Move { frontend, .. } => Some(*frontend),
+            _ => None,
+        };
         // That a node is lost is somebody else's doing.
         let told = matches!(command, Command::MarkNode { .. });
         if self.commit(now, command).is_err() {
             return;
+        }
+        if let Some(moved) = moved {
+            let rollout = before
+                .rollouts
+                .get(&before.frontends[&moved].loaded.environment);
+            assert!(
+                rollout.is_none_or(|r| r.phase.over()),
+                "in a rollout: {said}"
+            );
         }
         if by_hand {
             counts_are_kept(&before, &self.state, &said);
@@ -193,9 +217,22 @@ fn placed_where_one_was_missing(before: &State, placed: &Frontend, said: &str) {
         let place = (&f.loaded, &f.service, f.slot);
         place == (&placed.loaded, &placed.service, placed.slot)
             && f.holds_slot()
+            && !before.is_moving(f)
             && !before.nodes[&f.node].draining
             && restarted.is_none_or(|since| f.placed >= *since)
     };
+    let singleton = before
+        .loaded
+        .get(&placed.loaded)
+        .and_then(|loaded| loaded.manifest.services.get(&placed.service))
+        .is_some_and(|service| service.singleton);
+    let runs = |f: &&Frontend| {
+        singleton
+            && (&f.loaded, &f.service, f.slot) == (&placed.loaded, &placed.service, placed.slot)
+            && f.is_there()
+    };
+    let second = before.frontends.values().find(runs);
+    assert_eq!(second, None, "a second {} {said}", placed.name());
     let holder = before.frontends.values().find(stays);
     assert!(
         holder.is_none(),
@@ -283,6 +320,10 @@ fn counts_are_kept(before: &State, after: &State, said: &str) {
             continue;
         }
         for (service, wanted) in &loaded.desired {
+            // Of some there is never a second, and a deadline is somebody's word.
+            if after.is_singleton(key, service) || forced(after) {
+                continue;
+            }
             let (was, is) = (healthy(before, key, service), healthy(after, key, service));
             assert!(
                 is >= was || is >= *wanted as usize,
@@ -300,4 +341,10 @@ fn counts_are_kept(before: &State, after: &State, said: &str) {
             "{id} was stopped without being withdrawn by {said}"
         );
     }
+}
+
+/// Whether the deadline of a drain is over somewhere.
+fn forced(state: &State) -> bool {
+    let mut nodes = state.nodes.values();
+    nodes.any(|node| node.drain_is_forced(state.now))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fleet_model::{
     Command,
-    command::{NewBuild, Registration},
+    command::{NewBuild, NodeChange, Registration},
     ids::{AppName, Digest, EnvironmentKey, EnvironmentName, NodeId, ServiceName},
     manifest::{Manifest, Port, Run, Scheme, Service},
     node::Role,
@@ -64,6 +64,20 @@ pub fn registration(number: u64, id: Option<u64>) -> Registration {
         architecture: "x86_64".to_owned(),
         id: id.map(NodeId),
     }
+}
+
+pub fn change(node: NodeId, change: NodeChange) -> Command {
+    Command::ChangeNode { node, change }
+}
+
+/// Drains a node without a deadline, or takes that back.
+pub fn drain(node: NodeId, on: bool) -> Command {
+    let drain = NodeChange::Drain { deadline: None };
+    change(node, if on { drain } else { NodeChange::Undrain })
+}
+
+pub fn removal(node: NodeId) -> Command {
+    change(node, NodeChange::Remove { force: false })
 }
 
 /// A build of `shop` with one service, taken by the first node.

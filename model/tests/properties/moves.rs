@@ -2,25 +2,29 @@
 
 use fleet_model::{
     Command, Time,
-    command::{Advance, BuildReport, Built, NewBuild, Report, VariableChange, Verdict},
+    command::{Advance, BuildReport, Built, NewBuild, NodeChange, Report, VariableChange, Verdict},
     environment::Limits,
     frontend::{Exit, Phase},
     ids::{EnvironmentKey, LoadedKey, NodeId},
     manifest::Scale,
-    node::{Lease, Role},
+    node::{Lease, Role, Vote},
     plan::{IngressFacts, Load, plan},
     time::Millis,
 };
 use proptest::{prelude::*, sample::Index, sample::select};
 
 use crate::builds::source;
-use crate::common::{Checked, app, digest, environment, manifest, registration, web};
+use crate::common::{
+    Checked, app, change, digest, drain, environment, manifest, registration, removal, web,
+};
 
 #[derive(Clone, Debug)]
 pub enum Move {
     Ask(Command),
     /// A request id out of few, so that it was perhaps used before.
     AskAs(u8, Command),
+    /// A verdict on a lease, of a leader that sees the state as it is.
+    Mark(NodeId, Lease, Lease),
     /// The same about whatever release is loaded.
     AskOfLoaded(Index, Asked),
     Report(Index, Phase, u8),
@@ -118,6 +122,10 @@ impl Life {
         self.hear_all();
         match one {
             Move::Ask(command) => drop(self.checked.commit(self.now, command)),
+            Move::Mark(node, from, to) => {
+                let mark = self.checked.mark(node, from, to);
+                drop(self.checked.commit(self.now, mark));
+            }
             Move::AskAs(id, command) => {
                 drop(self.checked.ask(self.now, Some(&format!("r{id}")), command));
             }
@@ -394,6 +402,7 @@ pub fn one() -> impl Strategy<Value = Move> {
         6 => Just(Move::Plan),
         3 => (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Move::PlanLate(a, b)),
         4 => Just(Move::Settle),
+        1 => (1..6_u64, lease(), lease()).prop_map(|(node, from, to)| Move::Mark(NodeId(node), from, to)),
         2 => (0..4_u64).prop_map(Move::Silence),
         2 => (0..4_u64).prop_map(Move::Hear),
         5 => (0..4_u64).prop_map(Move::Confirm),
@@ -403,16 +412,20 @@ pub fn one() -> impl Strategy<Value = Move> {
     ]
 }
 
+fn lease() -> impl Strategy<Value = Lease> {
+    select(vec![Lease::New, Lease::Ready, Lease::Suspect, Lease::Lost])
+}
+
 fn key() -> impl Strategy<Value = EnvironmentKey> {
     select(vec![environment("shop/prod"), environment("shop/staging")])
 }
 
 fn command() -> impl Strategy<Value = Command> {
     let node = || (1..6_u64).prop_map(NodeId);
-    let lease = || select(vec![Lease::New, Lease::Ready, Lease::Suspect, Lease::Lost]);
     let on = any::<bool>;
     let reference = || select(vec!["037205f", "8ef9d2f", "0372", "active", "previous"]);
     prop_oneof![
+        super::anew::command(),
         Just(Command::InitCluster {
             id: "c2".to_owned(),
             name: "other".to_owned(),
@@ -425,13 +438,9 @@ fn command() -> impl Strategy<Value = Command> {
             }
             Command::RegisterNode(asked)
         }),
-        node().prop_map(|node| Command::RemoveNode { node }),
-        (node(), on()).prop_map(|(node, draining)| Command::SetDraining { node, draining }),
-        (node(), lease(), lease()).prop_map(|(node, from, to)| Command::MarkNode {
-            node,
-            from,
-            to
-        }),
+        node().prop_map(removal),
+        (node(), on()).prop_map(|(node, on)| drain(node, on)),
+        (node(), node_change()).prop_map(|(node, asked)| change(node, asked)),
         (1..3_u64, node()).prop_map(|(number, node)| Command::RecordCopy {
             digest: digest(number),
             node
@@ -488,6 +497,27 @@ fn command() -> impl Strategy<Value = Command> {
         (key(), reference()).prop_map(|(environment, reference)| Command::Unload {
             environment,
             reference: reference.to_owned()
+        }),
+    ]
+}
+
+/// Changes of a node beside draining and removing.
+fn node_change() -> impl Strategy<Value = NodeChange> {
+    let label = |zone: u8| [("zone".to_owned(), format!("z{zone}"))].into();
+    prop_oneof![
+        (0..60_u64).prop_map(|seconds| NodeChange::Drain {
+            deadline: Some(Millis::seconds(seconds)),
+        }),
+        select(vec![Vote::Automatic, Vote::Always, Vote::Never]).prop_map(NodeChange::Vote),
+        (0..3_u8, any::<bool>()).prop_map(move |(zone, unset)| NodeChange::SetLabels {
+            set: label(zone),
+            unset: unset.then(|| "zone".to_owned()).into_iter().collect(),
+        }),
+        Just(NodeChange::Leave),
+        any::<bool>().prop_map(|force| NodeChange::Remove { force }),
+        any::<bool>().prop_map(NodeChange::Mute),
+        Just(NodeChange::Twin {
+            boot: "b".to_owned(),
         }),
     ]
 }

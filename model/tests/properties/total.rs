@@ -110,14 +110,8 @@ fn nothing_is_placed_on_a_node_that_fell_silent_since_it_was_planned() {
         reference: "037205f".to_owned(),
     };
     checked.commit(Time(2), load).unwrap();
-    let mark = |from, to| Command::MarkNode {
-        node: NodeId(1),
-        from,
-        to,
-    };
-    checked
-        .commit(Time(3), mark(Lease::New, Lease::Ready))
-        .unwrap();
+    let ready = checked.mark(NodeId(1), Lease::New, Lease::Ready);
+    checked.commit(Time(3), ready).unwrap();
     let heard = fleet_model::plan::Load {
         workers: [(NodeId(1), Time(3))].into(),
         ..fleet_model::plan::Load::default()
@@ -127,9 +121,8 @@ fn nothing_is_placed_on_a_node_that_fell_silent_since_it_was_planned() {
         matches!(planned.as_slice(), [Command::Place(_)]),
         "{planned:?}"
     );
-    checked
-        .commit(Time(4), mark(Lease::Ready, Lease::Lost))
-        .unwrap();
+    let lost = checked.mark(NodeId(1), Lease::Ready, Lease::Lost);
+    checked.commit(Time(4), lost).unwrap();
     for command in planned {
         assert!(checked.commit(Time(5), command).is_err());
     }

@@ -2,7 +2,7 @@
 
 use fleet_model::{
     Command, Outcome, Rejection, Time,
-    command::{NewBuild, Report, Scale, VariableChange},
+    command::{NewBuild, NodeChange, Report, Scale, VariableChange},
     environment::Limits,
     frontend::{Desired, Exit, Frontend, Phase},
     ids::{EnvironmentKey, NodeId},
@@ -12,7 +12,9 @@ use fleet_model::{
 };
 
 use super::show;
-use crate::common::{Checked, app, digest, environment, manifest, registration, web};
+use crate::common::{
+    Checked, app, change, digest, drain, environment, manifest, registration, web,
+};
 
 pub struct Stage {
     pub checked: Checked,
@@ -279,10 +281,20 @@ fn command(words: &[&str]) -> Command {
             environment: key(env),
             on: on(word),
         },
-        ["drain", node, word] => Command::SetDraining {
-            node: NodeId(node.parse().unwrap()),
-            draining: on(word),
-        },
+        ["drain", node, word] => drain(NodeId(node.parse().unwrap()), on(word)),
+        ["drain", node, "ON", seconds] => change(
+            NodeId(node.parse().unwrap()),
+            NodeChange::Drain {
+                deadline: Some(Millis::seconds(seconds.parse().unwrap())),
+            },
+        ),
+        ["leave", node] => change(NodeId(node.parse().unwrap()), NodeChange::Leave),
+        ["remove", node, rest @ ..] => change(
+            NodeId(node.parse().unwrap()),
+            NodeChange::Remove {
+                force: rest == ["--force"],
+            },
+        ),
         ["set", env, name, value] => Command::SetVariables {
             environment: key(env),
             change: VariableChange {

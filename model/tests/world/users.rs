@@ -8,11 +8,11 @@ use fleet_model::{
     ids::{EnvironmentKey, LoadedKey, NodeId, ServiceName},
     manifest::{Scale, Service},
     node::Lease,
-    plan::warmth,
+    plan::{balance, warmth},
 };
 
 use super::life::World;
-use crate::common::{app, digest, environment, manifest, web};
+use crate::common::{app, digest, drain, environment, manifest, web};
 
 /// What can be loaded; the bad one never starts.
 const BUILDS: [&str; 4] = ["aaaa111", "bbbb222", "cccc333", "bad"];
@@ -85,10 +85,7 @@ impl World {
                     max: self.random.between(3, 7) as u32,
                 },
             },
-            21 => Command::SetDraining {
-                node: some_node,
-                draining: on,
-            },
+            21 => drain(some_node, on),
             22 => Command::SetRecycling {
                 environment: key,
                 on,
@@ -187,17 +184,17 @@ impl World {
     pub fn last_wishes(&mut self) {
         let nodes: Vec<NodeId> = self.checked.state.nodes.keys().copied().collect();
         for node in nodes {
-            let command = Command::SetDraining {
-                node,
-                draining: false,
-            };
-            self.checked.commit(self.now, command).unwrap();
+            self.checked.commit(self.now, drain(node, false)).unwrap();
         }
     }
 
     /// Why the cluster is not at rest, if it is not.
     pub fn unrest(&self) -> Option<String> {
         let state = &self.checked.state;
+        // What was asked for meanwhile has not even been planned.
+        if !self.leader.leads(self.now) {
+            return Some("nobody leads".to_owned());
+        }
         if let Some(waiting) = self.waiting.first() {
             return Some(format!("{} (since {:?})", waiting.reason, waiting.since));
         }
@@ -210,6 +207,9 @@ impl World {
             .find(|rollout| !rollout.phase.over())
         {
             return Some(format!("{rollout:?}"));
+        }
+        if let Some(frontend) = balance::next(state) {
+            return Some(format!("{} would spread better elsewhere", frontend.name()));
         }
         for (key, loaded) in &state.loaded {
             let settled = matches!(

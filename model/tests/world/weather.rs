@@ -54,7 +54,7 @@ impl World {
         }
         self.hang_up(node);
         if let Some(worker) = self.workers.get_mut(&node) {
-            worker.restart();
+            worker.restart(until, &mut self.random);
         }
         if let Some(ingress) = self.ingresses.get_mut(&node) {
             ingress.requests.clear();

@@ -101,14 +101,17 @@ impl Worker {
         }
     }
 
-    /// The machine went down and came back: nothing runs any more.
-    pub fn restart(&mut self) {
+    /// The machine goes down until `back`: nothing runs any more, and then what the ledger holds is
+    /// started again, unless that is impossible.
+    pub fn restart(&mut self, back: Time, random: &mut Random) {
         for process in self.ledger.values_mut() {
             process.phase = match process.phase {
                 Phase::Stopping => Phase::Stopped,
                 phase if phase.over() => phase,
-                _ => Phase::Failed,
+                _ if random.one_in(4) => Phase::Failed,
+                _ => Phase::Starting,
             };
+            process.turns_at = back.plus(Millis(random.between(3_000, 6_000)));
         }
     }
 

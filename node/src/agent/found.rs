@@ -1,12 +1,15 @@
 //! Founding a cluster with this node as its first.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use fleet_model::node::Role;
+use fleet_trust::{Authority, NodeKey, Seal};
 
 use super::Agent;
 use super::change::{ChangeError, become_member};
-use crate::config::{FirstStart, Identity, IdentityError, Node, Secret};
+use crate::config::{FirstStart, Identity, IdentityError, Node};
+use crate::trust::{AUTHORITY_KEY, Certified, Founding, write_cluster_key, write_operator_token};
 
 /// Of the first node of every cluster.
 const FIRST_NODE: u64 = 1;
@@ -46,15 +49,49 @@ pub(super) async fn found(
             .iter()
             .map(|role| role.as_str().to_owned())
             .collect(),
+        generation: 0,
     };
     let control = vec![settings.advertise.clone()];
+    let (certified, authority) = certify(agent, &identity)?;
     become_member(
         agent,
         identity,
-        &Secret::generate(),
+        &certified,
+        &[authority.certificate().clone()],
         control,
         FirstStart::Bootstrap,
     )
+}
+
+/// Makes the authority of the cluster, this node's certificate, and what goes with them. The key of
+/// the authority is sealed before it is written: control puts it into the replicated state.
+pub(super) fn certify(
+    agent: &Agent,
+    identity: &Identity,
+) -> Result<(Certified, Authority), ChangeError> {
+    let now = SystemTime::now();
+    let authority = Authority::found(&identity.cluster_id, now)?;
+    let key = NodeKey::generate().map_err(fleet_trust::AuthorityError::from)?;
+    let roles = identity.roles.iter().cloned();
+    let signed = authority.sign(identity.node_id, roles, &key.public(), now)?;
+    let seal = Seal::generate();
+    let sealed_key = seal.seal(AUTHORITY_KEY, &authority.to_pkcs8());
+    write_cluster_key(&agent.paths, &seal)?;
+    write_operator_token(&agent.paths, &operator_token())?;
+    Founding::new(authority.certificate(), &sealed_key).write(&agent.paths)?;
+    let certified = Certified {
+        certificate: signed.certificate,
+        key,
+        begins: signed.begins,
+        expires: signed.expires,
+    };
+    Ok((certified, authority))
+}
+
+/// 256 random bits.
+fn operator_token() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn taken(node: &Node) -> ChangeError {
@@ -66,7 +103,7 @@ pub(super) fn taken(node: &Node) -> ChangeError {
 }
 
 /// 80 random bits: told apart by people from its first letters, by machines for ever.
-fn new_cluster_id() -> String {
+pub(super) fn new_cluster_id() -> String {
     let bytes: [u8; 10] = rand::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,16 +5,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use fleet_proto::internal as wire;
-use tonic::{Code, Request};
+use fleet_proto::internal::membership_client::MembershipClient;
+use fleet_trust::Whom;
+use tonic::transport::{Channel, Endpoint as Transport};
+use tonic::{Code, Request, Status};
 
 use super::Agent;
 use super::change::ChangeError;
-use super::join::membership;
 use super::progress::Progress;
-use crate::config::{Node, Paths, Peers};
+use crate::config::{Endpoint, Node, Paths, Peers};
 
 /// The cluster moves the frontends elsewhere first, within 300 s.
 const LEAVE_WITHIN: Duration = Duration::from_secs(330);
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Given to frontends that are still here, which only happens when leaving is forced.
 const FRONTEND_GRACE: Duration = Duration::from_secs(30);
@@ -45,7 +49,7 @@ pub(super) async fn leave(
     agent.node.send_replace(None);
     agent.tenants.end().await?;
     end_frontends(agent).await?;
-    forget(&agent.paths)?;
+    forget(&agent.paths, node.identity.generation)?;
     progress
         .say("this node belongs to no cluster any more")
         .await;
@@ -61,7 +65,7 @@ async fn let_go(node: &Node, request_id: String) -> Result<(), ChangeError> {
     for address in Peers::read(&node.paths()).control {
         let mut request = Request::new(request.clone());
         request.set_timeout(LEAVE_WITHIN);
-        let answered = match membership(&address, &node.secret).await {
+        let answered = match membership(node, &address).await {
             Ok(mut client) => client.leave(request).await.map(drop),
             Err(status) => Err(status),
         };
@@ -76,6 +80,14 @@ async fn let_go(node: &Node, request_id: String) -> Result<(), ChangeError> {
     Err(ChangeError::Unreachable(silent.join("; ")))
 }
 
+async fn membership(node: &Node, address: &Endpoint) -> Result<MembershipClient<Channel>, Status> {
+    let failed = |error: tonic::transport::Error| Status::unavailable(error.to_string());
+    let transport = Transport::from_shared(address.uri()).map_err(failed)?;
+    let transport = transport.connect_timeout(CONNECT_WITHIN);
+    let channel = node.trust.connect(&transport, Whom::Control).await;
+    channel.map(MembershipClient::new).map_err(failed)
+}
+
 async fn end_frontends(agent: &Agent) -> Result<(), ChangeError> {
     for process in agent.holder.list().await? {
         agent.holder.stop(&process.id, FRONTEND_GRACE).await?;
@@ -85,20 +97,16 @@ async fn end_frontends(agent: &Agent) -> Result<(), ChangeError> {
 }
 
 /// The identity goes last: until then, leaving can be repeated.
-fn forget(paths: &Paths) -> Result<(), ChangeError> {
-    for directory in [
-        paths.raft(),
-        paths.snapshots(),
-        paths.blobs(),
-        paths.worker(),
-    ] {
+fn forget(paths: &Paths, generation: u64) -> Result<(), ChangeError> {
+    // Those of every generation: a log that began anew left the one before it behind.
+    let logs = (0..=generation).flat_map(|g| [paths.raft_of(g), paths.snapshots_of(g)]);
+    for directory in logs.chain([paths.blobs(), paths.worker(), paths.trust()]) {
         remove(&directory, |path| std::fs::remove_dir_all(path))?;
     }
     let files = [
         paths.route_table(),
         paths.first_start(),
         paths.peers(),
-        paths.secret(),
         paths.identity(),
     ];
     for file in files {

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use fleet_model::node::Role;
 use fleet_proto::v1;
 use fleet_proto::v1::local_server::{Local, LocalServer};
+use fleet_trust::Fingerprint;
 use prost::Message as _;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -21,9 +22,12 @@ use super::change::ChangeError;
 use super::join::{Invitation, join};
 use super::leave::leave;
 use super::progress::Progress;
+use super::recover::recover;
+use super::restore::restore;
 use super::{Agent, found, ready};
 use crate::config::{IdentityError, Node, Peers};
 use crate::holder::{Phase, ProcessInfo};
+use crate::trust::read_operator_token;
 
 /// Binds the socket and serves it until the agent ends.
 pub(super) fn serve(agent: Arc<Agent>) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
@@ -61,14 +65,7 @@ impl Local for Service {
             .await
             .map_err(status)?;
         wait_ready(&node).await;
-        Ok(Response::new(v1::InitResponse {
-            cluster_id: node.identity.cluster_id.clone(),
-            node_id: node.identity.node_id,
-            name: node.identity.name.clone(),
-            address: node.settings.advertise.to_string(),
-            secret: node.secret.reveal().to_owned(),
-            domain: node.identity.domain.clone(),
-        }))
+        Ok(Response::new(founded_by(&node)))
     }
 
     async fn join(
@@ -81,7 +78,7 @@ impl Local for Service {
             roles: asked.roles().filter_map(role).collect(),
             request_id: asked.request_id,
             addresses: asked.addresses,
-            secret: asked.secret,
+            token: asked.token,
             name: asked.name,
             labels: asked.labels,
         };
@@ -133,9 +130,62 @@ impl Local for Service {
             answer.name.clone_from(&node.identity.name);
             answer.domain.clone_from(&node.identity.domain);
             answer.addresses = addresses(&node);
-            node.secret.reveal().clone_into(&mut answer.secret);
+            answer.operator_token = read_operator_token(&agent.paths).unwrap_or_default();
+            answer.authorities = authorities(&node);
+            answer.certificate_expires = expires(&node);
         }
         Ok(Response::new(answer))
+    }
+
+    async fn restore(
+        &self,
+        request: Request<tonic::Streaming<v1::RestoreRequest>>,
+    ) -> Result<Response<v1::RestoreResponse>, Status> {
+        let restored = restore(&self.0, request.into_inner()).await;
+        let founded = restored.map_err(status)?;
+        wait_ready(&founded.node).await;
+        Ok(Response::new(v1::RestoreResponse {
+            founded: Some(founded_by(&founded.node)),
+            restored_from: founded.restored_from,
+            index: founded.restored.begun.index,
+            taken_ms: founded.taken_ms,
+            state_hash: founded.restored.begun.state_hash,
+            artefacts: founded.restored.artefacts,
+            lost: founded.restored.lost,
+        }))
+    }
+
+    async fn recover(
+        &self,
+        _: Request<v1::RecoverRequest>,
+    ) -> Result<Response<v1::RecoverResponse>, Status> {
+        let agent = self.0.clone();
+        // To its end, whether or not somebody still waits for it.
+        let recovered = tokio::spawn(async move { recover(&agent).await }).await;
+        let alone = recovered
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(status)?;
+        wait_ready(&alone.node).await;
+        let identity = &alone.node.identity;
+        Ok(Response::new(v1::RecoverResponse {
+            cluster_id: identity.cluster_id.clone(),
+            node_id: identity.node_id,
+            name: identity.name.clone(),
+            last_index: alone.last_index,
+            index: alone.begun.index,
+            state_hash: alone.begun.state_hash,
+            generation: identity.generation,
+            removed: alone
+                .removed
+                .iter()
+                .map(|(id, address)| format!("{id} at {address}"))
+                .collect(),
+            set_aside: alone
+                .set_aside
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+        }))
     }
 
     type ReplaceIngressStream = Lines;
@@ -183,10 +233,36 @@ where
     Response::new(ReceiverStream::new(stream))
 }
 
+fn founded_by(node: &Node) -> v1::InitResponse {
+    v1::InitResponse {
+        cluster_id: node.identity.cluster_id.clone(),
+        node_id: node.identity.node_id,
+        name: node.identity.name.clone(),
+        address: node.settings.advertise.to_string(),
+        operator_token: read_operator_token(&node.paths()).unwrap_or_default(),
+        domain: node.identity.domain.clone(),
+        authority: authorities(node).pop().unwrap_or_default(),
+    }
+}
+
 async fn wait_ready(node: &Node) {
-    if node.settings.roles.has(Role::Control) && !ready::control(&node.settings.advertise).await {
+    if node.settings.roles.has(Role::Control) && !ready::control(node).await {
         tracing::warn!("control does not answer yet; see its log in the data directory");
     }
+}
+
+/// Fingerprints of those it believes.
+fn authorities(node: &Node) -> Vec<String> {
+    let credentials = node.trust.credentials();
+    let prints = credentials.authorities().iter().map(Fingerprint::of);
+    prints.map(|print| print.to_string()).collect()
+}
+
+fn expires(node: &Node) -> Option<v1::Instant> {
+    let (_, expires) = node.trust.validity();
+    let since = expires.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let unix_ms = u64::try_from(since.as_millis()).ok()?;
+    Some(v1::Instant { unix_ms })
 }
 
 fn addresses(node: &Node) -> Vec<String> {
@@ -269,26 +345,49 @@ fn status(error: ChangeError) -> Status {
             "NEEDS_CONTROL",
             "add control to the roles of this node",
         ),
+        ChangeError::Quorum { .. } => (
+            Code::FailedPrecondition,
+            "QUORUM",
+            "fleet cluster status shows what is wrong; nodes that will never come back are removed \
+             by fleet node remove",
+        ),
+        ChangeError::NoControl => (
+            Code::FailedPrecondition,
+            "NEEDS_CONTROL",
+            "recover from a node with the control role",
+        ),
+        ChangeError::Backup(_) => (
+            Code::FailedPrecondition,
+            "BAD_BACKUP",
+            "nothing was changed: take another backup file",
+        ),
         ChangeError::Identity(_) => (Code::FailedPrecondition, "IDENTITY", ""),
-        ChangeError::Name(_) | ChangeError::Roles(_) | ChangeError::Secret(_) => {
-            (Code::InvalidArgument, "INVALID", "")
-        }
+        ChangeError::Name(_) | ChangeError::Roles(_) => (Code::InvalidArgument, "INVALID", ""),
+        ChangeError::Token(_) => (
+            Code::InvalidArgument,
+            "INVALID_TOKEN",
+            "copy it whole; or make a new one: fleet node token create",
+        ),
         ChangeError::NoAddress => (
             Code::InvalidArgument,
             "NO_ADDRESS",
-            "fleet node join host:port --secret …",
+            "fleet node join HOST:PORT --token TOKEN",
         ),
         ChangeError::Unreachable(_) => (
             Code::Unavailable,
             "UNREACHABLE",
-            "are the address and the port those of a control node, and does it listen beyond loopback?",
+            "are the address and the port those of a control node of the cluster that made the token, and does it listen beyond loopback?",
         ),
         ChangeError::Refused(status) => {
             let details = status.details().to_vec().into();
             return Status::with_details(status.code(), error.to_string(), details);
         }
-        ChangeError::Holder(_)
+        ChangeError::Anew(_)
+        | ChangeError::Holder(_)
         | ChangeError::FirstStart(_)
+        | ChangeError::Trust(_)
+        | ChangeError::Keys(_)
+        | ChangeError::NoCertificate
         | ChangeError::Peers(_)
         | ChangeError::Read(_)
         | ChangeError::Remove { .. } => (Code::Internal, "INTERNAL", "see the log of the agent"),

@@ -133,6 +133,17 @@ impl Tenants {
         Ok(())
     }
 
+    /// Ends control and leaves it ended: it lets go of its log.
+    pub(super) async fn end_control(&self) -> Result<(), holder::Error> {
+        let _changing = self.changing.lock().await;
+        let held = self.holder.list().await?;
+        for process in held.iter().filter(|process| process.id.as_str() == CONTROL) {
+            self.holder.stop(&process.id, CONTROL_GRACE).await?;
+            self.holder.forget(&process.id).await?;
+        }
+        Ok(())
+    }
+
     /// The tenants as the holder sees them.
     pub(super) async fn list(&self) -> Result<Vec<ProcessInfo>, holder::Error> {
         let held = self.holder.list().await?;

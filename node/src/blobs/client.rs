@@ -7,10 +7,10 @@
 use std::{fmt, time::Duration};
 
 use fleet_proto::internal::{FetchRequest, blobs_client::BlobsClient};
+use fleet_trust::Whom;
 use tokio::time::timeout;
 use tonic::{
     Code, Status,
-    service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
 
@@ -20,12 +20,13 @@ use super::{
     store::{self, Object, Store},
     turns::Turns,
 };
+use crate::trust::Trust;
 
 /// Fetches artefacts; clones share what is under way, so that one artefact is fetched once.
 #[derive(Clone)]
-pub struct Client<I> {
-    /// Attaches the cluster's secret.
-    interceptor: I,
+pub struct Client {
+    /// Shows holders that a node asks.
+    trust: Trust,
     deadlines: Deadlines,
     turns: Turns,
 }
@@ -84,14 +85,14 @@ pub enum Failure {
     Damaged,
 }
 
-impl<I: Interceptor + Clone> Client<I> {
-    pub fn new(interceptor: I) -> Self {
-        Self::with_deadlines(interceptor, Deadlines::default())
+impl Client {
+    pub fn new(trust: Trust) -> Self {
+        Self::with_deadlines(trust, Deadlines::default())
     }
 
-    pub fn with_deadlines(interceptor: I, deadlines: Deadlines) -> Self {
+    pub fn with_deadlines(trust: Trust, deadlines: Deadlines) -> Self {
         Self {
-            interceptor,
+            trust,
             deadlines,
             turns: Turns::default(),
         }
@@ -230,20 +231,13 @@ impl<I: Interceptor + Clone> Client<I> {
         Ok(())
     }
 
-    async fn connect(
-        &self,
-        holder: &str,
-    ) -> Result<BlobsClient<InterceptedService<Channel, I>>, Failure> {
-        let channel = Endpoint::from_shared(format!("http://{holder}"))
+    async fn connect(&self, holder: &str) -> Result<BlobsClient<Channel>, Failure> {
+        let endpoint = Endpoint::from_shared(format!("https://{holder}"))
             .map_err(|source| Failure::Address { source })?
-            .connect_timeout(self.deadlines.connect)
-            .connect()
-            .await
-            .map_err(|source| Failure::Connect { source })?;
-        Ok(BlobsClient::with_interceptor(
-            channel,
-            self.interceptor.clone(),
-        ))
+            .connect_timeout(self.deadlines.connect);
+        let channel = self.trust.connect(&endpoint, Whom::Control).await;
+        let channel = channel.map_err(|source| Failure::Connect { source })?;
+        Ok(BlobsClient::new(channel))
     }
 
     async fn within_stall<T>(

@@ -9,6 +9,7 @@ use fleet_proto::v1::{
     HasBlobRequest, UploadBlobHeader, UploadBlobRequest, blobs_client::BlobsClient,
     upload_blob_request::Part,
 };
+use fleet_trust::Whom;
 use futures::{Stream, StreamExt as _, stream};
 use tokio::{
     fs::File,
@@ -16,11 +17,11 @@ use tokio::{
 };
 use tonic::{
     Status,
-    service::Interceptor,
     transport::{Channel, Endpoint},
 };
 
 use super::store::Object;
+use crate::trust::Trust;
 
 /// Until the connection stands, and until a node says what it holds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -48,18 +49,13 @@ pub enum Error {
 ///
 /// # Errors
 /// Trying again is always safe. A connection that hangs is noticed within seconds.
-pub async fn send(
-    object: &Object,
-    file: &Path,
-    address: &str,
-    interceptor: impl Interceptor + Clone,
-) -> Result<(), Error> {
+pub async fn send(object: &Object, file: &Path, address: &str, trust: &Trust) -> Result<(), Error> {
     let refused = |status| Error::Refused {
         address: address.to_owned(),
         status,
     };
-    let channel = connect(address).await?;
-    let mut client = BlobsClient::with_interceptor(channel, interceptor);
+    let channel = connect(address, trust).await?;
+    let mut client = BlobsClient::new(channel);
     let question = HasBlobRequest {
         sha256: object.digest.to_string(),
     };
@@ -79,17 +75,18 @@ pub async fn send(
     Ok(())
 }
 
-async fn connect(address: &str) -> Result<Channel, Error> {
+async fn connect(address: &str, trust: &Trust) -> Result<Channel, Error> {
     let failed = |source| Error::Connect {
         address: address.to_owned(),
         source,
     };
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).map_err(failed)?;
     let endpoint = endpoint
         .connect_timeout(CONNECT_WITHIN)
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(4));
-    endpoint.connect().await.map_err(failed)
+    let channel = trust.connect(&endpoint, Whom::Control).await;
+    channel.map_err(failed)
 }
 
 /// The header, then the rest of the file. A file that cannot be read further ends the stream early,

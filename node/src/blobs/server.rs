@@ -22,7 +22,7 @@ use super::{
 /// Objects asked about in one `Has`; a node that holds more asks again.
 const ASKED_AT_ONCE: usize = 1000;
 
-/// The service on a store; whoever mounts it checks the caller's secret.
+/// The service on a store; whoever mounts it checks who calls.
 #[derive(Clone)]
 pub struct Service {
     store: Store,

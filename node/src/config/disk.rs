@@ -34,6 +34,11 @@ fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Makes the names in a directory durable.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
 /// Makes a rename, creation or removal of `path` durable.
 pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
     match path.parent() {

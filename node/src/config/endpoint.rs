@@ -39,9 +39,9 @@ impl Endpoint {
         }
     }
 
-    /// As a URI of the plain-text gRPC transport.
+    /// As a URI of the gRPC transport.
     pub fn uri(&self) -> String {
-        format!("http://{self}")
+        format!("https://{self}")
     }
 }
 

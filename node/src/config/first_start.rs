@@ -19,6 +19,12 @@ pub enum FirstStart {
     Bootstrap,
     /// Wait, empty, to be added by the leader.
     Join,
+    /// Go on, as the only voter, with a log that begins with a state. Meant for one generation: a
+    /// recovery that was cut short leaves the marker of a log that never came to be.
+    Anew {
+        /// Of the identity it belongs to.
+        generation: u64,
+    },
 }
 
 impl FirstStart {

@@ -23,6 +23,9 @@ pub struct Identity {
     pub domain: String,
     /// As registered with the cluster: "control", "worker", "ingress".
     pub roles: Vec<String>,
+    /// How often the cluster's log began anew before this node's did; see docs/backup.md.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,15 @@ pub enum IdentityError {
 impl Identity {
     /// The layout that this build writes.
     pub const VERSION: u32 = 1;
+
+    /// What the cluster is called between control nodes. A log that began anew has another name than
+    /// the one before, so that nodes of the two refuse each other's calls and stores.
+    pub fn log_name(&self) -> String {
+        match self.generation {
+            0 => self.cluster_id.clone(),
+            generation => format!("{}~{generation}", self.cluster_id),
+        }
+    }
 
     /// The identity in the data directory; `None` if the directory is free to get one.
     ///
@@ -93,6 +105,11 @@ impl Identity {
                 node_id,
             });
         }
+        self.replace(paths)
+    }
+
+    /// Writes this identity over the one there is: a recovery moves to another generation.
+    pub fn replace(&self, paths: &Paths) -> Result<(), IdentityError> {
         let path = paths.identity();
         // Strings and numbers: nothing that TOML cannot say.
         let text = toml::to_string(self).unwrap_or_default();

@@ -21,8 +21,39 @@ impl Paths {
         self.root.join("identity.toml")
     }
 
-    pub fn secret(&self) -> PathBuf {
-        self.root.join("secret")
+    /// Keys and certificates; mode 0700.
+    pub fn trust(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
+    /// This node's certificate and its key.
+    pub fn certificate(&self) -> PathBuf {
+        self.trust().join("node.toml")
+    }
+
+    /// Certificates of the authorities that this node believes.
+    pub fn authorities(&self) -> PathBuf {
+        self.trust().join("authorities.pem")
+    }
+
+    /// Opens what is sealed in the replicated state; control nodes alone have it.
+    pub fn cluster_key(&self) -> PathBuf {
+        self.trust().join("cluster-key")
+    }
+
+    /// Lets an operator in; control nodes alone have it.
+    pub fn operator_token(&self) -> PathBuf {
+        self.trust().join("operator-token")
+    }
+
+    /// The authority of a cluster that is being founded here, its key sealed.
+    pub fn founding(&self) -> PathBuf {
+        self.trust().join("founding.toml")
+    }
+
+    /// The key of a join whose answer has not been heard.
+    pub fn joining_key(&self) -> PathBuf {
+        self.trust().join("joining-key")
     }
 
     pub fn peers(&self) -> PathBuf {
@@ -43,12 +74,39 @@ impl Paths {
         self.run().join("settings.toml")
     }
 
+    /// The log of the cluster as it was founded.
     pub fn raft(&self) -> PathBuf {
-        self.root.join("raft")
+        self.raft_of(0)
     }
 
     pub fn snapshots(&self) -> PathBuf {
-        self.root.join("snapshots")
+        self.snapshots_of(0)
+    }
+
+    /// The log of one generation: a log that begins anew never touches the one it came from.
+    pub fn raft_of(&self, generation: u64) -> PathBuf {
+        self.of_generation("raft", generation)
+    }
+
+    pub fn snapshots_of(&self, generation: u64) -> PathBuf {
+        self.of_generation("snapshots", generation)
+    }
+
+    fn of_generation(&self, name: &str, generation: u64) -> PathBuf {
+        match generation {
+            0 => self.root.join(name),
+            generation => self.root.join(format!("{name}-{generation}")),
+        }
+    }
+
+    /// Where scheduled backups go unless the cluster says otherwise.
+    pub fn backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+
+    /// A backup on its way in.
+    pub fn restoring(&self) -> PathBuf {
+        self.root.join("restoring.backup")
     }
 
     pub fn blobs(&self) -> PathBuf {

@@ -2,10 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use tonic::Request;
-use tonic::service::Interceptor as _;
-
 use super::*;
+use crate::trust::testing::TestAuthority;
 
 fn settings(toml: &str, flags: Flags) -> Result<Settings, SettingsError> {
     let dir = tempfile::tempdir().unwrap();
@@ -208,11 +206,9 @@ fn a_node_is_what_it_was_registered_as() {
     identity(7).write(&settings.paths()).unwrap();
     assert!(matches!(
         Node::load(settings.clone()),
-        Err(NodeError::Secret(_))
+        Err(NodeError::Trust(_))
     ));
-    Secret::generate()
-        .write(&settings.paths().secret())
-        .unwrap();
+    TestAuthority::new("c1").equip(&settings.paths(), 7, &["control", "worker"]);
     let node = Node::load(settings).unwrap();
     assert_eq!(
         (
@@ -237,28 +233,6 @@ fn a_torn_write_leaves_the_old_content() {
 }
 
 #[test]
-fn only_the_secret_itself_is_admitted() {
-    let secret = Secret::generate();
-    let mut server = secret.server();
-    let carried = secret.client().call(Request::new(())).unwrap();
-    assert!(server.call(carried).is_ok());
-    let wrong = Secret::generate().client().call(Request::new(())).unwrap();
-    let refusals = [Request::new(()), wrong].map(|call| server.call(call).unwrap_err());
-    assert_eq!(refusals[0].message(), refusals[1].message());
-    let digits = secret.reveal();
-    let almost = [
-        digits.to_owned(),
-        format!("bearer {digits}"),
-        format!("Bearer {}", &digits[1..]),
-    ];
-    for header in almost {
-        assert!(!server.admits(Some(header.as_bytes())), "{header}");
-    }
-    assert!(!format!("{secret:?}{server:?}").contains(digits));
-    assert!(!format!("{:?}", secret.client()).contains(digits));
-}
-
-#[test]
 fn peers_that_cannot_be_dialled_are_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let paths = Paths::new(dir.path());
@@ -278,5 +252,6 @@ fn identity(node_id: u64) -> Identity {
         name: "n1".into(),
         domain: "localhost".into(),
         roles: vec!["control".into(), "worker".into()],
+        generation: 0,
     }
 }

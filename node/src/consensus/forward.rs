@@ -110,6 +110,29 @@ impl Handle {
         }
     }
 
+    /// Makes sure with a quorum that this very node leads in `term` at some moment after the call,
+    /// and that everything committed before is applied here. Unlike [`read_barrier`](Self::read_barrier)
+    /// it asks no other node: who is relied on to lead must do so itself.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] if it does not, or no quorum answers in time.
+    pub async fn leads_still(&self, term: u64) -> Result<(), ReadError> {
+        let give_up = Instant::now() + self.core().timers.unavailable_after;
+        let unavailable = |reason| ReadError::Unavailable { reason };
+        let index = self.read_index_here(give_up).await.map_err(unavailable)?;
+        self.wait_applied(index, give_up - Instant::now()).await?;
+        let leads = {
+            let now = self.core().leadership.borrow();
+            now.is_self && now.term == term
+        };
+        match leads {
+            true => Ok(()),
+            false => Err(unavailable(format!(
+                "this node no longer leads in term {term}"
+            ))),
+        }
+    }
+
     fn leader(&self) -> Option<Peer> {
         self.core().leadership.borrow().leader.clone()
     }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::error::{FailedReason, ReadError};
 use super::log_store::{Counters, LogMeter};
 use super::membership::Leadership;
-use super::options::{Clock, Timers};
+use super::options::{Clock, Expelled, Timers};
 use super::snapshot::SnapshotDir;
 use super::transport::{Credentials, MAX_MESSAGE_BYTES, Pool, Service};
 use super::types::Raft;
@@ -36,6 +36,7 @@ pub(super) struct Core {
     pub(super) advertise: String,
     pub(super) timers: Timers,
     pub(super) clock: Clock,
+    pub(super) expelled: Expelled,
     pub(super) credentials: Credentials,
     pub(super) pool: Pool,
     pub(super) snapshots: SnapshotDir,

@@ -129,12 +129,7 @@ impl LogStore {
     pub(crate) fn open(io: Arc<dyn LogIo>, fatal: Fatal) -> Result<(Self, Found)> {
         let log = load(io.as_ref())?;
         let mark = io.read_mark()?;
-        let found = Found {
-            last_index: log.last_id().map_or(0, |id| id.index),
-            purged_index: log.purged.map(|id| id.index),
-            term: log.vote.as_ref().map_or(0, |vote| vote.leader_id().term()),
-            mark,
-        };
+        let found = found(&log, mark);
         let health = Arc::new(Health::default());
         let (open, closed) = mpsc::channel(1);
         let io = OpenIo { io, _open: open };
@@ -391,6 +386,22 @@ fn load(io: &dyn LogIo) -> Result<Log> {
         first_index,
         recent: Recent::default(),
     })
+}
+
+/// What a store holds, and the index of its first entry or, without one, of the next. Nothing is
+/// started on it.
+pub(super) fn survey(io: &dyn LogIo) -> Result<(Found, u64)> {
+    let log = load(io)?;
+    Ok((found(&log, io.read_mark()?), log.first_index))
+}
+
+fn found(log: &Log, mark: Mark) -> Found {
+    Found {
+        last_index: log.last_id().map_or(0, |id| id.index),
+        purged_index: log.purged.map(|id| id.index),
+        term: log.vote.as_ref().map_or(0, |vote| vote.leader_id().term()),
+        mark,
+    }
 }
 
 fn log_id(io: &dyn LogIo, key: MetaKey) -> Result<Option<LogId>> {

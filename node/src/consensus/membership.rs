@@ -10,6 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use openraft::ChangeMembers;
+use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{
     ChangeMembershipError, ClientWriteError, Fatal, InitializeError, RaftError,
@@ -61,6 +62,9 @@ pub struct Members {
     pub learners: BTreeMap<u64, String>,
     /// How far each member's log is known to match, by index. Only the leader knows; empty elsewhere.
     pub matched: BTreeMap<u64, u64>,
+    /// When each other member last answered this leader, by how long that is ago. Only of those that
+    /// ever did, and empty where this node does not lead.
+    pub answered: BTreeMap<u64, Duration>,
     /// Index of the last entry of this node's log.
     pub last_index: u64,
     /// A change is half done.
@@ -99,11 +103,16 @@ impl Handle {
         let matched = matched
             .map(|(id, log_id)| (id, log_id.map_or(0, |id| id.index)))
             .collect();
+        let answered = metrics.heartbeat.into_iter().flatten();
+        let answered = answered
+            .filter_map(|(id, at)| Some((id, at?.elapsed())))
+            .collect();
         let last_index = metrics.last_log_index.unwrap_or(0);
         Members {
             voters,
             learners,
             matched,
+            answered,
             last_index,
             joint,
         }

@@ -174,8 +174,8 @@ async fn assemble(
     machine: impl StateMachine,
 ) -> Result<Handle, OpenError> {
     let config = raft_config(&options)?;
-    let credentials = Credentials::new(&options.cluster_id, options.node_id, &options.secret)
-        .map_err(OpenError::Options)?;
+    let credentials =
+        Credentials::new(&options.cluster_id, options.node_id).map_err(OpenError::Options)?;
     identity::check_tail(&found, &options.dir)?;
     let snapshots = SnapshotDir::open(
         &options.snapshot_dir,
@@ -205,6 +205,7 @@ async fn assemble(
         advertise: options.advertise,
         timers: options.timers,
         clock: options.clock,
+        expelled: options.expelled,
         credentials,
         pool,
         snapshots,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 /// Largest payload of one proposal, in bytes. The log moves commands, not artefacts; with 300
 /// entries in one append at most, a larger one would make single messages of the append stream
@@ -18,9 +18,12 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// to a process that goes on serving; the default aborts.
 pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Opens a lazy channel to a host:port. The default is TCP with the timers' deadlines; simulation and
-/// TLS bring their own.
-pub type Connect = Arc<dyn Fn(&str) -> Result<Channel, String> + Send + Sync>;
+/// Says why a node is refused for good, if it is: it was removed, and its id is never used again.
+pub type Expelled = Arc<dyn Fn(u64) -> Option<String> + Send + Sync>;
+
+/// Opens a lazy channel to a node by its id, at an endpoint with the timers' deadlines. The default is
+/// plain TCP; TLS brings its own.
+pub type Connect = Arc<dyn Fn(u64, &Endpoint) -> Channel + Send + Sync>;
 
 /// How to start a consensus node.
 #[derive(Clone)]
@@ -35,8 +38,6 @@ pub struct Options {
     pub node_id: u64,
     /// host:port at which the other control nodes reach this node's gRPC server.
     pub advertise: String,
-    /// The cluster's shared secret, sent and expected as `authorization: Bearer <secret>`.
-    pub secret: Arc<str>,
     /// Timers of elections and of replies.
     pub timers: Timers,
     /// A snapshot is written after this many entries, and the log below it is purged.
@@ -50,10 +51,13 @@ pub struct Options {
     /// Threads of the runtime that consensus runs on, away from the work of the rest of the
     /// process. 0: the caller's runtime (simulation).
     pub threads: usize,
-    /// How other nodes are reached; none: TCP.
+    /// How other nodes are reached; none: plain TCP, for tests. Whoever serves the calls sees to it that
+    /// they come from the node that they name.
     pub connect: Option<Connect>,
     /// Stamps proposals at the leader.
     pub clock: Clock,
+    /// Whose votes and entries are refused; none by default.
+    pub expelled: Expelled,
     /// What to do after a failed fsync.
     pub on_fatal: Fatal,
 }
@@ -66,7 +70,6 @@ impl Options {
         cluster_id: impl Into<String>,
         node_id: u64,
         advertise: impl Into<String>,
-        secret: impl Into<Arc<str>>,
     ) -> Self {
         Self {
             dir: dir.into(),
@@ -74,7 +77,6 @@ impl Options {
             cluster_id: cluster_id.into(),
             node_id,
             advertise: advertise.into(),
-            secret: secret.into(),
             timers: Timers::default(),
             snapshot_every: 10_000,
             keep_entries: 2_000,
@@ -82,6 +84,7 @@ impl Options {
             threads: 2,
             connect: None,
             clock: Arc::new(wall_clock),
+            expelled: Arc::new(|_| None),
             on_fatal: Arc::new(abort),
         }
     }

@@ -1,18 +1,21 @@
 //! Durable snapshot files.
 //!
 //! A snapshot is the state up to one entry, in one file that proves its own integrity
-//! ([`format`]). A file appears under its final name only after it was synced, and the name is
+//! ([`crate::framed`]). A file appears under its final name only after it was synced, and the name is
 //! synced before anyone is told ([`SnapshotDir`]): the consensus library purges the log below a
 //! snapshot as soon as it hears of it. A file that travels to another node is the same file, byte
 //! for byte; it is verified there before anything is done with it.
 
-pub(crate) mod format;
 mod incoming;
 mod store;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use fleet_proto::stored::RaftSnapshotHeader;
+
+use crate::framed::{self, Header};
 
 pub(crate) use incoming::Incoming;
 pub(crate) use store::SnapshotDir;
@@ -32,12 +35,12 @@ pub(crate) enum SnapshotError {
     /// The file system failed.
     #[error("failed reading or writing the snapshot")]
     Io(#[from] std::io::Error),
-    /// It is not a snapshot, or one that is torn or damaged.
+    /// It is not a snapshot of this version, or one that is torn or damaged.
+    #[error(transparent)]
+    Frame(framed::Error),
+    /// What it holds contradicts itself.
     #[error("damaged snapshot: {0}")]
     Damaged(String),
-    /// It was written by another version.
-    #[error("snapshot of format {0}, only {known} is known", known = format::VERSION)]
-    Version(u32),
     /// It belongs to another cluster.
     #[error("snapshot of cluster {found}, expected {expected}")]
     Foreign {
@@ -46,6 +49,21 @@ pub(crate) enum SnapshotError {
         /// Ours.
         expected: String,
     },
+}
+
+impl Header for RaftSnapshotHeader {
+    const KIND: &'static str = "snapshot";
+    const MAGIC: &'static [u8; 8] = b"FLEETSNP";
+    const VERSION: u32 = 1;
+}
+
+impl From<framed::Error> for SnapshotError {
+    fn from(error: framed::Error) -> Self {
+        match error {
+            framed::Error::Io(error) => Self::Io(error),
+            other => Self::Frame(other),
+        }
+    }
 }
 
 impl From<SnapshotError> for std::io::Error {

@@ -2,6 +2,7 @@
 //! connections.
 #![allow(clippy::unwrap_used)]
 
+mod anew;
 mod cluster;
 mod crash;
 mod harness;

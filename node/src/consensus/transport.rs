@@ -18,6 +18,7 @@ mod snapshot;
 
 pub(super) use client::NetworkFactory;
 pub(super) use credentials::Credentials;
+pub use credentials::FROM;
 pub(super) use pool::{Lane, Pool};
 pub use server::Service;
 

@@ -19,6 +19,7 @@ mod progress;
 mod releases;
 mod resolve;
 mod services;
+mod trust;
 mod variables;
 
 use std::sync::Arc;
@@ -61,6 +62,7 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
         .add_service(v1::releases_server::ReleasesServer::new(
             releases::Api(of()),
         ))
+        .add_service(v1::trust_server::TrustServer::new(trust::Api(of())))
         .add_service(v1::services_server::ServicesServer::new(
             services::Api(of()),
         ))
@@ -68,7 +70,7 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
             of(),
         )))
         .add_service(internal::membership_server::MembershipServer::new(
-            membership::Api(of()),
+            membership::Api::new(of()),
         ));
     // The descriptors are part of the binary: that they decode is a matter of the build.
     match (reflection().build_v1(), reflection().build_v1alpha()) {

@@ -100,6 +100,7 @@ fn assignment(state: &State, frontend: &Frontend) -> Option<Assignment> {
         liveness: service.liveness.as_ref().map(liveness),
         startup: service.startup.as_ref().map(startup),
         agent: service.agent,
+        singleton: service.singleton,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What the leader hears from workers and ingresses: never committed, forgotten with leadership.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -34,10 +34,29 @@ struct Inner {
 #[derive(Default)]
 struct Heard {
     load: Load,
+    /// Worker sessions that are open, by node.
+    workers: BTreeMap<NodeId, Incarnation>,
+    /// Copies of a node that were refused, so that each is named once.
+    twins: BTreeSet<(NodeId, Incarnation)>,
     /// Ingress processes whose stream is open.
     connected: BTreeSet<(NodeId, u64)>,
     /// What build steps that run have said.
     output: Outputs,
+}
+
+/// Which life of which machine speaks for a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Incarnation {
+    pub(crate) boot: String,
+    /// Of the agent's process.
+    pub(crate) nonce: u64,
+}
+
+/// Two machines speak as one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Twin {
+    /// Nobody has been told of this one yet.
+    pub(crate) new: bool,
 }
 
 impl Board {
@@ -49,6 +68,8 @@ impl Board {
             ..Load::default()
         };
         heard.connected.clear();
+        heard.workers.clear();
+        heard.twins.clear();
         heard.output = Outputs::default();
     }
 
@@ -66,6 +87,35 @@ impl Board {
         let before = self.lock().load.workers.insert(node, now);
         if before.is_none_or(|before| now.since(before) >= SUSPECT_AFTER) {
             self.inner.news.notify_one();
+        }
+    }
+
+    /// A worker opens its session. Whoever else speaks for the node on a session that is open and
+    /// alive was there first: this one is a copy of it. One that is silent has lost its connection,
+    /// and one that has ended was restarted.
+    pub(crate) fn worker_opened(
+        &self,
+        node: NodeId,
+        incarnation: &Incarnation,
+        now: Time,
+    ) -> Result<(), Twin> {
+        let mut heard = self.lock();
+        let last = heard.load.workers.get(&node).copied();
+        let alive = last.is_some_and(|last| now.since(last) < SUSPECT_AFTER);
+        let other = heard.workers.get(&node);
+        if alive && other.is_some_and(|other| other != incarnation) {
+            let new = heard.twins.insert((node, incarnation.clone()));
+            return Err(Twin { new });
+        }
+        heard.workers.insert(node, incarnation.clone());
+        Ok(())
+    }
+
+    /// The session of a worker ended.
+    pub(crate) fn worker_closed(&self, node: NodeId, incarnation: &Incarnation) {
+        let mut heard = self.lock();
+        if heard.workers.get(&node) == Some(incarnation) {
+            heard.workers.remove(&node);
         }
     }
 
@@ -203,6 +253,35 @@ mod tests {
         board.ingress_opened(node, 8, facts(0));
         let processes: Vec<u64> = board.load().ingresses[&node].keys().copied().collect();
         assert_eq!(processes, [8]);
+    }
+
+    #[test]
+    fn the_copy_of_a_node_is_told_from_its_next_life() {
+        let board = Board::default();
+        let node = NodeId(1);
+        let life = |boot: &str, nonce| Incarnation {
+            boot: boot.to_owned(),
+            nonce,
+        };
+        let (own, copy) = (life("a", 1), life("b", 2));
+        let open = |incarnation: &Incarnation, at| {
+            let opened = board.worker_opened(node, incarnation, Time(at));
+            if opened.is_ok() {
+                board.worker(node, Time(at));
+            }
+            opened
+        };
+        assert_eq!(open(&own, 1_000), Ok(()));
+        assert_eq!(open(&own, 1_100), Ok(()), "it connected again");
+        assert_eq!(open(&copy, 1_200), Err(Twin { new: true }));
+        assert_eq!(open(&copy, 1_300), Err(Twin { new: false }));
+        assert_eq!(open(&life("a", 3), 1_400), Err(Twin { new: true }));
+        board.worker_closed(node, &own);
+        let next = life("a", 4);
+        assert_eq!(open(&next, 1_500), Ok(()), "the agent was restarted");
+        assert_eq!(open(&copy, 4_500), Ok(()), "the first is silent");
+        board.worker_closed(node, &next);
+        assert_eq!(open(&next, 4_600), Err(Twin { new: true }));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod app;
+mod backup;
 mod build;
 mod command;
 mod environment;
@@ -18,6 +19,7 @@ mod names;
 mod node;
 mod release;
 mod rollout;
+mod trust;
 
 use fleet_model::Time;
 

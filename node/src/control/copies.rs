@@ -14,6 +14,7 @@ use fleet_model::{
     plan::copies,
 };
 use fleet_proto::internal::{HasRequest, blobs_client::BlobsClient};
+use fleet_trust::Whom;
 use tokio::sync::watch;
 
 use super::{Context, forward};
@@ -92,7 +93,7 @@ pub(super) async fn fetch(
         digest: digest.clone(),
         size,
     };
-    let client = blobs::Client::new(context.node.secret.client());
+    let client = blobs::Client::new(context.node.trust.clone());
     client.fetch(&object, &addresses, &context.blobs).await?;
     Ok(())
 }
@@ -104,7 +105,7 @@ async fn size_at(
     digest: &Digest,
 ) -> Result<u64, CopyError> {
     for address in addresses {
-        let Ok(peer) = forward::connect(context, address).await else {
+        let Ok(peer) = forward::connect(context, address, Whom::Control).await else {
             continue;
         };
         let asked = HasRequest {

@@ -2,20 +2,16 @@
 
 use std::{error::Error as _, time::Duration};
 
+use fleet_trust::Whom;
 use tonic::{
     Status,
-    service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
 
 use super::{Context, refusal::unavailable};
-use crate::config::BearerClient;
-
-/// A channel to another control node that carries the cluster's secret.
-pub(super) type Peer = InterceptedService<Channel, BearerClient>;
 
 /// Connects to the leader; `None` when this node leads.
-pub(super) async fn leader(context: &Context) -> Result<Option<Peer>, Status> {
+pub(super) async fn leader(context: &Context) -> Result<Option<Channel>, Status> {
     let leadership = context.consensus.leadership().borrow().clone();
     if leadership.is_self {
         return Ok(None);
@@ -23,7 +19,8 @@ pub(super) async fn leader(context: &Context) -> Result<Option<Peer>, Status> {
     let Some(peer) = leadership.leader else {
         return Err(unavailable("no control node leads at the moment"));
     };
-    connect(context, &peer.address).await.map(Some)
+    let whom = Whom::Node(peer.id);
+    connect(context, &peer.address, whom).await.map(Some)
 }
 
 /// What to say of a question that was passed on: the leader's own words as they are; of a connection
@@ -38,22 +35,20 @@ pub(super) fn relayed(status: Status) -> Status {
 }
 
 /// Connects to the control process at `address`.
-pub(super) async fn connect(context: &Context, address: &str) -> Result<Peer, Status> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| Status::internal(format!("{address} is no address: {error}")))?;
-    let channel = endpoint
+pub(super) async fn connect(
+    context: &Context,
+    address: &str,
+    whom: Whom,
+) -> Result<Channel, Status> {
+    let endpoint = Endpoint::from_shared(format!("https://{address}"))
+        .map_err(|error| Status::internal(format!("{address} is no address: {error}")))?
         .connect_timeout(Duration::from_secs(1))
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(2))
-        .keep_alive_while_idle(true)
-        .connect()
-        .await
-        .map_err(|error| unavailable(&format!("failed connecting to {address}: {error}")))?;
-    Ok(InterceptedService::new(
-        channel,
-        context.node.secret.client(),
-    ))
+        .keep_alive_while_idle(true);
+    let channel = context.node.trust.connect(&endpoint, whom).await;
+    channel.map_err(|error| unavailable(&format!("failed connecting to {address}: {error}")))
 }
 
 #[cfg(test)]

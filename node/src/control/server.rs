@@ -1,12 +1,11 @@
 //! The one gRPC port of a control process: the public API, sessions, consensus and artefacts, all
-//! but the health check behind the cluster's secret.
+//! but the health check behind the guard.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use fleet_proto::internal::blobs_server::BlobsServer;
 use tokio::{net::TcpListener, sync::watch};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use super::{Context, api, guard::Guard, sessions};
@@ -38,14 +37,15 @@ pub(super) async fn run(
             context.blobs.clone(),
         )))
         .add_service(context.consensus.service());
+    let incoming = context.node.trust.incoming(listener);
     Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(4)))
         .max_concurrent_streams(1024)
-        .layer(Guard(context.node.secret.server()))
+        .layer(Guard(context.clone()))
         .add_routes(routes.add_service(health_service))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), until(stopped))
+        .serve_with_incoming_shutdown(incoming, until(stopped))
         .await
         .context("the API server failed")
 }
@@ -54,18 +54,25 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Serving means: a leader is known, so commands and reads have a chance.
+/// Serving means: a leader is known, so commands and reads have a chance, and so is who may give
+/// them.
 async fn report_health(context: Arc<Context>, health: tonic_health::server::HealthReporter) {
     let mut leadership = context.consensus.leadership();
+    let mut state = context.state.clone();
     loop {
-        let known = leadership.borrow_and_update().leader.is_some();
+        let founded = state.borrow_and_update().trust.operator.is_some();
+        let known = leadership.borrow_and_update().leader.is_some() && founded;
         let status = if known {
             tonic_health::ServingStatus::Serving
         } else {
             tonic_health::ServingStatus::NotServing
         };
         health.set_service_status("", status).await;
-        if leadership.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = leadership.changed() => changed,
+            changed = state.changed(), if !founded => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }

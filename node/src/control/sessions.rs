@@ -12,9 +12,13 @@ use fleet_model::{State, ids::NodeId, node::Role};
 use fleet_proto::internal::{
     ingress_sessions_server::IngressSessionsServer, worker_sessions_server::WorkerSessionsServer,
 };
-use tonic::{Status, metadata::MetadataValue};
+use fleet_trust::Caller;
+use tonic::{Request, Status, metadata::MetadataValue};
 
-use super::Context;
+use super::{
+    Context,
+    guard::{impostor, stranger},
+};
 use crate::consensus::Leadership;
 
 /// Metadata that names the leader in a refusal.
@@ -65,10 +69,28 @@ async fn deposed(context: &Context, term: u64) -> Status {
     }
 }
 
-/// Checks that whoever says hello is who the cluster knows.
+/// Resolves with the refusal to end a session with, once its node was removed from the cluster.
+async fn removed(context: &Context, node: NodeId) -> Status {
+    let mut states = context.state.clone();
+    match states.wait_for(|state| !state.may_call(node)).await {
+        Ok(state) => stranger(&state, node),
+        Err(_) => Status::unavailable("this node is stopping"),
+    }
+}
+
+/// Whose certificate a session was opened with. The guard lets nobody come so far without one.
+fn shown<M>(request: &Request<M>) -> Result<u64, Status> {
+    let peer = request.extensions().get::<Caller>();
+    peer.and_then(|caller| caller.peer.as_ref())
+        .map(|peer| peer.name.node)
+        .ok_or_else(|| Status::unauthenticated("a session needs the certificate of a node"))
+}
+
+/// Checks that whoever says hello is who its certificate says and who the cluster knows.
 fn admit(
     context: &Context,
     state: &State,
+    shown: u64,
     cluster: &str,
     node: u64,
     role: Role,
@@ -79,11 +101,12 @@ fn admit(
             context.node.identity.cluster_id
         )));
     }
+    if node != shown {
+        return Err(impostor(shown));
+    }
     let id = NodeId(node);
     match state.nodes.get(&id) {
-        None => Err(Status::not_found(format!(
-            "node {node} is not, or no longer, in this cluster"
-        ))),
+        None => Err(stranger(state, id)),
         Some(known) if !known.has(role) => Err(Status::permission_denied(format!(
             "node {} does not have the role {}",
             known.name,

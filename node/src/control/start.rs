@@ -3,17 +3,32 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use fleet_model::{Command, command::Registration, ids::NodeId};
+use fleet_model::{
+    Command, State,
+    command::{NewAuthority, Recovered, Registration, Restored, TrustChange},
+    ids::NodeId,
+};
+use fleet_trust::Whom;
+use tokio::sync::watch;
 
-use super::{Context, state_machine::Machine};
+use super::{
+    Context,
+    authority::{instant, key_digest, operator_digest},
+    membership,
+    state_machine::Machine,
+};
 use crate::{
     clock,
-    config::{self, FirstStart},
+    config::{self, FirstStart, Identity, Settings},
     consensus::{Consensus, Options, Timers},
+    trust,
 };
 
 /// Entries between two snapshots of the state.
 const SNAPSHOT_EVERY: u64 = 10_000;
+
+/// Artefacts that one command may name: 34 bytes each, far below the 512 KiB of a proposal.
+const MOST_HELD: usize = 10_000;
 
 /// Opens the log of this node, or makes it if this is the node's first start.
 ///
@@ -22,11 +37,26 @@ const SNAPSHOT_EVERY: u64 = 10_000;
 pub(super) async fn open(
     node: &config::Node,
     machine: Machine,
+    state: watch::Receiver<State>,
     clock: &clock::Steady,
 ) -> anyhow::Result<(Consensus, Option<FirstStart>)> {
     let paths = node.paths();
-    let first = FirstStart::pending(&paths).context("failed reading the first-start marker")?;
-    let options = options(node, clock);
+    let mut first = FirstStart::pending(&paths).context("failed reading the first-start marker")?;
+    if matches!(first, Some(FirstStart::Anew { generation }) if generation != node.identity.generation)
+    {
+        // Of a recovery that was cut short before this node took its new identity.
+        FirstStart::finish(&paths).context("failed removing the first-start marker")?;
+        first = None;
+    }
+    let (clock, trust) = (clock.clone(), node.trust.clone());
+    let options = Options {
+        clock: Arc::new(move || clock.now().0),
+        connect: Some(Arc::new(move |node, endpoint| {
+            trust.connect_lazy(endpoint, Whom::Node(node))
+        })),
+        expelled: Arc::new(move |id| membership::farewell(&state.borrow(), NodeId(id))),
+        ..options(node)
+    };
     // A crash after the store was made and before the marker went: the store is there, go on.
     let made = first.is_some() && options.dir.join("CURRENT").exists();
     let consensus = match first {
@@ -36,9 +66,9 @@ pub(super) async fn open(
     Ok((consensus, first))
 }
 
-fn options(node: &config::Node, clock: &clock::Steady) -> Options {
-    let (paths, settings, identity) = (node.paths(), &node.settings, &node.identity);
-    let clock = clock.clone();
+/// Of this node's store and how it is served.
+fn options(node: &config::Node) -> Options {
+    let settings = &node.settings;
     Options {
         timers: Timers {
             heartbeat: settings.raft.heartbeat,
@@ -47,16 +77,21 @@ fn options(node: &config::Node, clock: &clock::Steady) -> Options {
             ..Timers::default()
         },
         snapshot_every: SNAPSHOT_EVERY,
-        clock: Arc::new(move || clock.now().0),
-        ..Options::new(
-            paths.raft(),
-            paths.snapshots(),
-            identity.cluster_id.clone(),
-            identity.node_id,
-            settings.advertise.to_string(),
-            node.secret.reveal(),
-        )
+        ..store(settings, &node.identity)
     }
+}
+
+/// Where the store of a node lies and whose it is, in the generation that its identity names. Enough
+/// for a store that nobody serves.
+pub(super) fn store(settings: &Settings, identity: &Identity) -> Options {
+    let paths = settings.paths();
+    Options::new(
+        paths.raft_of(identity.generation),
+        paths.snapshots_of(identity.generation),
+        identity.log_name(),
+        identity.node_id,
+        settings.advertise.to_string(),
+    )
 }
 
 /// Finishes a first start: the founder votes, makes the cluster and registers itself. Each step is
@@ -66,10 +101,20 @@ fn options(node: &config::Node, clock: &clock::Steady) -> Options {
 /// When the log does not take the steps.
 pub(super) async fn finish(context: &Context, first: Option<FirstStart>) -> anyhow::Result<()> {
     let Some(first) = first else { return Ok(()) };
-    if first == FirstStart::Bootstrap {
-        found(context).await?;
+    match first {
+        FirstStart::Bootstrap => found(context).await?,
+        FirstStart::Anew { .. } => begin_anew(context).await?,
+        FirstStart::Join => {}
     }
-    FirstStart::finish(&context.node.paths()).context("failed removing the first-start marker")
+    establish(context).await?;
+    let paths = context.node.paths();
+    match std::fs::remove_file(paths.founding()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context("failed removing the authority's file");
+        }
+        _ => {}
+    }
+    FirstStart::finish(&paths).context("failed removing the first-start marker")
 }
 
 async fn found(context: &Context) -> anyhow::Result<()> {
@@ -78,11 +123,7 @@ async fn found(context: &Context) -> anyhow::Result<()> {
         Ok(()) | Err(MembershipError::AlreadyBootstrapped) => {}
         Err(error) => return Err(error).context("failed founding the cluster"),
     }
-    let mut leadership = context.consensus.leadership();
-    leadership
-        .wait_for(|leadership| leadership.is_self)
-        .await
-        .context("consensus stopped while founding the cluster")?;
+    lead(context).await?;
     let identity = &context.node.identity;
     let cluster = Command::InitCluster {
         id: identity.cluster_id.clone(),
@@ -93,6 +134,76 @@ async fn found(context: &Context) -> anyhow::Result<()> {
     let registration = Command::RegisterNode(registration(&context.node));
     let known = context.snapshot().nodes.contains_key(&context.id());
     once(context, &registration, !known).await
+}
+
+/// Puts the authority that this node made, and the digest of the operator's token, into the
+/// replicated state, if there is none yet.
+async fn establish(context: &Context) -> anyhow::Result<()> {
+    let paths = context.node.paths();
+    let due = context.snapshot().trust.authorities.is_empty();
+    let Some((certificate, sealed_key)) = trust::Founding::read(&paths)?.filter(|_| due) else {
+        return Ok(());
+    };
+    let token = trust::read_operator_token(&paths).context("the operator's token is lost")?;
+    let certified = trust::Certified::read(&paths)?;
+    let found = TrustChange::Found {
+        authority: NewAuthority {
+            certificate: Arc::from(&*certificate),
+            sealed_key: sealed_key.into(),
+        },
+        operator: operator_digest(token.as_bytes()),
+    };
+    let issue = TrustChange::Issue {
+        node: context.id(),
+        key: key_digest(&certified.key.public()),
+        expires: instant(certified.expires),
+    };
+    for change in [issue, found] {
+        once(context, &Command::Trust(Box::new(change)), true).await?;
+    }
+    Ok(())
+}
+
+/// Says what the new log is, as its first command: a cluster made of a backup has another id than the
+/// one it was taken of, one that goes on with a survivor has the same.
+async fn begin_anew(context: &Context) -> anyhow::Result<()> {
+    lead(context).await?;
+    let state = context.read(false).await?;
+    let (identity, generation) = (&context.node.identity, context.node.identity.generation);
+    let due = state.cluster.generation < generation;
+    if state.cluster.id == identity.cluster_id {
+        let recover = Command::RecoverCluster(Recovered {
+            generation,
+            survivor: context.id(),
+        });
+        return once(context, &recover, due).await;
+    }
+    let held = context
+        .blobs
+        .list()
+        .context("failed listing the artefacts")?;
+    let mut held = held.into_iter().map(|object| object.digest);
+    let restore = Command::RestoreCluster(Restored {
+        id: identity.cluster_id.clone(),
+        generation,
+        taken: state.now,
+        founder: registration(&context.node),
+        held: held.by_ref().take(MOST_HELD).collect(),
+    });
+    once(context, &restore, due).await?;
+    for digest in held {
+        let node = context.id();
+        once(context, &Command::RecordCopy { digest, node }, true).await?;
+    }
+    Ok(())
+}
+
+/// The only voter leads soon.
+async fn lead(context: &Context) -> anyhow::Result<()> {
+    let mut leadership = context.consensus.leadership();
+    let led = leadership.wait_for(|leadership| leadership.is_self).await;
+    led.map(|_| ())
+        .context("consensus stopped while making the cluster")
 }
 
 async fn once(context: &Context, command: &Command, due: bool) -> anyhow::Result<()> {

@@ -25,7 +25,12 @@ impl Machine {
     /// holds the newest; a clone of it is a consistent snapshot for as long as it is kept.
     #[must_use]
     pub fn new() -> (Self, watch::Receiver<State>) {
-        let state = State::genesis();
+        Self::of(State::genesis())
+    }
+
+    /// A machine that goes on from `state`.
+    #[must_use]
+    pub fn of(state: State) -> (Self, watch::Receiver<State>) {
         let (published, receiver) = watch::channel(state.clone());
         (Self { state, published }, receiver)
     }

@@ -24,6 +24,7 @@ use super::{
     convert::{self, Malformed},
     spec::{ProcessEvent, ProcessId, ProcessInfo, ProcessSpec, Usage},
 };
+use crate::clock::Boot;
 
 /// For calls that the holder answers at once.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -80,6 +81,8 @@ pub enum Refusal {
     /// The holder itself failed: disk, cgroups, descriptors.
     Internal,
     ShuttingDown,
+    /// It may run only while its tenure is renewed, and that is over.
+    TenureOver,
 }
 
 impl Error {
@@ -158,6 +161,17 @@ impl Client {
         }
     }
 
+    /// Lets processes with [`tenured`](ProcessSpec::tenured) run until then. It never moves back.
+    pub async fn renew(&self, until: Boot) -> Result<(), Error> {
+        let request = ask::Renew {
+            until_boot_ms: until.0,
+        };
+        match self.call(ask::Request::Renew(request), PROMPT).await? {
+            answer::Result::Done(_) => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Binds `addr` under a name, once; the same name and address again returns what is bound.
     pub async fn listen(&self, name: &str, addr: SocketAddr) -> Result<SocketAddr, Error> {
         let request = ask::Listen {
@@ -225,8 +239,18 @@ impl Client {
     /// Drops the record, the exit report and the logs of a process that has exited. One that is
     /// not known is forgotten already.
     pub async fn forget(&self, id: &ProcessId) -> Result<(), Error> {
+        self.forget_but(id, false).await
+    }
+
+    /// The same, but its log stays for a process that will be started under the same name.
+    pub async fn forget_exit(&self, id: &ProcessId) -> Result<(), Error> {
+        self.forget_but(id, true).await
+    }
+
+    async fn forget_but(&self, id: &ProcessId, keep_logs: bool) -> Result<(), Error> {
         let request = ask::Forget {
             id: id.as_str().to_owned(),
+            keep_logs,
         };
         self.done(ask::Request::Forget(request), PROMPT).await
     }
@@ -366,6 +390,7 @@ fn refused_error(refused: &answer::Refused) -> Error {
         Kind::Address => Refusal::Address,
         Kind::Internal | Kind::Unspecified => Refusal::Internal,
         Kind::ShuttingDown => Refusal::ShuttingDown,
+        Kind::TenureOver => Refusal::TenureOver,
     };
     Error::Refused {
         refusal,

@@ -2,11 +2,15 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A moment on both clocks: the monotonic one for deadlines, the wall clock for reports.
+use crate::clock::Boot;
+
+/// A moment on all clocks: the monotonic one for deadlines, the wall clock for reports, and the one
+/// that counts sleep for what other machines rely on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     pub(super) mono: Instant,
     pub(super) wall: SystemTime,
+    pub(super) boot: Boot,
 }
 
 impl Now {
@@ -14,6 +18,7 @@ impl Now {
         Self {
             mono: Instant::now(),
             wall: SystemTime::now(),
+            boot: Boot::now(),
         }
     }
 }

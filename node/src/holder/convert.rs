@@ -65,6 +65,7 @@ pub(super) fn spec_to_wire(spec: &ProcessSpec) -> pb::HeldSpec {
         notify: spec.notify,
         stop_grace_ms: millis(spec.stop_grace),
         ready_within_ms: millis(spec.ready_within),
+        tenured: spec.tenured,
     }
 }
 
@@ -123,6 +124,7 @@ pub(super) fn spec_from_wire(wire: pb::HeldSpec) -> Result<ProcessSpec, Malforme
         notify: wire.notify,
         stop_grace: Duration::from_millis(wire.stop_grace_ms),
         ready_within: Duration::from_millis(wire.ready_within_ms),
+        tenured: wire.tenured,
     })
 }
 
@@ -227,6 +229,7 @@ pub(super) fn exit_to_wire(exit: &Exit) -> pb::HeldExit {
             .iter()
             .map(|line| line.clone().into_bytes().into())
             .collect(),
+        tenure_over: exit.tenure_over,
     }
 }
 
@@ -239,6 +242,7 @@ pub(super) fn exit_from_wire(wire: pb::HeldExit) -> Exit {
     Exit {
         status,
         oom_killed: wire.oom_killed,
+        tenure_over: wire.tenure_over,
         at: from_unix_ms(wire.at_unix_ms),
         last_lines: wire.last_lines.iter().map(|line| text(line)).collect(),
     }
@@ -390,6 +394,7 @@ mod tests {
             }),
         };
         spec.notify = true;
+        spec.tenured = true;
         spec
     }
 

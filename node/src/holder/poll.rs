@@ -24,6 +24,8 @@ pub(super) enum Source {
     Exec(ProcessId),
     /// The end of an adopted main process.
     Exit(ProcessId),
+    /// The tenure may be over.
+    Tenure,
 }
 
 /// Names a watched descriptor; never used twice, so that an event fetched before its descriptor

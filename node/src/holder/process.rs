@@ -39,6 +39,8 @@ pub(super) struct Process {
     pub(super) adopted: bool,
     /// It was told to end and must not be started again.
     pub(super) told_to_stop: bool,
+    /// And that is because its tenure was over.
+    pub(super) tenure_over: bool,
     pub(super) main: Option<Main>,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) fifos: Fifos,
@@ -113,6 +115,7 @@ impl Process {
             exit: None,
             adopted: false,
             told_to_stop: false,
+            tenure_over: false,
             main: None,
             cgroup: None,
             fifos,

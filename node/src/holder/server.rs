@@ -123,6 +123,7 @@ impl Holder {
             fifos: run_dir.join("fifos"),
             processes: run_dir.join("processes"),
             listeners: run_dir.join("listeners"),
+            tenure: run_dir.join("tenure"),
         };
         let mut poll = Poll::new()?;
         poll.watch(&signals, Source::Signals)?;
@@ -182,6 +183,7 @@ impl Holder {
             Source::Notify(id) => self.table.notified(&id, now),
             Source::Exec(id) => self.table.exec_outcome(&id, now),
             Source::Exit(id) => self.table.adopted_ended(&id, now),
+            Source::Tenure => self.table.tenure_moved(now),
         }
     }
 }

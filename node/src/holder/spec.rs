@@ -73,6 +73,8 @@ pub struct ProcessSpec {
     pub stop_grace: Duration,
     /// How long a replacement may take to become ready.
     pub ready_within: Duration,
+    /// It may run only while [`renew`](super::Client::renew) is called again and again.
+    pub tenured: bool,
 }
 
 impl ProcessSpec {
@@ -92,6 +94,7 @@ impl ProcessSpec {
             notify: false,
             stop_grace: Duration::from_secs(30),
             ready_within: Duration::from_secs(60),
+            tenured: false,
         }
     }
 }
@@ -199,6 +202,8 @@ pub struct Exit {
     pub status: ExitStatus,
     /// The kernel killed something in its tree for lack of memory.
     pub oom_killed: bool,
+    /// The holder ended it because nobody renewed its tenure.
+    pub tenure_over: bool,
     pub at: SystemTime,
     /// Its last lines of stdout and stderr, at most 20, as written.
     pub last_lines: Vec<String>,

@@ -11,6 +11,7 @@ mod output;
 mod replace;
 mod start;
 mod stop;
+mod tenure;
 
 use std::{
     collections::BTreeMap,
@@ -29,9 +30,11 @@ use super::{
     fifos::Fifos,
     listeners::Listeners,
     poll::Poll,
+    poll::Source,
     process::{Caller, Process, Until},
     record::Records,
     spec::{EventKind, Phase, ProcessId, ProcessInfo, Usage},
+    tenure::Tenure,
     tree,
 };
 
@@ -60,6 +63,7 @@ pub(super) struct Paths {
     pub(super) fifos: PathBuf,
     pub(super) processes: PathBuf,
     pub(super) listeners: PathBuf,
+    pub(super) tenure: PathBuf,
 }
 
 pub(super) struct Table {
@@ -74,18 +78,22 @@ pub(super) struct Table {
     /// Name of this node on this machine, for cgroups and marks.
     node: String,
     boot_id: String,
+    tenure: Tenure,
     /// Set once everything shall end; who asked is told when it has.
     shutting_down: Option<Vec<Caller>>,
 }
 
 impl Table {
     pub(super) fn new(
-        poll: Poll,
+        mut poll: Poll,
         paths: Paths,
         place: Option<Place>,
         node: String,
         capabilities: Capabilities,
     ) -> io::Result<Self> {
+        let boot_id = super::identity::boot_id()?;
+        let tenure = Tenure::open(paths.tenure.clone(), &boot_id)?;
+        poll.watch(tenure.timer(), Source::Tenure)?;
         Ok(Self {
             poll,
             listeners: Listeners::open(paths.listeners.clone()),
@@ -96,7 +104,8 @@ impl Table {
             paths,
             place,
             node,
-            boot_id: super::identity::boot_id()?,
+            boot_id,
+            tenure,
             shutting_down: None,
         })
     }
@@ -137,7 +146,7 @@ impl Table {
     }
 
     /// Drops all that is kept of a process that has ended; one that is not known has been dropped.
-    pub(super) fn forget(&mut self, id: &ProcessId) -> Result<(), Refused> {
+    pub(super) fn forget(&mut self, id: &ProcessId, keep_logs: bool) -> Result<(), Refused> {
         if self
             .processes
             .get(id)
@@ -149,6 +158,9 @@ impl Table {
             ));
         }
         self.drop_process(id);
+        if keep_logs {
+            return Ok(());
+        }
         let logs = self.paths.logs.join(id.as_str());
         match std::fs::remove_dir_all(&logs) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refuse(

@@ -23,7 +23,8 @@ use super::routes::Routes;
 use super::session::{Contact, Memory, Session};
 use super::slot::Connections as _;
 use super::upstream::Pool;
-use crate::config::{Node, Peers, Secret};
+use crate::config::{Node, Peers};
+use crate::trust::Trust;
 
 /// Requests in flight have this long to end after SIGTERM: the drain time of frontends.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -41,7 +42,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub struct Options {
     pub cluster_id: String,
     pub node_id: u64,
-    pub secret: Secret,
+    pub trust: Trust,
     /// API addresses (host:port) of control nodes; those learnt before are remembered beside it.
     pub control: Vec<String>,
     /// The file of the last table.
@@ -76,7 +77,7 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
     let options = Options {
         cluster_id: node.identity.cluster_id.clone(),
         node_id: node.identity.node_id,
-        secret: node.secret.clone(),
+        trust: node.trust.clone(),
         control: peers.iter().map(ToString::to_string).collect(),
         table: paths.route_table(),
         drain: DRAIN,
@@ -95,7 +96,10 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
             tracing::warn!(%error, "could not tell the holder that this process is ready");
         }
     };
-    let outcome = serve(options, listeners, ready, stop).await?;
+    let renewed = tokio::spawn(node.trust.clone().watch(paths));
+    let outcome = serve(options, listeners, ready, stop).await;
+    renewed.abort();
+    let outcome = outcome?;
     tracing::info!(cut = outcome.cut, "ingress stops");
     Ok(())
 }
@@ -170,7 +174,7 @@ impl Ingress {
         let session = Session {
             cluster_id: options.cluster_id,
             node_id: options.node_id,
-            secret: options.secret,
+            trust: options.trust,
             contacts: Contacts::new(control),
             routes: Arc::clone(&self.proxy.routes),
             store: Store::at(options.table),

@@ -11,6 +11,7 @@ use fleet_proto::internal as wire;
 use fleet_proto::internal::ingress_order::Routes as Ordered;
 use fleet_proto::internal::ingress_report::Report;
 use fleet_proto::internal::ingress_sessions_client::IngressSessionsClient;
+use fleet_trust::Whom;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,7 @@ use super::proxy::now_ms;
 use super::routes::Routes;
 use super::spec::Spec;
 use super::upstream::Pool;
-use crate::config::Secret;
+use crate::trust::Trust;
 
 /// Renewal of the lease (docs/architecture.md).
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -50,7 +51,7 @@ pub(super) enum Contact {
 pub(super) struct Session {
     pub(super) cluster_id: String,
     pub(super) node_id: u64,
-    pub(super) secret: Secret,
+    pub(super) trust: Trust,
     pub(super) contacts: Contacts,
     pub(super) routes: Arc<Routes<Pool>>,
     pub(super) store: Store,
@@ -125,16 +126,15 @@ impl Session {
 
     /// One session, from hello to its end.
     async fn hold(&mut self, address: &str) -> Result<std::convert::Infallible, End> {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?
+        let endpoint = Endpoint::from_shared(format!("https://{address}"))?
             .connect_timeout(PATIENCE)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(HEARTBEAT)
             .keep_alive_timeout(PATIENCE)
-            .keep_alive_while_idle(true)
-            .connect()
-            .await?;
-        let mut client = IngressSessionsClient::with_interceptor(channel, self.secret.client())
-            .max_decoding_message_size(LARGEST_ORDER);
+            .keep_alive_while_idle(true);
+        let channel = self.trust.connect(&endpoint, Whom::Control).await?;
+        let mut client =
+            IngressSessionsClient::new(channel).max_decoding_message_size(LARGEST_ORDER);
         let (up, reports) = mpsc::channel(4);
         let hello = Report::Hello(self.hello());
         // The channel is empty and its reader at hand, so this cannot fail.

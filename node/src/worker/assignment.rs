@@ -48,6 +48,8 @@ pub(crate) struct Assignment {
     pub(crate) startup: Option<RepeatedCheck>,
     /// Is told the address of its node.
     pub(crate) agent: bool,
+    /// There may never be two of it: it runs only while control confirms this node.
+    pub(crate) singleton: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +185,7 @@ impl TryFrom<wire::Assignment> for Assignment {
             liveness: repeated(wire.liveness, wire.wants_port)?,
             startup: repeated(wire.startup, wire.wants_port)?,
             agent: wire.agent,
+            singleton: wire.singleton,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::assignment::{Artefact, CheckKind};
 use super::launch::Launch;
 use super::runtime::Step;
 use super::supervisor::{Exit, Found};
+use crate::clock::Boot;
 
 /// Everything a frontend needs done for it on this machine.
 pub(crate) trait Hands: Send + Sync + 'static {
@@ -49,6 +50,12 @@ pub(crate) trait Hands: Send + Sync + 'static {
         grace: Duration,
         before: Option<Launch>,
     ) -> impl Future<Output = Result<Exit, String>> + Send;
+
+    /// Lets singletons run until then; see [`Runtime::renew`](super::runtime::Runtime::renew).
+    fn renew(&self, until: Boot) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Lets a frontend be started again of which nothing runs.
+    fn revive(&self, id: FrontendId) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Removes whatever an ended frontend has left.
     fn clean(&self, id: FrontendId) -> impl Future<Output = Result<(), String>> + Send;

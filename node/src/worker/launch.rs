@@ -15,6 +15,8 @@ pub(crate) struct Launch {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) port: Option<u16>,
     pub(crate) limits: Limits,
+    /// Runs only while control confirms this node.
+    pub(crate) singleton: bool,
 }
 
 /// Where a frontend is started.
@@ -37,6 +39,7 @@ impl Launch {
             environment: environment(assignment, site),
             port: site.port,
             limits: assignment.limits,
+            singleton: assignment.singleton,
         }
     }
 

@@ -17,6 +17,7 @@ use super::launch::Launch;
 use super::probe;
 use super::runtime::{self, FrontendKey, FrontendSpec, Runtime, Step};
 use super::supervisor::{Exit, Found};
+use crate::clock::Boot;
 
 /// Between attempts while the runtime is away: a holder that is started anew is back within tens
 /// of milliseconds.
@@ -127,6 +128,16 @@ impl<R: Runtime, S: Source> Hands for Machine<R, S> {
         }
     }
 
+    async fn renew(&self, until: Boot) -> Result<(), String> {
+        let renewed = self.runtime.renew(until).await;
+        renewed.map_err(|error| chain(&error))
+    }
+
+    async fn revive(&self, id: FrontendId) -> Result<(), String> {
+        let revived = self.runtime.revive(key(id)).await;
+        revived.map_err(|error| chain(&error))
+    }
+
     async fn clean(&self, id: FrontendId) -> Result<(), String> {
         self.runtime
             .remove(key(id))
@@ -205,6 +216,7 @@ fn spec(launch: Launch, code: std::path::PathBuf) -> FrontendSpec {
             cpu_millicores: launch.limits.cpu_millicores,
             pids: launch.limits.pids,
         },
+        singleton: launch.singleton,
     }
 }
 
@@ -219,6 +231,7 @@ impl From<runtime::Exit> for Exit {
             code,
             signal,
             out_of_memory: exit.out_of_memory,
+            tenure_over: exit.tenure_over,
             last_lines: exit.last_lines,
         }
     }

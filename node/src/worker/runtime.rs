@@ -1,7 +1,8 @@
 //! How frontends are run. The supervisor decides *when*; a [`Runtime`] knows *how*.
 //!
 //! A frontend is started at most once: its id is never used again, and an implementation must
-//! remember an exited frontend until [`Runtime::remove`], so that a repeated order starts nothing.
+//! remember an exited frontend until [`Runtime::remove`] or [`Runtime::revive`], so that a repeated
+//! order starts nothing.
 
 pub mod process;
 pub mod workshop;
@@ -13,6 +14,8 @@ use std::{
 };
 
 use tokio::sync::mpsc;
+
+use crate::clock::Boot;
 
 /// The cluster-wide id of a frontend, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +83,8 @@ pub struct FrontendSpec {
     /// The one port it may listen on.
     pub port: Option<u16>,
     pub limits: Limits,
+    /// It may run only until the end of the tenure, see [`Runtime::renew`].
+    pub singleton: bool,
 }
 
 /// A frontend whose directories and rights are ready, so that starting it is one call.
@@ -106,6 +111,8 @@ pub struct Running {
 pub struct Exit {
     pub status: ExitStatus,
     pub out_of_memory: bool,
+    /// Ended because its tenure was not renewed.
+    pub tenure_over: bool,
     pub at: SystemTime,
     /// The last lines of its output, oldest first.
     pub last_lines: Vec<String>,
@@ -202,8 +209,17 @@ pub trait Runtime: Send + Sync + 'static {
         grace: Duration,
     ) -> impl Future<Output = Result<Exit, Error>> + Send;
 
+    /// Forgets that a frontend and its steps have run, so that it may be started again in the same
+    /// place: for a machine that lost its power. Only when nothing of it runs.
+    fn revive(&self, id: FrontendKey) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Forgets a frontend that has ended, with its directory and its logs. Unknown ones are fine.
     fn remove(&self, id: FrontendKey) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Lets singletons run until then. At its end they are told to end, and killed
+    /// [a little later](fleet_model::node::SINGLETONS_KILLED_AFTER), whether or not anybody who
+    /// could call this still lives; and none is started before it is renewed.
+    fn renew(&self, until: Boot) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Readings of those that run; the others are left out.
     fn usage(&self, ids: &[FrontendKey]) -> impl Future<Output = Result<Vec<Usage>, Error>> + Send;

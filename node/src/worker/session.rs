@@ -7,6 +7,7 @@
 
 mod backoff;
 mod conversation;
+mod heartbeats;
 mod route;
 
 #[cfg(test)]
@@ -23,7 +24,8 @@ use self::conversation::{End, converse};
 use self::route::Route;
 use super::builds::Builds;
 use super::supervisor::{Supervisor, View};
-use crate::config::{Endpoint, Paths, Peers, Secret};
+use crate::config::{Endpoint, Paths, Peers};
+use crate::trust::Trust;
 
 /// What a worker says of itself when it opens a session.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ pub(crate) struct Session {
     pub(crate) builds: Builds,
     /// The latest readings.
     pub(crate) usage: watch::Receiver<wire::WorkerUsage>,
-    pub(crate) secret: Secret,
+    pub(crate) trust: Trust,
     /// Where the addresses of control nodes are kept.
     pub(crate) paths: Paths,
     /// Asked first when nothing else is known: this node itself, if it may lead.

@@ -6,7 +6,8 @@
 //! killed at any instruction finds in the ledger everything it may have done.
 //!
 //! Invariants: one call to the world per frontend at a time (a check may run beside a stop); no
-//! frontend is started twice; nothing here ends a frontend because control cannot be reached.
+//! frontend is started while one of the same id may run; nothing here ends a frontend because control
+//! cannot be reached (singletons are ended by the holder).
 
 mod act;
 mod book;
@@ -39,7 +40,7 @@ use self::stage::Outcome;
 use super::hands::{Hands, Sighting};
 use super::ledger::{self, Ledger, LedgerError};
 use super::order::{Fence, Order};
-use crate::clock;
+use crate::clock::{self, Boot};
 use crate::config::Range;
 
 /// Who this worker is and what it may give away.
@@ -58,6 +59,7 @@ pub(crate) struct Premises {
 #[derive(Clone, Debug)]
 pub(crate) struct Supervisor {
     orders: mpsc::Sender<(Order, oneshot::Sender<Result<(), Refused>>)>,
+    confirmed: Arc<watch::Sender<Boot>>,
     view: watch::Receiver<View>,
 }
 
@@ -114,6 +116,8 @@ impl Supervisor {
         let (outcomes_in, outcomes) = mpsc::channel(256);
         // From the first moment on: a session that opens at once must not tell of an empty worker.
         let (publish, view) = watch::channel(View::of(&book));
+        let (confirmed, confirmations) = watch::channel(Boot::default());
+        let (renewed_in, renewed) = mpsc::channel(1);
         let shell = Shell {
             collected: book.artefacts_in_use(),
             book,
@@ -125,9 +129,22 @@ impl Supervisor {
             pending: Vec::new(),
             unacknowledged: Vec::new(),
             publish,
+            renewed_in,
         };
-        let task = tokio::spawn(shell.run(inbox, outcomes, sightings));
-        Ok((Self { orders, view }, task))
+        let inbox = Inbox {
+            orders: inbox,
+            outcomes,
+            sightings,
+            confirmations,
+            renewed,
+        };
+        let task = tokio::spawn(shell.run(inbox));
+        let supervisor = Self {
+            orders,
+            confirmed: Arc::new(confirmed),
+            view,
+        };
+        Ok((supervisor, task))
     }
 
     /// Takes an order over. When this returns, it is in the ledger.
@@ -138,6 +155,12 @@ impl Supervisor {
             .await
             .map_err(|_| ObeyError::Ended)?;
         Ok(answer.await.map_err(|_| ObeyError::Ended)??)
+    }
+
+    /// Control confirmed this node: singletons may run until then. Say so only after
+    /// [`obey`](Self::obey) took over everything that control had said before.
+    pub(crate) fn confirm(&self, until: Boot) {
+        self.confirmed.send_replace(until);
     }
 
     pub(crate) fn view(&self) -> watch::Receiver<View> {
@@ -192,15 +215,28 @@ struct Shell<H> {
     publish: watch::Sender<View>,
     /// Artefacts in use when unused ones were last let go.
     collected: BTreeSet<Digest>,
+    /// Until when the runtime lets singletons run.
+    renewed_in: mpsc::Sender<Boot>,
+}
+
+/// What the loop waits for.
+struct Inbox {
+    orders: mpsc::Receiver<(Order, Answer)>,
+    outcomes: mpsc::Receiver<(FrontendId, Outcome)>,
+    sightings: mpsc::Receiver<Sighting>,
+    confirmations: watch::Receiver<Boot>,
+    renewed: mpsc::Receiver<Boot>,
 }
 
 impl<H: Hands> Shell<H> {
-    async fn run(
-        mut self,
-        mut orders: mpsc::Receiver<(Order, Answer)>,
-        mut outcomes: mpsc::Receiver<(FrontendId, Outcome)>,
-        mut sightings: mpsc::Receiver<Sighting>,
-    ) {
+    async fn run(mut self, inbox: Inbox) {
+        let Inbox {
+            mut orders,
+            mut outcomes,
+            mut sightings,
+            mut confirmations,
+            mut renewed,
+        } = inbox;
         loop {
             let wake = self.turn().await;
             tokio::select! {
@@ -216,6 +252,14 @@ impl<H: Hands> Shell<H> {
                     }
                 }
                 Some(sighting) = sightings.recv() => self.see(sighting),
+                Ok(()) = confirmations.changed() => {
+                    let until = *confirmations.borrow_and_update();
+                    self.renew(until);
+                }
+                Some(until) = renewed.recv() => {
+                    let left = until.0.saturating_sub(Boot::now().0);
+                    self.book.renew(Instant::now() + Duration::from_millis(left));
+                }
                 Some(_) = self.tasks.join_next() => {}
                 () = sleep_until(wake) => {}
             }
@@ -232,6 +276,22 @@ impl<H: Hands> Shell<H> {
             tracing::warn!(frontend = %orphan, "runs and is in no order: stopping it");
             self.tasks.spawn(remove_orphan(self.hands.clone(), orphan));
         }
+    }
+
+    /// The runtime is told first: it is who ends singletons, whatever becomes of us.
+    fn renew(&mut self, until: Boot) {
+        if !self.book.has_singletons() {
+            return;
+        }
+        let (hands, renewed) = (self.hands.clone(), self.renewed_in.clone());
+        self.tasks.spawn(async move {
+            match hands.renew(until).await {
+                // The supervisor may have ended.
+                Ok(()) => drop(renewed.send(until).await),
+                // Control confirms again in a second.
+                Err(reason) => tracing::warn!(reason, "the tenure of singletons was not renewed"),
+            }
+        });
     }
 
     fn see(&mut self, sighting: Sighting) {

@@ -1,19 +1,21 @@
 //! A control node of the test's making: it holds one artefact and gives the orders it is told to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use fleet_node::blobs;
-use fleet_node::config::Secret;
 use fleet_proto::internal::blobs_server::BlobsServer;
 use fleet_proto::internal::worker_order::Order;
 use fleet_proto::internal::worker_report::Report;
 use fleet_proto::internal::worker_sessions_server::{WorkerSessions, WorkerSessionsServer};
 use fleet_proto::internal::{self as wire, frontend_observed::Phase};
+use fleet_trust::{Authority, Credentials, Incoming, NodeKey};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -21,7 +23,7 @@ use crate::soon;
 
 pub(crate) struct Control {
     pub(crate) address: String,
-    pub(crate) secret: Secret,
+    pub(crate) authority: Authority,
     artefact: blobs::store::Stored,
     sessions: mpsc::Receiver<Session>,
     server: JoinHandle<()>,
@@ -60,20 +62,19 @@ impl Control {
         let dir = tempfile::tempdir().unwrap();
         let store = blobs::Store::open(dir.path(), blobs::LARGEST).unwrap();
         let artefact = store.put(archive(script).as_slice()).unwrap();
-        let secret = Secret::generate();
+        let authority = Authority::found("c1", SystemTime::now()).unwrap();
+        let credentials = Arc::new(credentials(&authority));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, sessions) = mpsc::channel(4);
-        let service = WorkerSessionsServer::with_interceptor(Service(sender), secret.server());
-        let blobs = BlobsServer::with_interceptor(blobs::Service::new(store), secret.server());
         let served = Server::builder()
-            .add_service(service)
-            .add_service(blobs)
-            .serve_with_incoming(TcpListenerStream::new(listener));
+            .add_service(WorkerSessionsServer::new(Service(sender)))
+            .add_service(BlobsServer::new(blobs::Service::new(store)))
+            .serve_with_incoming(Incoming::new(listener, move || credentials.clone()));
         let server = tokio::spawn(async move { served.await.unwrap() });
         Self {
             address,
-            secret,
+            authority,
             artefact,
             sessions,
             server,
@@ -137,6 +138,7 @@ impl Session {
             control_addresses: Vec::new(),
             order: Some(Order::Full(wire::FullAssignments { assignments })),
             builds: None,
+            confirmed: None,
         };
         let _ = self.orders.send(Ok(order)).await;
     }
@@ -186,4 +188,12 @@ fn archive(script: &str) -> Vec<u8> {
             .unwrap();
     }
     archive.into_inner().unwrap()
+}
+
+fn credentials(authority: &Authority) -> Credentials {
+    let key = NodeKey::generate().unwrap();
+    let signed = authority.sign(1, ["control"], &key.public(), SystemTime::now());
+    let signed = signed.unwrap();
+    let authorities = vec![authority.certificate().clone()];
+    Credentials::new(&signed.certificate, &key, authorities, signed.begins).unwrap()
 }

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fleet_node::config::{Identity, Paths, Peers};
 use fleet_node::holder;
+use fleet_node::trust::{Certified, write_authorities};
+use fleet_trust::{Authority, NodeKey};
 use tempfile::TempDir;
 
 use crate::control::Control;
@@ -28,7 +30,7 @@ impl Node {
         let crossed = Command::new("chmod").arg("755").arg(dir.path()).status();
         assert!(crossed.unwrap().success());
         let paths = Paths::new(dir.path());
-        control.secret.write(&paths.secret()).unwrap();
+        equip(&paths, &control.authority);
         let peers = Peers::parse(std::slice::from_ref(&control.address));
         peers.write(&paths).unwrap();
         let identity = Identity {
@@ -39,6 +41,7 @@ impl Node {
             name: "n4".to_owned(),
             domain: "localhost".to_owned(),
             roles: vec!["worker".to_owned()],
+            generation: 0,
         };
         identity.write(&paths).unwrap();
         let exe = Path::new(env!("CARGO_BIN_EXE_fleetd"));
@@ -139,6 +142,21 @@ pub(crate) fn kill(pid: u32) {
 fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Makes it node 4 of the cluster of `authority`.
+fn equip(paths: &Paths, authority: &Authority) {
+    let key = NodeKey::generate().unwrap();
+    let signed = authority.sign(4, ["worker"], &key.public(), SystemTime::now());
+    let signed = signed.unwrap();
+    let certified = Certified {
+        certificate: signed.certificate,
+        key,
+        begins: signed.begins,
+        expires: signed.expires,
+    };
+    write_authorities(paths, &[authority.certificate().clone()]).unwrap();
+    certified.write(paths).unwrap();
 }
 
 /// Ten ports from one on that the system has just given away.

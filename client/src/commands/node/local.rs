@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
 use crate::args::{NodeVerb, Role};
-use crate::commands::context::secret;
+use crate::commands::context::token;
 use crate::connection::{Connection, unix};
 use crate::context::socket_path;
 use crate::exit::Exit;
@@ -27,19 +27,24 @@ pub(super) async fn run(session: &mut Session, verb: NodeVerb) -> Result<(), Fai
         NodeVerb::Init { name, domain } => init(session, name, domain).await,
         NodeVerb::Join {
             addresses,
-            secret_file,
+            token,
+            token_file,
             name,
             roles,
             labels,
         } => {
-            let Some(secret) = secret(session, secret_file.as_deref())? else {
-                return Err(Failure::usage("joining needs the secret of the cluster")
-                    .hint("--secret-file FILE, or FLEET_TOKEN"));
+            let token = match token {
+                Some(token) => Some(token),
+                None => self::token(session, token_file.as_deref(), "FLEET_JOIN_TOKEN")?,
+            };
+            let Some(token) = token else {
+                return Err(Failure::usage("joining needs a join token")
+                    .hint("make one on a node of the cluster: fleet node token create"));
             };
             let command = JoinRequest {
                 request_id: Connection::request_id(),
                 addresses,
-                secret,
+                token,
                 name: name.unwrap_or_default(),
                 roles: roles.into_iter().map(role).collect(),
                 labels: parse_labels(&labels)?,
@@ -48,7 +53,8 @@ pub(super) async fn run(session: &mut Session, verb: NodeVerb) -> Result<(), Fai
         }
         NodeVerb::Leave { force, no_confirm } => leave(session, force, no_confirm).await,
         NodeVerb::ReplaceIngress => replace_ingress(session).await,
-        NodeVerb::Status | NodeVerb::List | NodeVerb::Describe { .. } => status(session).await,
+        // What is asked of the cluster does not come here.
+        _ => status(session).await,
     }
 }
 
@@ -112,14 +118,16 @@ async fn status(session: &mut Session) -> Result<(), Failure> {
         .result(&LocalView::from(&answer), LocalView::text)
 }
 
-async fn daemon(session: &Session) -> Result<LocalClient<Channel>, Failure> {
+pub(in crate::commands) async fn daemon(
+    session: &Session,
+) -> Result<LocalClient<Channel>, Failure> {
     Ok(LocalClient::new(
         unix(&socket_path(&session.surroundings)).await?,
     ))
 }
 
 /// The daemon's answer, within --timeout if that is given.
-async fn answered<A>(
+pub(in crate::commands) async fn answered<A>(
     session: &Session,
     call: impl Future<Output = Result<Response<A>, Status>>,
 ) -> Result<A, Failure> {
@@ -163,7 +171,7 @@ async fn told(
     Ok(())
 }
 
-fn role(role: Role) -> i32 {
+pub(super) fn role(role: Role) -> i32 {
     match role {
         Role::Control => NodeRole::Control.into(),
         Role::Worker => NodeRole::Worker.into(),
@@ -171,7 +179,7 @@ fn role(role: Role) -> i32 {
     }
 }
 
-fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let split = |label: &String| match label.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Failure::usage(format!(

@@ -52,6 +52,7 @@ impl Fake {
                 rollout: 0,
                 since_index: 41,
                 log_offset: 0,
+                node: String::new(),
             }),
             ..Default::default()
         }
@@ -397,14 +398,15 @@ impl local_server::Local for Fake {
             node_id: 1,
             name: request.into_inner().name,
             address: "127.0.0.1:7400".to_owned(),
-            secret: "hush".to_owned(),
+            operator_token: "hush".to_owned(),
+            authority: super::fingerprint(),
             domain: "localhost".to_owned(),
         }))
     }
 
     async fn join(&self, request: Request<JoinRequest>) -> Answer<JoinResponse> {
         let asked = request.into_inner();
-        assert_eq!(asked.secret, "hush");
+        assert_eq!(asked.token, "fj1.token");
         let cluster_id = asked.addresses.join("+");
         Ok(Response::new(JoinResponse {
             cluster_id,
@@ -422,9 +424,21 @@ impl local_server::Local for Fake {
         Ok(Response::new(LocalStatusResponse {
             initialised: !script.apps.is_empty(),
             addresses: script.apps.clone(),
-            secret: "from the daemon".to_owned(),
+            operator_token: "from the daemon".to_owned(),
+            authorities: vec![super::fingerprint()],
             ..Default::default()
         }))
+    }
+
+    async fn restore(
+        &self,
+        request: Request<tonic::Streaming<RestoreRequest>>,
+    ) -> Answer<RestoreResponse> {
+        super::backups::restore(request.into_inner()).await
+    }
+
+    async fn recover(&self, _: Request<RecoverRequest>) -> Answer<RecoverResponse> {
+        super::backups::recover()
     }
 
     async fn replace_ingress(

@@ -11,6 +11,7 @@ use crate::{
     frontend::{Observed, Phase},
     ids::{AppName, BuildId, EnvironmentKey, EnvironmentName, FrontendId, ReleaseId},
     manifest::{Affinity, Manifest, Run},
+    node::Vote,
     release::Variables,
 };
 
@@ -43,6 +44,12 @@ fn node(id: u64, labels: &[(&str, &str)]) -> Node {
         lease: Lease::Ready,
         lease_since: Time::default(),
         draining: false,
+        drain_until: None,
+        leaving: false,
+        vote: Vote::Automatic,
+        mute: None,
+        relapses: 0,
+        returned: None,
         facts: None,
         revision: 0,
     }
@@ -86,7 +93,7 @@ fn state(change: impl FnOnce(&mut Service)) -> State {
 
 /// Where so many frontends go, one after the other; the reasons once there is no place.
 fn places(state: &State, count: usize) -> Vec<String> {
-    let mut tally = Tally::of(state);
+    let mut tally = Tally::of(state, Time::default());
     let place = |_| match tally.place(&key(), &web()) {
         Ok(node) => node.to_string(),
         Err(refusals) => {
@@ -125,6 +132,50 @@ fn labels_that_draw_come_before_spreading_and_never_forbid() {
     assert_eq!(places(&both, 2), ["2", "2"]);
     let none = drawn([(1, "disk", "tape"), (1, "zone", "c")]);
     assert_eq!(places(&none, 3), ["1", "2", "3"], "spread as without any");
+}
+
+#[test]
+fn requests_are_held_against_what_a_node_has() {
+    let facts = |cpu_millicores, memory_bytes| {
+        Some(crate::node::Facts {
+            cpu_millicores,
+            memory_bytes,
+            ..crate::node::Facts::default()
+        })
+    };
+    let mut state = state(|web| {
+        web.requests.cpu_millicores = Some(500);
+        web.requests.memory_bytes = Some(1_000);
+    });
+    let settings = crate::environment::Settings::initial(&key().environment.name);
+    let environment = crate::environment::Environment {
+        key: key().environment,
+        created: Time::default(),
+        updated: Time::default(),
+        active: None,
+        previous: crate::environment::Previous::Never,
+        variables: Variables::default(),
+        newest: None,
+        settings,
+        masked: imbl::OrdSet::new(),
+        destroying: false,
+        revision: 0,
+    };
+    state.environments.insert(key().environment, environment);
+    for (id, facts) in [
+        (1, facts(1_000, 9_000)),
+        (2, facts(4_000, 1_999)),
+        (3, None),
+    ] {
+        state.nodes.get_mut(&NodeId(id)).unwrap().facts = facts;
+    }
+    // The last has not said what it has and takes them all; the others two and one.
+    let places = places(&state, 6);
+    let on = |node: &str| places.iter().filter(|place| *place == node).count();
+    assert_eq!((on("1"), on("2"), on("3")), (2, 1, 3), "{places:?}");
+    state.nodes.remove(&NodeId(3));
+    let why = "1 have not the cpu it requests, 1 have not the memory it requests";
+    assert_eq!(super::tests::places(&state, 4)[3], why);
 }
 
 #[test]

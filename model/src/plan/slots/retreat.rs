@@ -7,7 +7,7 @@
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{Draft, Work, forget, leave, rested};
-use crate::{frontend::Frontend, ids::ServiceName, state::Group};
+use crate::{frontend::Frontend, ids::ServiceName, plan::placement, state::Group};
 
 /// Sends away what is too many; answers which slots to fill, where even the best are too few.
 pub(super) fn plan(work: &Work<'_>, service: &ServiceName, draft: &mut Draft) -> Vec<u32> {
@@ -83,6 +83,7 @@ fn refill(work: &Work<'_>, service: &ServiceName, group: &Group, draft: &mut Dra
     group
         .vacant(work.wanted(service))
         .into_iter()
+        .filter(|slot| !placement::one_is_there(work.state, work.key, service, *slot))
         .filter(|slot| rested(work.key, work.loaded, service, *slot, draft))
         .collect()
 }

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -17,9 +17,13 @@ use futures::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response};
 
 use super::*;
-use crate::blobs::{Service, digest};
+use crate::{
+    blobs::{Service, digest},
+    trust::testing::TestAuthority,
+};
 
-const SECRET: &str = "Bearer sesame";
+/// One authority for all tests of this file.
+static AUTHORITY: LazyLock<TestAuthority> = LazyLock::new(|| TestAuthority::new("c1"));
 
 /// What a test's holder does with a `Fetch`.
 #[derive(Clone, Copy)]
@@ -85,29 +89,18 @@ impl Blobs for Holder {
     }
 }
 
-fn guarded(request: Request<()>) -> Result<Request<()>, Status> {
-    match request.metadata().get("authorization") {
-        Some(value) if value == SECRET => Ok(request),
-        _ => Err(Status::unauthenticated("who are you")),
-    }
-}
-
-fn knowing(mut request: Request<()>) -> Result<Request<()>, Status> {
-    request
-        .metadata_mut()
-        .insert("authorization", SECRET.parse().unwrap());
-    Ok(request)
+fn worker() -> Trust {
+    AUTHORITY.node(4, &["worker"])
 }
 
 /// Serves on a port of its own until the runtime of the test ends.
 async fn serve(service: impl Blobs) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-    let service = BlobsServer::with_interceptor(service, guarded);
+    let incoming = AUTHORITY.node(1, &["control"]).incoming(listener);
     tokio::spawn(
         tonic::transport::Server::builder()
-            .add_service(service)
+            .add_service(BlobsServer::new(service))
             .serve_with_incoming(incoming),
     );
     address
@@ -153,7 +146,7 @@ impl World {
             connect: Duration::from_secs(2),
             stall: Duration::from_millis(300),
         };
-        Client::with_deadlines(knowing, deadlines)
+        Client::with_deadlines(worker(), deadlines)
             .fetch(&self.object, holders, &self.store)
             .await
     }
@@ -294,11 +287,10 @@ async fn every_holder_that_failed_is_named_with_its_reason() {
 async fn a_stranger_is_refused() {
     let world = World::new();
     let (holder, asked) = world.holder(Manner::Honest).await;
-    let stranger = Client::new(|request: Request<()>| Ok(request));
+    let elsewhere = TestAuthority::new("c1");
+    let stranger = Client::new(elsewhere.node(4, &["worker"]));
     let refused = failures(stranger.fetch(&world.object, &[holder], &world.store).await);
-    assert!(
-        matches!(&refused[..], [Failure::Refused { status }] if status.code() == Code::Unauthenticated)
-    );
+    assert!(matches!(&refused[..], [Failure::Connect { .. }]));
     assert!(asked.lock().unwrap().is_empty());
 }
 
@@ -306,7 +298,7 @@ async fn a_stranger_is_refused() {
 async fn callers_that_want_the_same_fetch_it_once() {
     let world = World::new();
     let (holder, asked) = world.holder(Manner::Honest).await;
-    let client = Client::new(knowing);
+    let client = Client::new(worker());
     let done = AtomicUsize::new(0);
     let holders = [holder];
     let fetches = (0..8).map(|_| async {

@@ -63,6 +63,18 @@ impl Rocks {
         Ok(rocks)
     }
 
+    /// Opens the database in `dir` without changing it: what its log holds is replayed in memory.
+    /// Writing fails.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn open_to_read(dir: &Path) -> io::Result<Self> {
+        let mark = MarkFile::open(&dir.join(MARK))?;
+        let options = database_options(false);
+        let db = DB::open_cf_for_read_only(&options, dir, [LOG, META], false).map_err(other)?;
+        Ok(Self { db, mark })
+    }
+
     fn family(&self, name: &str) -> io::Result<&ColumnFamily> {
         self.db.cf_handle(name).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("no column family {name}"))

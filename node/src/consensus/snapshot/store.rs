@@ -5,11 +5,13 @@ use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::format::{Reader, Writer};
+use fleet_proto::stored::RaftSnapshotHeader;
+
 use super::{SnapshotError, SnapshotFile};
 use crate::consensus::codec;
 use crate::consensus::machine::SnapshotView;
 use crate::consensus::types::SnapshotMeta;
+use crate::framed::{Reader, Writer};
 
 const SUFFIX: &str = ".snap";
 const TEMPORARY: &str = ".tmp";
@@ -60,16 +62,49 @@ impl SnapshotDir {
         }
         // Names begin with the index, padded: the last one is the newest.
         names.sort();
-        let this = Self {
+        let this = Self::unread(dir, cluster_id);
+        let newest = this.newest(names, purged)?;
+        this.set(newest);
+        Ok(this)
+    }
+
+    /// The newest intact snapshot of a directory that is only looked at: nothing is removed, nothing
+    /// set aside.
+    ///
+    /// # Errors
+    /// If the directory cannot be read, or all that is there is damaged or foreign.
+    pub(crate) fn newest_in(
+        dir: &Path,
+        cluster_id: &str,
+    ) -> Result<Option<(SnapshotMeta, SnapshotFile)>, SnapshotError> {
+        let this = Self::unread(dir, cluster_id);
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with(SUFFIX) {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let mut damage = None;
+        for path in paths.iter().rev() {
+            let file = open(path)?;
+            match this.verify(&file.file) {
+                Ok(meta) => return Ok(Some((meta, file))),
+                Err(error) => damage = damage.or(Some(error)),
+            }
+        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    fn unread(dir: &Path, cluster_id: &str) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 dir: dir.to_owned(),
                 cluster_id: cluster_id.to_owned(),
                 current: Mutex::new(None),
             }),
-        };
-        let newest = this.newest(names, purged)?;
-        this.set(newest);
-        Ok(this)
+        }
     }
 
     /// The newest durable snapshot.
@@ -127,7 +162,7 @@ impl SnapshotDir {
     /// # Errors
     /// If it is damaged, of another version, or of another cluster.
     pub(crate) fn verify(&self, file: &File) -> Result<SnapshotMeta, SnapshotError> {
-        let reader = Reader::new(BufReader::new(At::new(file)))?;
+        let reader = Reader::<_, RaftSnapshotHeader>::new(BufReader::new(At::new(file)))?;
         let header = reader.verify()?;
         if header.cluster_id != self.inner.cluster_id {
             return Err(SnapshotError::Foreign {
@@ -214,7 +249,9 @@ impl SnapshotFile {
     /// # Errors
     /// If the head of the file is damaged.
     pub(crate) fn body(&self) -> Result<impl io::Read, SnapshotError> {
-        Reader::new(BufReader::new(At::new(&self.file)))
+        Ok(Reader::<_, RaftSnapshotHeader>::new(BufReader::new(
+            At::new(&self.file),
+        ))?)
     }
 }
 

@@ -247,7 +247,6 @@ fn options(dir: &tempfile::TempDir) -> Options {
         "c",
         1,
         "127.0.0.1:1",
-        "s",
     );
     options.on_fatal = no_fatal();
     options

@@ -145,7 +145,6 @@ impl Home {
             "test-cluster",
             self.id,
             self.address(),
-            "secret",
         );
         options.snapshot_every = self.snapshot_every;
         options.keep_entries = 0;

@@ -155,12 +155,11 @@ async fn calls_meant_for_others_are_refused() {
         ..Default::default()
     };
     let cases = [
-        ("test-cluster", "secret", 7, Code::FailedPrecondition),
-        ("elsewhere", "secret", 1, Code::FailedPrecondition),
-        ("test-cluster", "wrong", 1, Code::Unauthenticated),
+        ("test-cluster", 7, Code::FailedPrecondition),
+        ("elsewhere", 1, Code::FailedPrecondition),
     ];
-    for (cluster, secret, to, code) in cases {
-        let caller = Credentials::new(cluster, 2, &secret.into()).unwrap();
+    for (cluster, to, code) in cases {
+        let caller = Credentials::new(cluster, 2).unwrap();
         let mut client = pool.client(1, &node.address, Lane::Control).unwrap();
         let status = client.vote(caller.request(to, vote())).await.unwrap_err();
         assert_eq!(status.code(), code, "{status}");

@@ -25,16 +25,16 @@ type Key = (u64, String, Lane);
 #[derive(Clone)]
 pub(crate) struct Pool {
     connect: Connect,
+    timers: Timers,
     channels: Arc<Mutex<HashMap<Key, Channel>>>,
 }
 
 impl Pool {
     pub(crate) fn new(options: &Options) -> Self {
-        let timers = options.timers.clone();
-        let tcp = move |address: &str| tcp(address, &timers);
-        let connect = options.connect.clone().unwrap_or_else(|| Arc::new(tcp));
+        let plain: Connect = Arc::new(|_, endpoint| endpoint.connect_lazy());
         Self {
-            connect,
+            connect: options.connect.clone().unwrap_or(plain),
+            timers: options.timers.clone(),
             channels: Arc::default(),
         }
     }
@@ -58,7 +58,8 @@ impl Pool {
         let channel = match channels.get(&key) {
             Some(channel) => channel.clone(),
             None => {
-                let channel = (self.connect)(address)?;
+                let endpoint = endpoint(address, &self.timers)?;
+                let channel = (self.connect)(node, &endpoint);
                 channels.insert(key, channel.clone());
                 channel
             }
@@ -69,7 +70,7 @@ impl Pool {
     }
 }
 
-fn tcp(address: &str, timers: &Timers) -> Result<Channel, String> {
+fn endpoint(address: &str, timers: &Timers) -> Result<Endpoint, String> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| format!("address {address}: {error}"))?
         .connect_timeout(timers.connect)
@@ -77,5 +78,5 @@ fn tcp(address: &str, timers: &Timers) -> Result<Channel, String> {
         .http2_keep_alive_interval(timers.keepalive)
         .keep_alive_timeout(timers.keepalive)
         .keep_alive_while_idle(true);
-    Ok(endpoint.connect_lazy())
+    Ok(endpoint)
 }

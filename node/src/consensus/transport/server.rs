@@ -48,7 +48,11 @@ impl Service {
     }
 
     fn accept<M>(&self, request: Request<M>) -> Result<M, Status> {
-        self.handle.core().credentials.check(request.metadata())?;
+        let core = self.handle.core();
+        let from = core.credentials.check(request.metadata())?;
+        if let Some(why) = (core.expelled)(from) {
+            return Err(Status::permission_denied(why));
+        }
         Ok(request.into_inner())
     }
 

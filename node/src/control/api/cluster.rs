@@ -1,5 +1,7 @@
 //! `fleet.v1.Cluster`.
 
+mod backup;
+
 use std::sync::Arc;
 
 use fleet_model::{Command, State, ids::EnvironmentName, node::Role};
@@ -8,7 +10,9 @@ use tonic::{Request, Response, Status};
 
 use super::{ACTOR, message, request_id, resolve};
 use crate::control::{
-    Context, codec, membership,
+    Context,
+    authority::fingerprints,
+    codec, membership,
     refusal::{detail, refused, unread, with_detail},
 };
 
@@ -86,7 +90,58 @@ impl Cluster for Api {
             members,
             problems: problem.into_iter().collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            authorities: fingerprints(&state)
+                .map(|(_, print)| print.to_string())
+                .collect(),
+            rotation: rotation(&state),
+            generation: state.cluster.generation,
+            restored_from: state
+                .cluster
+                .origin
+                .map(|origin| origin.cluster)
+                .unwrap_or_default(),
         }))
+    }
+
+    type BackupStream = backup::Parts;
+
+    async fn backup(
+        &self,
+        request: Request<v1::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        let parts = backup::take(&self.0, message(request).with_artefacts).await?;
+        Ok(Response::new(parts))
+    }
+
+    async fn set_backup_schedule(
+        &self,
+        request: Request<v1::SetBackupScheduleRequest>,
+    ) -> Result<Response<v1::SetBackupScheduleResponse>, Status> {
+        backup::set_schedule(&self.0, message(request)).await?;
+        Ok(Response::new(v1::SetBackupScheduleResponse {}))
+    }
+
+    async fn list_backups(
+        &self,
+        request: Request<v1::ListBackupsRequest>,
+    ) -> Result<Response<v1::ListBackupsResponse>, Status> {
+        let state = self.0.read(message(request).stale).await.map_err(unread)?;
+        Ok(Response::new(backup::list(&state)))
+    }
+}
+
+/// How far the replacement of the authority is.
+fn rotation(state: &State) -> String {
+    let Some(rotation) = &state.trust.rotation else {
+        return String::new();
+    };
+    let name = |id| state.nodes.get(id).map(|node| node.name.as_str());
+    let awaited = state.rotation_awaits();
+    let awaited: Vec<_> = awaited.iter().filter_map(name).collect();
+    let stage = rotation.stage.as_str();
+    match awaited.as_slice() {
+        [] => format!("{stage}: every live node has gone along"),
+        names => format!("{stage}: waiting for {}", names.join(", ")),
     }
 }
 

@@ -275,6 +275,8 @@ pub(super) fn sentence(waiting: &Waiting) -> v1::Waiting {
     let reason = match waiting.reason {
         Reason::Starting { .. } => "FRONTENDS_STARTING",
         Reason::NoNode { .. } => "NO_NODE",
+        Reason::Stuck { .. } => "CANNOT_MOVE",
+        Reason::Storm { .. } => "MANY_WORKERS_LOST",
         Reason::BackOff { .. } => "BACK_OFF",
         Reason::Warming { .. } => "WARMING",
         Reason::Rolling { .. } => "ROLLING",

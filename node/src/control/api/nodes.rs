@@ -1,20 +1,21 @@
 //! `fleet.v1.Nodes`.
 
+mod change;
+
 use std::sync::Arc;
 
 use fleet_model::{
-    Command, State,
-    ids::NodeId,
-    node::{Lease, Node, Role},
+    State,
+    command::NodeChange,
+    node::{Lease, Node, Role, Vote},
+    plan::{drain, placement::capacity::Requested},
+    time::Millis,
 };
 use fleet_proto::v1::{self, CapabilityLevel, NodeRole, NodeState, nodes_server::Nodes};
 use tonic::{Request, Response, Status};
 
-use super::{ACTOR, instant, message, page, request_id, resolve};
-use crate::control::{
-    Context, forward, membership,
-    refusal::{refused, unread},
-};
+use super::{instant, message, page, resolve};
+use crate::control::{Context, forward, membership, refusal::unread};
 
 pub(crate) struct Api(pub(super) Arc<Context>);
 
@@ -68,23 +69,65 @@ impl Nodes for Api {
         request: Request<v1::RemoveNodeRequest>,
     ) -> Result<Response<v1::RemoveNodeResponse>, Status> {
         let asked = message(request);
-        let id = request_id(&asked.request_id)?;
-        let state = self.0.read(false).await.map_err(unread)?;
-        // Once removed it cannot be found; the answer of the first request can.
-        let node = match (asked.node.parse(), resolve::node(&state, &asked.node)) {
-            (_, Ok(node)) => node,
-            (Ok(id), Err(_)) => NodeId(id),
-            (Err(_), Err(status)) => return Err(status),
-        };
-        let command = Command::RemoveNode { node };
-        let outcome = self.0.ask(&id, ACTOR, &command).await.map_err(refused)?;
+        let change = NodeChange::Remove { force: asked.force };
+        let receipt = self.change(&asked.request_id, &asked.node, change).await?;
         Ok(Response::new(v1::RemoveNodeResponse {
-            receipt: Some(v1::Receipt {
-                log_index: outcome.index,
-                repeated_request: outcome.repeated,
-                ..v1::Receipt::default()
-            }),
+            receipt: Some(receipt),
         }))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<v1::DrainNodeRequest>,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        let asked = message(request);
+        let deadline = asked.deadline_ms.map(Millis);
+        let change = NodeChange::Drain { deadline };
+        let receipt = self.change(&asked.request_id, &asked.node, change).await?;
+        Ok(change::answered(receipt))
+    }
+
+    async fn undrain(
+        &self,
+        request: Request<v1::ChangeNodeRequest>,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        self.changed(message(request), NodeChange::Undrain).await
+    }
+
+    async fn promote(
+        &self,
+        request: Request<v1::ChangeNodeRequest>,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        let change = NodeChange::Vote(Vote::Always);
+        self.changed(message(request), change).await
+    }
+
+    async fn demote(
+        &self,
+        request: Request<v1::ChangeNodeRequest>,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        let change = NodeChange::Vote(Vote::Never);
+        self.changed(message(request), change).await
+    }
+
+    async fn set_moves(
+        &self,
+        request: Request<v1::SetMovesRequest>,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        self.moves(message(request)).await.map(change::answered)
+    }
+
+    async fn set_labels(
+        &self,
+        request: Request<v1::SetNodeLabelsRequest>,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        let asked = message(request);
+        let change = NodeChange::SetLabels {
+            set: asked.set,
+            unset: asked.unset.into_iter().collect(),
+        };
+        let receipt = self.change(&asked.request_id, &asked.node, change).await?;
+        Ok(change::answered(receipt))
     }
 }
 
@@ -107,11 +150,16 @@ impl Api {
             frontends: state.frontends_on(node.id).count() as u32,
             version: facts.map(|facts| facts.version.clone()).unwrap_or_default(),
             labels: node.labels.clone(),
+            vote: match node.vote {
+                Vote::Automatic => String::new(),
+                wish => wish.as_str().to_owned(),
+            },
         }
     }
 
     fn description(&self, state: &State, node: &Node) -> v1::NodeDescription {
         let facts = node.facts.clone().unwrap_or_default();
+        let requested = Requested::on(state, node.id);
         let ingress = self.0.board.ingress_facts(node.id);
         let advisory = facts
             .capabilities
@@ -124,8 +172,8 @@ impl Api {
             kernel: String::new(),
             cpu_millicores: u32::try_from(facts.cpu_millicores).unwrap_or(u32::MAX),
             memory_bytes: facts.memory_bytes,
-            cpu_millicores_placed: 0,
-            memory_bytes_placed: 0,
+            cpu_millicores_placed: u32::try_from(requested.cpu_millicores).unwrap_or(u32::MAX),
+            memory_bytes_placed: requested.memory_bytes,
             problems: advisory
                 .map(|c| format!("{} is advisory: {}", c.name, c.detail))
                 .collect(),
@@ -136,6 +184,11 @@ impl Api {
                 listen: Vec::new(),
                 last_seen: Some(instant(facts.heard)),
             }),
+            left: match node.draining {
+                true => left(state, node),
+                false => Vec::new(),
+            },
+            drain_until: node.drain_until.map(instant),
             advertise_host: node
                 .address
                 .rsplit_once(':')
@@ -145,7 +198,12 @@ impl Api {
     }
 }
 
-fn role_of(role: Role) -> NodeRole {
+fn left(state: &State, node: &Node) -> Vec<String> {
+    let left = drain::left(state, node.id);
+    left.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn role_of(role: Role) -> NodeRole {
     match role {
         Role::Control => NodeRole::Control,
         Role::Worker => NodeRole::Worker,
@@ -156,6 +214,7 @@ fn role_of(role: Role) -> NodeRole {
 fn state_of(node: &Node) -> NodeState {
     match (node.draining, node.lease) {
         (_, Lease::Lost) => NodeState::Lost,
+        (true, _) if node.leaving => NodeState::Leaving,
         (true, _) => NodeState::Draining,
         (_, Lease::New) => NodeState::Joining,
         (_, Lease::Ready) => NodeState::Ready,

@@ -6,6 +6,7 @@ use fleet_model::{
     State,
     frontend::{Desired, Frontend, Phase},
     manifest::Run,
+    plan::placement::capacity,
 };
 use fleet_proto::v1::{self, ProcessStatus, processes_server::Processes};
 use tonic::{Request, Response, Status};
@@ -79,6 +80,7 @@ fn process(state: &State, frontend: &Frontend) -> v1::Process {
     let loaded = state.loaded.get(&frontend.loaded);
     let service = loaded.and_then(|l| l.manifest.services.get(&frontend.service));
     let started = frontend.observed.pid.is_some() && frontend.observed.phase >= Phase::Starting;
+    let requests = capacity::request(state, &frontend.loaded, &frontend.service);
     v1::Process {
         id: frontend.name(),
         app: frontend.loaded.environment.app.to_string(),
@@ -102,6 +104,8 @@ fn process(state: &State, frontend: &Frontend) -> v1::Process {
         incarnation: u32::try_from(frontend.incarnation).unwrap_or(u32::MAX),
         address: frontend.observed.address.clone().unwrap_or_default(),
         reason: frontend.observed.reason.clone(),
+        cpu_millicores: requests.cpu_millicores.unwrap_or(0),
+        memory_bytes: requests.memory_bytes.unwrap_or(0),
     }
 }
 

@@ -194,7 +194,10 @@ fn still(
     let relevant = waiting
         .iter()
         .filter(|waiting| waiting.environment.as_ref() == wanted.environment());
-    let waiting_for: Vec<String> = relevant.map(|w| describe::sentence(w).text).collect();
+    let waiting_for: Vec<String> = match wanted.left(state) {
+        Some(left) => left,
+        None => relevant.map(|w| describe::sentence(w).text).collect(),
+    };
     let (done, total) = match progress {
         Progress::Pending { done, total, .. } => (*done, *total),
         Progress::Reached(_) | Progress::Missed(_) => (0, 0),

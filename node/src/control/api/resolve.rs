@@ -121,6 +121,7 @@ pub(super) fn wait(
         rollout,
         since_index,
         log_offset: 0,
+        node: String::new(),
     }
 }
 

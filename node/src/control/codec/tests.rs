@@ -217,7 +217,14 @@ fn what_is_not_understood_is_named() {
         actor: "ada".to_owned(),
         command,
     };
-    let mark = |from, to| command_envelope::Command::MarkNode(MarkNode { node: 1, from, to });
+    let mark = |from, to| {
+        command_envelope::Command::MarkNode(MarkNode {
+            node: 1,
+            from,
+            to,
+            assumed: 0,
+        })
+    };
     let app = |name: &str| {
         command_envelope::Command::DeleteApp(fleet_proto::stored::DeleteApp {
             app: name.to_owned(),

@@ -38,6 +38,8 @@ plain_enum!(
         LimitReached,
         Stale,
         UnknownService,
+        UnknownToken,
+        TokenRefused,
         NoRollout,
         Locked,
         MissingVariables,

@@ -4,11 +4,11 @@ use fleet_model::{
     Time,
     app::App,
     ids::{AppName, EnvironmentName},
-    state::Cluster,
+    state::{Cluster, Origin},
 };
 use fleet_proto::stored;
 
-use super::{DecodeError, Stored};
+use super::{DecodeError, Stored, optional};
 
 impl Stored for Cluster {
     type Wire = stored::Cluster;
@@ -19,12 +19,16 @@ impl Stored for Cluster {
             name,
             domain,
             created,
+            generation,
+            origin,
         } = self;
         stored::Cluster {
             id: id.clone(),
             name: name.clone(),
             domain: domain.clone(),
             created_ms: created.to_stored(),
+            generation: *generation,
+            origin: origin.as_ref().map(Origin::to_stored),
         }
     }
 
@@ -34,12 +38,46 @@ impl Stored for Cluster {
             name,
             domain,
             created_ms,
+            generation,
+            origin,
         } = wire;
         Ok(Self {
             id,
             name,
             domain,
             created: Time(created_ms),
+            generation,
+            origin: optional(origin)?,
+        })
+    }
+}
+
+impl Stored for Origin {
+    type Wire = stored::Origin;
+
+    fn to_stored(&self) -> Self::Wire {
+        let Self {
+            cluster,
+            index,
+            taken,
+        } = self;
+        stored::Origin {
+            cluster: cluster.clone(),
+            index: *index,
+            taken_ms: taken.to_stored(),
+        }
+    }
+
+    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
+        let stored::Origin {
+            cluster,
+            index,
+            taken_ms,
+        } = wire;
+        Ok(Self {
+            cluster,
+            index,
+            taken: Time(taken_ms),
         })
     }
 }

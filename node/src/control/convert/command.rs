@@ -1,23 +1,27 @@
 //! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
 
 mod asked;
+mod node;
 mod planned;
 mod reported;
+mod trust;
 
 use fleet_model::{
     Command,
-    command::{Advance, BuildReport, NewBuild, Registration, Scale, Verdict},
+    command::{
+        Advance, BuildReport, NewBuild, Recovered, Registration, Restored, Scale, TrustChange,
+        Verdict,
+    },
     environment::Limits,
     ids::{
         AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName,
     },
-    node::{Facts, Lease},
     time::Millis,
 };
 use fleet_proto::stored::{self, command_envelope::Command as Wire};
 
-use self::asked::{change_from_stored, change_to_stored};
-use super::{DecodeError, Stored, all, all_stored, present, required};
+use self::asked::{change_from_stored, change_to_stored, switch_to_stored};
+use super::{DecodeError, Stored, all, all_stored, backup, present, required};
 
 impl Stored for Command {
     type Wire = Wire;
@@ -29,21 +33,20 @@ impl Stored for Command {
                 name: name.clone(),
                 domain: domain.clone(),
             }),
+            Self::RestoreCluster(restored) => Wire::RestoreCluster(restored.to_stored()),
+            Self::RecoverCluster(recovered) => Wire::RecoverCluster(recovered.to_stored()),
+            Self::SetBackupSchedule { schedule } => backup::schedule_to_stored(schedule.as_ref()),
+            Self::RecordBackup { node, at, result } => backup::record_to_stored(*node, *at, result),
             Self::RegisterNode(registration) => Wire::RegisterNode(registration.to_stored()),
-            Self::RemoveNode { node } => Wire::RemoveNode(stored::RemoveNode { node: node.0 }),
-            Self::SetDraining { node, draining } => Wire::SetDraining(stored::SetDraining {
-                node: node.0,
-                draining: *draining,
-            }),
-            Self::MarkNode { node, from, to } => Wire::MarkNode(stored::MarkNode {
-                node: node.0,
-                from: from.to_stored(),
-                to: to.to_stored(),
-            }),
-            Self::RecordFacts { node, facts } => Wire::RecordFacts(stored::RecordFacts {
-                node: node.0,
-                facts: Some(facts.to_stored()),
-            }),
+            Self::ChangeNode { node, change } => node::change_to_stored(*node, change),
+            Self::MarkNode {
+                node,
+                from,
+                to,
+                assumed,
+            } => node::mark_to_stored(*node, (*from, *to), *assumed),
+            Self::Trust(change) => Wire::Trust(change.to_stored()),
+            Self::RecordFacts { node, facts } => node::facts_to_stored(*node, facts),
             Self::CreateApp { name } => Wire::CreateApp(stored::CreateApp { name: name.clone() }),
             Self::DeleteApp { app } => Wire::DeleteApp(stored::DeleteApp {
                 app: app.to_stored(),
@@ -248,6 +251,8 @@ impl Stored for Command {
                 environment: Some(environment.to_stored()),
                 assumed: *assumed,
             }),
+            Self::Move { frontend, assumed } => node::moved_to_stored(*frontend, *assumed),
+            Self::SetMoves { per_minute } => node::moves_to_stored(*per_minute),
             Self::Observe { node, reports } => Wire::Observe(stored::Observe {
                 node: node.0,
                 reports: all_stored(reports),
@@ -260,23 +265,15 @@ impl Stored for Command {
             Wire::InitCluster(stored::InitCluster { id, name, domain }) => {
                 Self::InitCluster { id, name, domain }
             }
+            Wire::RestoreCluster(wire) => Self::RestoreCluster(Restored::from_stored(wire)?),
+            Wire::RecoverCluster(wire) => Self::RecoverCluster(Recovered::from_stored(wire)?),
+            Wire::SetBackupSchedule(wire) => backup::schedule_from_stored(wire)?,
+            Wire::RecordBackup(wire) => backup::record_from_stored(wire)?,
             Wire::RegisterNode(wire) => Self::RegisterNode(Registration::from_stored(wire)?),
-            Wire::RemoveNode(stored::RemoveNode { node }) => {
-                Self::RemoveNode { node: NodeId(node) }
-            }
-            Wire::SetDraining(stored::SetDraining { node, draining }) => Self::SetDraining {
-                node: NodeId(node),
-                draining,
-            },
-            Wire::MarkNode(stored::MarkNode { node, from, to }) => Self::MarkNode {
-                node: NodeId(node),
-                from: Lease::from_stored(from)?,
-                to: Lease::from_stored(to)?,
-            },
-            Wire::RecordFacts(stored::RecordFacts { node, facts }) => Self::RecordFacts {
-                node: NodeId(node),
-                facts: required::<_, Facts>(facts, "record_facts.facts")?,
-            },
+            Wire::ChangeNode(wire) => node::change_from_stored(wire)?,
+            Wire::MarkNode(wire) => node::mark_from_stored(&wire)?,
+            Wire::Trust(wire) => Self::Trust(Box::new(TrustChange::from_stored(wire)?)),
+            Wire::RecordFacts(wire) => node::facts_from_stored(wire)?,
             Wire::CreateApp(stored::CreateApp { name }) => Self::CreateApp { name },
             Wire::DeleteApp(stored::DeleteApp { app }) => Self::DeleteApp {
                 app: AppName::from_stored(app)?,
@@ -485,18 +482,13 @@ impl Stored for Command {
                 environment: key(environment)?,
                 assumed,
             },
+            Wire::Move(wire) => node::moved_from_stored(&wire),
+            Wire::SetMoves(stored::SetMoves { per_minute }) => Self::SetMoves { per_minute },
             Wire::Observe(stored::Observe { node, reports }) => Self::Observe {
                 node: NodeId(node),
                 reports: all(reports)?,
             },
         })
-    }
-}
-
-fn switch_to_stored(environment: &EnvironmentKey, on: bool) -> stored::SetSwitch {
-    stored::SetSwitch {
-        environment: Some(environment.to_stored()),
-        on,
     }
 }
 

@@ -3,7 +3,7 @@
 use fleet_model::{
     Time,
     ids::NodeId,
-    node::{Capability, Facts, Lease, Node, Role},
+    node::{Capability, Facts, Lease, Node, Role, Vote},
 };
 use fleet_proto::stored;
 
@@ -11,6 +11,7 @@ use super::{DecodeError, Stored, all, all_stored, optional, plain_enum};
 
 plain_enum!(Role, Role, "node.roles", [Control, Worker, Ingress]);
 plain_enum!(Lease, Lease, "node.lease", [New, Ready, Suspect, Lost]);
+plain_enum!(Vote, Vote, "node.vote", [Automatic, Always, Never]);
 
 impl Stored for Node {
     type Wire = stored::Node;
@@ -27,6 +28,12 @@ impl Stored for Node {
             lease,
             lease_since,
             draining,
+            drain_until,
+            leaving,
+            vote,
+            mute,
+            relapses,
+            returned,
             facts,
             revision,
         } = self;
@@ -43,6 +50,12 @@ impl Stored for Node {
             draining: *draining,
             facts: facts.as_ref().map(Facts::to_stored),
             revision: *revision,
+            drain_until_ms: drain_until.map(|at| at.to_stored()),
+            leaving: *leaving,
+            vote: vote.to_stored(),
+            mute_ms: mute.map(|at| at.to_stored()),
+            relapses: *relapses,
+            returned_ms: returned.map(|at| at.to_stored()),
         }
     }
 
@@ -60,6 +73,12 @@ impl Stored for Node {
             draining,
             facts,
             revision,
+            drain_until_ms,
+            leaving,
+            vote,
+            mute_ms,
+            relapses,
+            returned_ms,
         } = wire;
         Ok(Self {
             id: NodeId(id),
@@ -72,6 +91,12 @@ impl Stored for Node {
             lease: Lease::from_stored(lease)?,
             lease_since: Time(lease_since_ms),
             draining,
+            drain_until: drain_until_ms.map(Time),
+            leaving,
+            vote: Vote::from_stored(vote)?,
+            mute: mute_ms.map(Time),
+            relapses,
+            returned: returned_ms.map(Time),
             facts: optional(facts)?,
             revision,
         })

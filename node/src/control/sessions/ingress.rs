@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{QUEUE, admit, deposed, leading};
+use super::{QUEUE, admit, deposed, leading, removed, shown};
 use crate::control::{Context, context::control_addresses, routes};
 
 pub(crate) struct Sessions(pub(super) Arc<Context>);
@@ -31,6 +31,7 @@ impl IngressSessions for Sessions {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let context = self.0.clone();
         let term = leading(&context)?;
+        let shown = shown(&request)?;
         let mut reports = request.into_inner();
         let hello = match reports.message().await?.and_then(|report| report.report) {
             Some(ingress_report::Report::Hello(hello)) => hello,
@@ -40,6 +41,7 @@ impl IngressSessions for Sessions {
         let node = admit(
             &context,
             &state,
+            shown,
             &hello.cluster_id,
             hello.node_id,
             Role::Ingress,
@@ -55,8 +57,9 @@ impl IngressSessions for Sessions {
             let mut goodbye = false;
             let end = tokio::select! {
                 status = deposed(&context, term) => Some(status),
+                status = removed(&context, node) => Some(status),
                 status = listen(&context, node, process, reports, &asked, &mut goodbye) => status,
-                () = order(&context, node, &hello, &asked, orders.clone()) => None,
+                () = order(&context, &hello, &asked, orders.clone()) => None,
             };
             context.board.ingress_closed(node, process, goodbye);
             tracing::info!(%node, process, goodbye, "the session of an ingress ended");
@@ -112,7 +115,6 @@ async fn listen(
 /// Sends the routes: everything first, unless the ingress proved that it holds it, then changes.
 async fn order(
     context: &Context,
-    node: NodeId,
     hello: &IngressHello,
     asked: &Notify,
     orders: mpsc::Sender<Result<IngressOrder, Status>>,
@@ -137,11 +139,6 @@ async fn order(
             () = asked.notified() => true,
         };
         let state = states.borrow_and_update().clone();
-        if !state.nodes.contains_key(&node) {
-            let gone = Status::not_found("this node is no longer in the cluster");
-            let _ = orders.send(Err(gone)).await;
-            return;
-        }
         let routes = if full {
             Some(Routes::Full(routes::full(&state)))
         } else {

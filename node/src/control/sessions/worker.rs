@@ -4,23 +4,24 @@ use std::{sync::Arc, time::Duration};
 
 use fleet_model::{
     Command, State,
-    command::Report,
+    command::{NodeChange, Report},
     frontend::{Exit, Phase},
     ids::{BuildId, FrontendId, NodeId},
-    node::{Capability, Facts, Role},
+    node::{Capability, Facts, Lease, Role},
 };
 use fleet_proto::internal::{
     BuildEnded, BuildOutput, FrontendObserved, WorkerHello, WorkerOrder, WorkerReport,
     capability::Verdict, frontend_observed, worker_report, worker_sessions_server::WorkerSessions,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{QUEUE, admit, deposed, leading};
+use super::{QUEUE, admit, deposed, leading, removed, shown};
 use crate::control::{
     Context,
     assignments::Said,
+    board::{Incarnation, Twin},
     builds::{ended, orders::Told, output::Output},
     context::{Refused, control_addresses},
 };
@@ -40,6 +41,7 @@ impl WorkerSessions for Sessions {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let context = self.0.clone();
         let term = leading(&context)?;
+        let shown = shown(&request)?;
         let mut reports = request.into_inner();
         let hello = match reports.message().await?.and_then(|report| report.report) {
             Some(worker_report::Report::Hello(hello)) => hello,
@@ -49,28 +51,45 @@ impl WorkerSessions for Sessions {
         let node = admit(
             &context,
             &state,
+            shown,
             &hello.cluster_id,
             hello.node_id,
             Role::Worker,
         )?;
+        let incarnation = Incarnation {
+            boot: hello.boot_id.clone(),
+            nonce: hello.session_nonce,
+        };
+        let opened = context
+            .board
+            .worker_opened(node, &incarnation, context.now());
+        if let Err(twin) = opened {
+            return Err(refuse_twin(&context, &state, node, &incarnation, twin).await);
+        }
         tracing::info!(%node, known = hello.known.len(), "a worker opens its session");
         let (orders, outgoing) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let (observations, incoming) = mpsc::unbounded_channel();
             let _ = observations.send(hello.known.clone());
             let (endings, ended) = mpsc::unbounded_channel();
+            let (beats, heartbeats) = watch::channel(0);
+            let (confirmations, confirmed) = watch::channel(0);
             let news = News {
                 observations,
                 endings,
+                beats,
             };
             let end = tokio::select! {
                 status = deposed(&context, term) => Some(status),
+                status = removed(&context, node) => Some(status),
                 status = listen(&context, node, &hello, reports, news) => status,
                 () = record(&context, node, incoming) => None,
                 status = settle(&context, node, ended) => status,
-                () = order(&context, node, orders.clone()) => None,
+                () = confirm(&context, term, heartbeats, confirmations) => None,
+                () = order(&context, node, confirmed, orders.clone()) => None,
             };
             tracing::info!(%node, "the session of a worker ended");
+            context.board.worker_closed(node, &incarnation);
             if let Some(status) = end {
                 let _ = orders.send(Err(status)).await;
             }
@@ -79,10 +98,37 @@ impl WorkerSessions for Sessions {
     }
 }
 
+/// The answer to a copy of a node; the history names it once.
+async fn refuse_twin(
+    context: &Context,
+    state: &State,
+    node: NodeId,
+    incarnation: &Incarnation,
+    twin: Twin,
+) -> Status {
+    if twin.new {
+        let change = NodeChange::Twin {
+            boot: incarnation.boot.clone(),
+        };
+        let command = Command::ChangeNode { node, change };
+        if let Err(error) = context.act(&command).await {
+            tracing::warn!(%error, %node, "the copy of a node was not recorded");
+        }
+    }
+    let name = state.nodes.get(&node).map(|node| node.name.as_str());
+    Status::already_exists(format!(
+        "another machine speaks as node {} ({node}) now: if this disk is a copy of that one's, wipe \
+         it and let it join as a new node: fleet node leave --force, then fleet node join",
+        name.unwrap_or_default()
+    ))
+}
+
 /// What is heard and must be committed.
 struct News {
     observations: mpsc::UnboundedSender<Vec<FrontendObserved>>,
     endings: mpsc::UnboundedSender<BuildEnded>,
+    /// The sequence of the latest heartbeat.
+    beats: watch::Sender<u64>,
 }
 
 /// Hears the worker until its stream ends.
@@ -126,7 +172,11 @@ async fn listen(
             Some(worker_report::Report::Hello(_)) => {
                 return Some(Status::invalid_argument("hello is said once"));
             }
-            Some(worker_report::Report::Heartbeat(_) | worker_report::Report::Usage(_)) | None => {}
+            // After the board has heard of it: what is confirmed counts from then on.
+            Some(worker_report::Report::Heartbeat(beat)) => {
+                news.beats.send_replace(beat.sequence);
+            }
+            Some(worker_report::Report::Usage(_)) | None => {}
         }
     }
     None
@@ -209,8 +259,34 @@ fn is_news(state: &State, node: NodeId, report: &Report) -> bool {
             .is_some_and(|frontend| frontend.observed.phase < report.phase)
 }
 
-/// Sends what the worker shall run: everything first, then what changes.
-async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<WorkerOrder, Status>>) {
+/// Makes sure, after each heartbeat, that this node leads: a leader that was deposed unknowingly
+/// must not keep a worker from believing that it is lost.
+async fn confirm(
+    context: &Context,
+    term: u64,
+    mut heartbeats: watch::Receiver<u64>,
+    confirmed: watch::Sender<u64>,
+) {
+    while heartbeats.changed().await.is_ok() {
+        let heard = *heartbeats.borrow_and_update();
+        match context.consensus.leads_still(term).await {
+            Ok(()) => drop(confirmed.send_replace(heard)),
+            Err(error) => tracing::debug!(%error, "a heartbeat is not confirmed"),
+        }
+    }
+    // The worker ended its stream; `listen` sees that, too.
+    std::future::pending().await
+}
+
+/// Sends what the worker shall run: everything first, then what changes. A heartbeat is confirmed
+/// together with whatever was committed before, and only to a worker that is ready in the log: one
+/// that is not may be declared lost by a command that is on its way.
+async fn order(
+    context: &Context,
+    node: NodeId,
+    mut confirmed: watch::Receiver<u64>,
+    orders: mpsc::Sender<Result<WorkerOrder, Status>>,
+) {
     let mut states = context.state.clone();
     let state = states.borrow_and_update().clone();
     let (mut said, full) = Said::full(&state, node);
@@ -221,21 +297,29 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
         control_addresses: addresses.clone(),
         order: Some(full),
         builds: told.news(&state, node),
+        confirmed: None,
     };
     if orders.send(Ok(first)).await.is_err() {
         return;
     }
-    while states.changed().await.is_ok() {
+    loop {
+        let confirms = tokio::select! {
+            changed = states.changed() => match changed {
+                Ok(()) => None,
+                Err(_) => return,
+            },
+            Ok(()) = confirmed.changed() => Some(*confirmed.borrow_and_update()),
+        };
         let state = states.borrow_and_update().clone();
-        if !state.nodes.contains_key(&node) {
-            let gone = Status::not_found("this node is no longer in the cluster");
-            let _ = orders.send(Err(gone)).await;
+        let Some(registered) = state.nodes.get(&node) else {
+            // It was removed, and is told so where its session ends.
             return;
-        }
+        };
+        let confirms = confirms.filter(|_| registered.lease == Lease::Ready);
         let order = said.delta(&state, node);
         let builds = told.news(&state, node);
         let now = control_addresses(&state);
-        if order.is_none() && builds.is_none() && now == addresses {
+        if order.is_none() && builds.is_none() && confirms.is_none() && now == addresses {
             continue;
         }
         addresses = now;
@@ -244,6 +328,7 @@ async fn order(context: &Context, node: NodeId, orders: mpsc::Sender<Result<Work
             control_addresses: addresses.clone(),
             order,
             builds,
+            confirmed: confirms,
         };
         if orders.send(Ok(next)).await.is_err() {
             return;

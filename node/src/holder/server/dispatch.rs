@@ -15,6 +15,7 @@ use super::{
     },
     connections::Connections,
 };
+use crate::clock::Boot;
 
 /// Most lines of one tail; with the longest line each, they fit a message.
 const MOST_LINES: u32 = 1000;
@@ -88,7 +89,7 @@ fn answer_to(
             Ok(None)
         }
         ask::Request::Forget(forget) => {
-            table.forget(&id(&forget.id)?)?;
+            table.forget(&id(&forget.id)?, forget.keep_logs)?;
             done()
         }
         ask::Request::Watch(_) => done(),
@@ -109,6 +110,10 @@ fn answer_to(
                 .map(convert::usage_to_wire)
                 .collect();
             Ok(Some(answer::Result::Usages(answer::Usages { usages })))
+        }
+        ask::Request::Renew(renew) => {
+            table.renew(Boot(renew.until_boot_ms), now)?;
+            done()
         }
         ask::Request::ShutDown(shut_down) => {
             table.shut_down(

@@ -29,6 +29,8 @@ impl Table {
             }
         }
         self.listeners.rebind_lost();
+        // It may have ended while no holder was there.
+        self.tenure_moved(now);
         if found.unreadable.is_empty() {
             self.kill_strangers();
         }
@@ -108,7 +110,7 @@ impl Table {
         let wall = convert::from_unix_ms(record.started_unix_ms);
         let lived = now.wall.duration_since(wall).unwrap_or_default();
         let mono = now.mono.checked_sub(lived).unwrap_or(now.mono);
-        process.started = (record.started_unix_ms > 0).then_some(Now { mono, wall });
+        process.started = (record.started_unix_ms > 0).then_some(Now { mono, wall, ..now });
         if let Ok(old) = ProcessId::parse(&record.replaces) {
             process.replaces = Some((old, after(now, process.spec.ready_within)));
         }
@@ -149,6 +151,7 @@ impl Table {
         process.exit = Some(Exit {
             status: ExitStatus::Unknown,
             oom_killed: false,
+            tenure_over: false,
             at: now.wall,
             last_lines: process.log.last_lines(),
         });

@@ -148,6 +148,7 @@ impl Table {
         process.exit = Some(Exit {
             status: process.ended.take().unwrap_or(ExitStatus::Unknown),
             oom_killed: std::mem::take(&mut process.oom_kills) > 0,
+            tenure_over: process.tenure_over,
             at: now.wall,
             last_lines,
         });

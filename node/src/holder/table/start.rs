@@ -58,6 +58,7 @@ impl Table {
 
     fn insert(&mut self, process: Process, now: Now) -> Result<(), Refused> {
         let id = process.spec.id.clone();
+        self.admit(&id, process.spec.tenured, now)?;
         if process.spec.listeners.len() > MOST_LISTENERS {
             return Err(refuse(
                 Refusal::Invalid,

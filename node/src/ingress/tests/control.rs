@@ -9,18 +9,18 @@ use fleet_proto::internal::ingress_report::Report;
 use fleet_proto::internal::ingress_sessions_server::{IngressSessions, IngressSessionsServer};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::frontend::Frontend;
 use super::world::{PATIENCE, Setup, table};
-use crate::config::Secret;
+use crate::trust::testing::TestAuthority;
 
 type Down = mpsc::UnboundedSender<Result<wire::IngressOrder, Status>>;
 
 pub(super) struct Control {
     pub(super) address: SocketAddr,
-    pub(super) secret: Secret,
+    pub(super) authority: TestAuthority,
     inner: Arc<Inner>,
     server: tokio::task::JoinHandle<()>,
 }
@@ -44,10 +44,10 @@ struct Inner {
 
 impl Control {
     pub(super) async fn start() -> Self {
-        Self::start_with(Secret::generate()).await
+        Self::start_with(TestAuthority::new("c1")).await
     }
 
-    pub(super) async fn start_with(secret: Secret) -> Self {
+    pub(super) async fn start_with(authority: TestAuthority) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = State {
@@ -58,18 +58,15 @@ impl Control {
             state: Mutex::new(state),
             news: watch::Sender::new(0),
         });
-        let service =
-            IngressSessionsServer::with_interceptor(Service(Arc::clone(&inner)), secret.server());
+        let service = IngressSessionsServer::new(Service(Arc::clone(&inner)));
+        let incoming = authority.node(9, &["control"]).incoming(listener);
         let server = tokio::spawn(async move {
             let router = tonic::transport::Server::builder().add_service(service);
-            router
-                .serve_with_incoming(TcpListenerStream::new(listener))
-                .await
-                .unwrap();
+            router.serve_with_incoming(incoming).await.unwrap();
         });
         Self {
             address,
-            secret,
+            authority,
             inner,
             server,
         }
@@ -240,7 +237,7 @@ impl IngressSessions for Service {
 async fn a_redirect_leads_to_the_leader_and_a_failover_to_the_next() {
     let frontend = Frontend::start(1).await;
     let first = Control::start().await;
-    let second = Control::start_with(first.secret.clone()).await;
+    let second = Control::start_with(first.authority.clone()).await;
     first.follow(Some(second.address));
     second.order_full(table(3, &[&frontend]));
     // The ingress knows only the follower, and hears of the other by its hint.

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use super::control::Control;
 use super::frontend::Frontend;
 use super::raw::Raw;
-use crate::config::Secret;
 use crate::ingress::{Options, Outcome, serve};
+use crate::trust::testing::TestAuthority;
 
 /// Longer than anything here takes on a busy machine. Never slept, only waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,7 +35,7 @@ pub(super) struct Ingress {
 #[derive(Clone)]
 pub(super) struct Setup {
     pub(super) control: Vec<String>,
-    pub(super) secret: Secret,
+    pub(super) authority: TestAuthority,
     pub(super) drain: Duration,
     pub(super) directory: Arc<tempfile::TempDir>,
 }
@@ -47,9 +47,9 @@ impl Setup {
                 .iter()
                 .map(|control| control.address.to_string())
                 .collect(),
-            secret: control
+            authority: control
                 .first()
-                .map_or_else(Secret::generate, |c| c.secret.clone()),
+                .map_or_else(|| TestAuthority::new("c1"), |c| c.authority.clone()),
             drain: PATIENCE,
             directory: Arc::new(tempfile::tempdir().unwrap()),
         }
@@ -63,7 +63,7 @@ impl Setup {
         let options = Options {
             cluster_id: "c1".to_owned(),
             node_id: 1,
-            secret: self.secret.clone(),
+            trust: self.authority.node(1, &["ingress"]),
             control: self.control.clone(),
             table: table.clone(),
             drain: self.drain,

@@ -148,7 +148,7 @@ pub(super) const SERVICE: &[Key] = &[
         "singleton",
         Kind::Flag,
         "true",
-        "never two at once: the old frontend stops before the new one starts",
+        "never two at once: the old frontend stops before the new one starts, and ends by itself 10 s after control was last heard",
     )
     .or("false"),
     key(

@@ -8,29 +8,25 @@ use fleet_model::ids::Digest;
 
 use super::Source;
 use crate::blobs::{self, archive};
-use crate::config::{BearerClient, Secret};
+use crate::trust::Trust;
 use crate::worker::assignment::Artefact;
 use crate::worker::hands::FetchError;
 use crate::worker::machine::chain;
 
 #[derive(Clone)]
 pub(crate) struct Holders {
-    client: blobs::Client<BearerClient>,
+    client: blobs::Client,
     archives: blobs::Store,
 }
 
 impl Holders {
     /// Archives on their way are kept in `directory`, artefacts will be unpacked below `artefacts`.
-    pub(crate) fn open(
-        secret: &Secret,
-        directory: &Path,
-        artefacts: &Path,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn open(trust: &Trust, directory: &Path, artefacts: &Path) -> anyhow::Result<Self> {
         let archives = blobs::Store::open(directory, blobs::LARGEST)?;
         std::fs::create_dir_all(artefacts)?;
         archive::remove_leftovers(artefacts)?;
         Ok(Self {
-            client: blobs::Client::new(secret.client()),
+            client: blobs::Client::new(trust.clone()),
             archives,
         })
     }

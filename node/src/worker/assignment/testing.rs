@@ -41,6 +41,7 @@ pub(crate) fn assignment(id: u64) -> Assignment {
         liveness: None,
         startup: None,
         agent: false,
+        singleton: false,
     }
 }
 

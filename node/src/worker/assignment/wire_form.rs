@@ -39,6 +39,7 @@ impl From<&Assignment> for wire::Assignment {
             liveness: assignment.liveness.as_ref().map(Into::into),
             startup: assignment.startup.as_ref().map(Into::into),
             agent: assignment.agent,
+            singleton: assignment.singleton,
         }
     }
 }

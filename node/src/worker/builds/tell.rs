@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{Builds, Ended, Packed, Stage, log};
 use crate::{
     blobs::send,
-    config::Secret,
+    trust::Trust,
     worker::{machine::chain, runtime::workshop::BuildKey},
 };
 
@@ -33,12 +33,12 @@ const TAKE_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) async fn tell(
     builds: Builds,
     address: &str,
-    secret: &Secret,
+    trust: &Trust,
     reports: mpsc::Sender<wire::WorkerReport>,
 ) -> String {
     let mut teller = Teller {
         address,
-        secret,
+        trust,
         reports,
         offsets: BTreeMap::new(),
         told: BTreeSet::new(),
@@ -79,7 +79,7 @@ enum Trouble {
 
 struct Teller<'a> {
     address: &'a str,
-    secret: &'a Secret,
+    trust: &'a Trust,
     reports: mpsc::Sender<wire::WorkerReport>,
     /// How much of each log was sent.
     offsets: BTreeMap<BuildKey, u64>,
@@ -152,7 +152,7 @@ impl Teller<'_> {
     /// Sees to it that the leader holds it.
     async fn hand_over(&self, packed: &Packed) -> Result<wire::Object, Trouble> {
         let Packed { object, file } = packed;
-        let sent = send::send(object, file, self.address, self.secret.client()).await;
+        let sent = send::send(object, file, self.address, self.trust).await;
         sent.map_err(|error| Trouble::Later(chain(&error)))?;
         Ok(wire::Object {
             digest: object.digest.to_string(),

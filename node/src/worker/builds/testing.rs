@@ -46,6 +46,7 @@ impl Bench {
         Exit {
             status: ExitStatus::Code(code),
             out_of_memory: false,
+            tenure_over: false,
             at: UNIX_EPOCH,
             last_lines: vec![line.to_owned()],
         }

@@ -36,6 +36,7 @@ use super::{
     Error, Exit, ExitStatus, Exited, FrontendKey, FrontendSpec, Prepared, Running, Runtime, Step,
     Usage,
 };
+use crate::clock::Boot;
 use crate::holder::{
     self, Capabilities, Client, EventKind, ProcessId, ProcessInfo, ProcessSpec, Refusal,
 };
@@ -161,6 +162,7 @@ impl ProcessRuntime {
         };
         process.env = env;
         process.cwd = spec.code;
+        process.tenured = spec.singleton;
         Ok(process)
     }
 }
@@ -216,6 +218,17 @@ impl Runtime for ProcessRuntime {
         running(id, process).exit.ok_or(Error::Unknown(id))
     }
 
+    async fn revive(&self, id: FrontendKey) -> Result<(), Error> {
+        for step in Step::ALL {
+            let name = step_id(id, step);
+            self.end_step(id, step).await?;
+            let forgotten = self.holder.forget_exit(&name).await;
+            forgotten.map_err(|error| failed(id, error))?;
+        }
+        let forgotten = self.holder.forget_exit(&process_id(id)).await;
+        forgotten.map_err(|error| failed(id, error))
+    }
+
     async fn remove(&self, id: FrontendKey) -> Result<(), Error> {
         for step in Step::ALL {
             let name = step_id(id, step);
@@ -230,6 +243,10 @@ impl Runtime for ProcessRuntime {
         self.directories.remove(id).await?;
         self.uids().give_back(&Owner::Frontend(id));
         Ok(())
+    }
+
+    async fn renew(&self, until: Boot) -> Result<(), Error> {
+        self.holder.renew(until).await.map_err(unavailable)
     }
 
     async fn usage(&self, ids: &[FrontendKey]) -> Result<Vec<Usage>, Error> {
@@ -316,6 +333,7 @@ fn ended(process: &ProcessInfo) -> Option<Exit> {
             holder::ExitStatus::Unknown => ExitStatus::Unknown,
         },
         out_of_memory: exit.oom_killed,
+        tenure_over: exit.tenure_over,
         at: exit.at,
         last_lines: exit.last_lines.clone(),
     })
@@ -327,7 +345,7 @@ fn failed(id: FrontendKey, error: holder::Error) -> Error {
         Some(Refusal::Spawn { .. }) => Error::NotExecutable {
             message: error.to_string(),
         },
-        Some(Refusal::Invalid) => Error::Impossible(error.to_string()),
+        Some(Refusal::Invalid | Refusal::TenureOver) => Error::Impossible(error.to_string()),
         _ => unavailable(error),
     }
 }

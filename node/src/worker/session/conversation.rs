@@ -1,18 +1,22 @@
 //! One session, from the first message to its end.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleet_proto::internal as wire;
 use fleet_proto::internal::worker_report::Report;
 use fleet_proto::internal::worker_sessions_client::WorkerSessionsClient;
-use tokio::sync::mpsc;
+use fleet_trust::Whom;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint as Transport};
 use tonic::{Code, Status, Streaming};
 
 use super::backoff::Backoff;
+use super::heartbeats::Heartbeats;
 use super::{Session, changes, report};
+use crate::clock::Boot;
 use crate::config::{Endpoint, Peers};
 use crate::worker::builds::{self, BuildOrder};
 use crate::worker::machine::chain;
@@ -55,11 +59,12 @@ pub(crate) async fn converse(session: &Session, target: &Endpoint, backoff: &mut
     };
     tracing::info!(control = %target, "session with control");
     let mut took_over = false;
+    let beats = Mutex::new(Heartbeats::default());
     let address = target.to_string();
     let broken = tokio::select! {
-        reason = listen(session, orders, &mut took_over) => reason,
-        reason = tell(session, reports.clone(), views, known) => reason,
-        reason = builds::tell(session.builds.clone(), &address, &session.secret, reports) => reason,
+        reason = listen(session, orders, &beats, &mut took_over) => reason,
+        reason = tell(session, reports.clone(), &beats, (views, known)) => reason,
+        reason = builds::tell(session.builds.clone(), &address, &session.trust, reports) => reason,
     };
     if took_over {
         backoff.reset();
@@ -72,11 +77,10 @@ async fn open(
     target: &Endpoint,
     reports: ReceiverStream<wire::WorkerReport>,
 ) -> Result<Streaming<wire::WorkerOrder>, End> {
-    let channel = connect(target)
+    let channel = connect(session, target)
         .await
         .map_err(|error| End::Failed(chain(&error)))?;
-    let mut client = WorkerSessionsClient::with_interceptor(channel, session.secret.client())
-        .max_decoding_message_size(ORDER_LIMIT);
+    let mut client = WorkerSessionsClient::new(channel).max_decoding_message_size(ORDER_LIMIT);
     match timeout(ANSWER_WITHIN, client.session(reports)).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) => Err(refused(&status)),
@@ -85,14 +89,14 @@ async fn open(
 }
 
 /// Pings once a second notice a leader that was stopped or cut off without a word.
-async fn connect(target: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+async fn connect(session: &Session, target: &Endpoint) -> Result<Channel, tonic::transport::Error> {
     let transport = Transport::from_shared(target.uri())?
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(HEARTBEAT)
         .keep_alive_timeout(TAKE_WITHIN)
         .keep_alive_while_idle(true);
-    transport.connect().await
+    session.trust.connect(&transport, Whom::Control).await
 }
 
 fn refused(status: &Status) -> End {
@@ -110,6 +114,7 @@ fn refused(status: &Status) -> End {
 async fn listen(
     session: &Session,
     mut orders: Streaming<wire::WorkerOrder>,
+    beats: &Mutex<Heartbeats>,
     took_over: &mut bool,
 ) -> String {
     loop {
@@ -119,17 +124,27 @@ async fn listen(
             Err(status) => return status.message().to_owned(),
         };
         let builds = order.builds.take();
+        let confirmed = order.confirmed;
         let order = Order::from(order);
         remember(session, &order.control);
         match session.supervisor.obey(order).await {
             Ok(()) => *took_over = true,
             Err(error @ (ObeyError::Refused(_) | ObeyError::Ended)) => return error.to_string(),
         }
+        // Last: what this order ended must not be started because of it.
+        let tenure = confirmed.and_then(|sequence| locked(beats).confirmed(sequence));
+        if let Some(until) = tenure {
+            session.supervisor.confirm(until);
+        }
         if let Some(orders) = builds {
             let orders = orders.builds.into_iter().filter_map(BuildOrder::read);
             session.builds.obey(orders.collect());
         }
     }
+}
+
+fn locked(beats: &Mutex<Heartbeats>) -> MutexGuard<'_, Heartbeats> {
+    beats.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn remember(session: &Session, control: &[String]) {
@@ -147,14 +162,13 @@ fn remember(session: &Session, control: &[String]) {
 async fn tell(
     session: &Session,
     reports: mpsc::Sender<wire::WorkerReport>,
-    mut views: tokio::sync::watch::Receiver<View>,
-    mut sent: View,
+    beats: &Mutex<Heartbeats>,
+    (mut views, mut sent): (watch::Receiver<View>, View),
 ) -> String {
     let mut usage = session.usage.clone();
     let mut heartbeat = interval(HEARTBEAT);
     // After a pause of the whole process one beat says all that several would.
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sequence = 0;
     loop {
         let next = tokio::select! {
             changed = views.changed() => match changed {
@@ -171,7 +185,7 @@ async fn tell(
             },
             Ok(()) = usage.changed() => Report::Usage(usage.borrow_and_update().clone()),
             _ = heartbeat.tick() => {
-                sequence += 1;
+                let sequence = locked(beats).next(Boot::now());
                 Report::Heartbeat(wire::WorkerHeartbeat { sequence })
             }
         };

@@ -4,20 +4,24 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fleet_model::node::SINGLETONS_STOP_AFTER;
 use fleet_proto::internal::worker_order::Order;
 use fleet_proto::internal::worker_report::Report;
 use fleet_proto::internal::worker_sessions_server::{WorkerSessions, WorkerSessionsServer};
 use fleet_proto::internal::{self as wire, frontend_observed::Phase};
+use fleet_trust::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::service::Interceptor as _;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Introduction, Session};
-use crate::config::{Endpoint, Paths, Peers, Secret};
+use crate::clock::Boot;
+use crate::config::{Endpoint, Paths, Peers};
+use crate::trust::testing::TestAuthority;
+use crate::worker::assignment::Assignment;
 use crate::worker::builds::testing;
 use crate::worker::supervisor::tests::fake::{Place, run};
 
@@ -26,7 +30,7 @@ struct Control {
     address: String,
     leader: Arc<Mutex<Option<String>>>,
     sessions: mpsc::Receiver<Opened>,
-    /// How often somebody came, with or without the secret.
+    /// How often somebody came, with whatever certificate.
     knocks: watch::Receiver<u32>,
     server: JoinHandle<()>,
 }
@@ -68,7 +72,7 @@ impl WorkerSessions for Service {
 }
 
 impl Control {
-    async fn start(secret: &Secret) -> Self {
+    async fn start(authority: &TestAuthority) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let leader = Arc::<Mutex<Option<String>>>::default();
@@ -78,14 +82,14 @@ impl Control {
             sessions: sender,
         };
         let (count, knocks) = watch::channel(0);
-        let mut guard = secret.server();
-        let service = WorkerSessionsServer::with_interceptor(service, move |request| {
+        let trust = authority.node(1, &["control"]);
+        let incoming = Incoming::new(listener, move || {
             count.send_modify(|knocks| *knocks += 1);
-            guard.call(request)
+            trust.credentials()
         });
         let served = Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpListenerStream::new(listener));
+            .add_service(WorkerSessionsServer::new(service))
+            .serve_with_incoming(incoming);
         let server = tokio::spawn(async move { served.await.unwrap() });
         Self {
             address,
@@ -132,6 +136,7 @@ impl Opened {
             control_addresses: control.iter().map(ToString::to_string).collect(),
             order,
             builds: None,
+            confirmed: None,
         };
         self.orders.send(Ok(order)).await.unwrap();
     }
@@ -168,7 +173,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn start(secret: &Secret, known: &[&Control]) -> Self {
+    async fn start(authority: &TestAuthority, known: &[&Control]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path());
         let addresses: Vec<_> = known
@@ -192,7 +197,7 @@ impl Worker {
             supervisor: place.start().await,
             builds: testing::idle(&dir.path().join("builds")),
             usage,
-            secret: secret.clone(),
+            trust: authority.node(4, &["worker"]),
             paths: paths.clone(),
             own: None,
         };
@@ -219,11 +224,11 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn the_leader_is_found_through_a_follower() {
-    let secret = Secret::generate();
-    let follower = Control::start(&secret).await;
-    let mut leader = Control::start(&secret).await;
+    let authority = TestAuthority::new("c1");
+    let follower = Control::start(&authority).await;
+    let mut leader = Control::start(&authority).await;
     follower.follows(&leader);
-    let _worker = Worker::start(&secret, &[&follower]).await;
+    let _worker = Worker::start(&authority, &[&follower]).await;
     let (_opened, hello) = leader.accept().await;
     assert_eq!(
         (
@@ -238,9 +243,9 @@ async fn the_leader_is_found_through_a_follower() {
 
 #[tokio::test]
 async fn orders_are_carried_out_and_reported_between_heartbeats() {
-    let secret = Secret::generate();
-    let mut control = Control::start(&secret).await;
-    let worker = Worker::start(&secret, &[&control]).await;
+    let authority = TestAuthority::new("c1");
+    let mut control = Control::start(&authority).await;
+    let worker = Worker::start(&authority, &[&control]).await;
     let (mut opened, _) = control.accept().await;
     opened.order(2, 20, &[], full(&[7])).await;
     let healthy = opened.until(7, Phase::Healthy).await;
@@ -263,10 +268,10 @@ async fn orders_are_carried_out_and_reported_between_heartbeats() {
 
 #[tokio::test]
 async fn a_new_leader_is_told_everything_and_nothing_is_repeated() {
-    let secret = Secret::generate();
-    let mut first = Control::start(&secret).await;
-    let mut second = Control::start(&secret).await;
-    let worker = Worker::start(&secret, &[&first]).await;
+    let authority = TestAuthority::new("c1");
+    let mut first = Control::start(&authority).await;
+    let mut second = Control::start(&authority).await;
+    let worker = Worker::start(&authority, &[&first]).await;
     let (mut opened, _) = first.accept().await;
     let addresses = [first.address.clone(), second.address.clone()];
     opened
@@ -304,9 +309,9 @@ async fn a_new_leader_is_told_everything_and_nothing_is_repeated() {
 
 #[tokio::test]
 async fn a_leader_of_the_past_is_left() {
-    let secret = Secret::generate();
-    let mut control = Control::start(&secret).await;
-    let worker = Worker::start(&secret, &[&control]).await;
+    let authority = TestAuthority::new("c1");
+    let mut control = Control::start(&authority).await;
+    let worker = Worker::start(&authority, &[&control]).await;
     let (mut opened, _) = control.accept().await;
     opened.order(5, 50, &[], full(&[7])).await;
     opened.until(7, Phase::Healthy).await;
@@ -321,11 +326,50 @@ async fn a_leader_of_the_past_is_left() {
 }
 
 #[tokio::test]
-async fn without_the_secret_there_is_no_session() {
-    let mut control = Control::start(&Secret::generate()).await;
-    let _worker = Worker::start(&Secret::generate(), &[&control]).await;
+async fn with_the_certificate_of_another_cluster_there_is_no_session() {
+    let mut control = Control::start(&TestAuthority::new("c1")).await;
+    let _worker = Worker::start(&TestAuthority::new("c1"), &[&control]).await;
     soon(control.knocks.wait_for(|knocks| *knocks >= 3))
         .await
         .unwrap();
     assert!(control.sessions.try_recv().is_err(), "a session was opened");
+}
+
+#[tokio::test]
+async fn a_confirmed_heartbeat_lets_singletons_run_for_ten_seconds() {
+    let authority = TestAuthority::new("c1");
+    let mut control = Control::start(&authority).await;
+    let worker = Worker::start(&authority, &[&control]).await;
+    let (mut opened, _) = control.accept().await;
+    let mut tenure = worker.place.machine.tenure.subscribe();
+    let before = Boot::now();
+    let beat = loop {
+        if let Report::Heartbeat(beat) = opened.next().await {
+            break beat.sequence;
+        }
+    };
+    let singleton = Assignment {
+        singleton: true,
+        ..run(1)
+    };
+    let full = wire::FullAssignments {
+        assignments: vec![(&singleton).into()],
+    };
+    let order = |confirmed| wire::WorkerOrder {
+        fence: Some(wire::Fence { term: 1, index: 10 }),
+        order: Some(Order::Full(full.clone())),
+        confirmed,
+        ..wire::WorkerOrder::default()
+    };
+    // A heartbeat that was never sent confirms nothing.
+    opened.orders.send(Ok(order(Some(77)))).await.unwrap();
+    opened.until(1, Phase::Starting).await;
+    assert_eq!(*tenure.borrow_and_update(), Boot::default());
+    opened.orders.send(Ok(order(Some(beat)))).await.unwrap();
+    soon(tenure.changed()).await.unwrap();
+    let until = *tenure.borrow_and_update();
+    let after = Boot::now();
+    let ten_seconds = SINGLETONS_STOP_AFTER;
+    assert!(before.plus(ten_seconds) <= until && until < after.plus(ten_seconds));
+    opened.until(1, Phase::Healthy).await;
 }

@@ -56,6 +56,10 @@ impl<H: Hands> Shell<H> {
                     },
                 });
             }
+            Action::Revive => self.spawn(id, async move |hands| match hands.revive(id).await {
+                Ok(()) => Outcome::Revived,
+                Err(reason) => Outcome::NotRevived { reason },
+            }),
             Action::Init | Action::Start if assignment.wants_port && frontend.port.is_none() => {
                 let reason = format!("no port in {} is free on this node", self.premises.ports);
                 self.spawn(id, async move |_| Outcome::NotStarted {
@@ -145,7 +149,10 @@ impl<H: Hands> Shell<H> {
         let act = act(self.hands.clone());
         self.tasks.spawn(async move {
             let outcome = act.await;
-            if let Outcome::NotStopped { reason } | Outcome::NotCleaned { reason } = &outcome {
+            if let Outcome::NotStopped { reason }
+            | Outcome::NotCleaned { reason }
+            | Outcome::NotRevived { reason } = &outcome
+            {
                 tracing::warn!(frontend = %id, reason, "will be tried again");
             }
             // The supervisor may have ended; the next one finds out for itself.

@@ -32,6 +32,8 @@ pub(crate) struct Book {
     /// Strays that the first full order did not name either.
     orphans: Vec<FrontendId>,
     census: BTreeMap<FrontendId, Arc<Observed>>,
+    /// Until when singletons may be started; unknown before control confirms this node.
+    tenure: Option<Instant>,
     dirty: bool,
 }
 
@@ -57,6 +59,7 @@ impl Book {
             strays: BTreeMap::new(),
             orphans: Vec::new(),
             census: BTreeMap::new(),
+            tenure: None,
             dirty: false,
         }
     }
@@ -136,7 +139,7 @@ impl Book {
             let Some(frontend) = self.frontends.get_mut(&id) else {
                 continue;
             };
-            match frontend.next(now) {
+            match frontend.next(self.tenure, now) {
                 Next::Do(action) => {
                     frontend.begin(&action, now);
                     // What is about to be started must be on disk first; a probe need not be.
@@ -156,7 +159,7 @@ impl Book {
 
     /// Whether another turn could do something now, and otherwise from when on.
     pub(crate) fn next_wake(&self, now: Now) -> Option<Instant> {
-        let wake = |frontend: &Frontend| match frontend.next(now) {
+        let wake = |frontend: &Frontend| match frontend.next(self.tenure, now) {
             Next::Do(_) | Next::Forget => Some(now.instant),
             Next::Until(at) => Some(at),
             Next::Rest => None,
@@ -196,6 +199,19 @@ impl Book {
         for (id, exit) in ended {
             self.learn(id, Outcome::Exited(exit), now);
         }
+    }
+
+    /// Control confirmed this node, and the runtime lets singletons run until then.
+    pub(crate) fn renew(&mut self, until: Instant) {
+        self.tenure = self.tenure.max(Some(until));
+    }
+
+    /// Whether there is anything that runs only while control confirms this node.
+    pub(crate) fn has_singletons(&self) -> bool {
+        let ended = |frontend: &Frontend| frontend.stage().end().is_some();
+        self.frontends
+            .values()
+            .any(|frontend| frontend.assignment.singleton && !ended(frontend))
     }
 
     /// Frontends with a process that nobody asked for; each is returned once.
@@ -275,7 +291,10 @@ impl Book {
                 Item::Usable(assignment) => {
                     self.unusable.remove(&id);
                     match self.frontends.get_mut(&id) {
-                        Some(frontend) => frontend.reassign(*assignment, index),
+                        Some(frontend) => {
+                            frontend.reassign(*assignment, index);
+                            frontend.decided(now);
+                        }
                         None => {
                             let frontend = Frontend::accept(*assignment, index, now);
                             let frontend = match self.strays.remove(&id) {

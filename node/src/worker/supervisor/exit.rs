@@ -6,6 +6,8 @@ pub(crate) struct Exit {
     pub(crate) code: Option<i32>,
     pub(crate) signal: Option<i32>,
     pub(crate) out_of_memory: bool,
+    /// It was ended by its own node, because control confirmed that no longer.
+    pub(crate) tenure_over: bool,
     /// Raw, the latest last.
     pub(crate) last_lines: Vec<String>,
 }
@@ -16,8 +18,17 @@ impl Exit {
         (self.code != Some(0) || self.out_of_memory).then(|| self.sentence())
     }
 
+    /// Whether it may have ended with the whole node: nobody who was there saw it.
+    pub(crate) fn unseen(&self) -> bool {
+        (self.code, self.signal) == (None, None) && !self.out_of_memory && !self.tenure_over
+    }
+
     /// What happened, ready for a report: `exited with status 1`.
     pub(crate) fn sentence(&self) -> String {
+        if self.tenure_over {
+            let silence = fleet_model::node::SINGLETONS_STOP_AFTER;
+            return format!("no control node confirmed this worker for {silence}");
+        }
         match (self.out_of_memory, self.code, self.signal) {
             (true, _, _) => "was killed because it ran out of memory".to_owned(),
             (false, Some(code), _) => format!("exited with status {code}"),

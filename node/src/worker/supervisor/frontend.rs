@@ -1,6 +1,8 @@
 //! One frontend as the supervisor keeps it: what is wanted, what is so, and since when.
 
-use super::next::{Action, Next, Wanted, begin, next};
+use tokio::time::Instant;
+
+use super::next::{Action, Next, Wanted, begin, held_back, next};
 use super::observed::{Observed, Phase};
 use super::resume::Found;
 use super::stage::{End, Outcome, Stage, StopAttempt, Why};
@@ -100,15 +102,35 @@ impl Frontend {
         self.started_unix_ms
     }
 
-    pub(crate) fn next(&self, now: Now) -> Next {
-        next(self.wanted, &self.stage, &self.assignment, now.instant)
+    /// `tenure`: until when a singleton may be started here.
+    pub(crate) fn next(&self, tenure: Option<Instant>, now: Now) -> Next {
+        let Self {
+            wanted,
+            stage,
+            assignment,
+            ..
+        } = self;
+        match held_back(*wanted, stage, assignment, tenure, now.instant) {
+            true => Next::Rest,
+            false => next(*wanted, stage, assignment, now.instant),
+        }
     }
 
     pub(crate) fn begin(&mut self, action: &Action, now: Now) {
         self.change(now, |stage, _| begin(stage, action));
     }
 
+    /// Control has said what shall become of it: there is nobody left to wait for.
+    pub(crate) fn decided(&mut self, now: Now) {
+        if let Stage::Lapsed { due } = &mut self.stage {
+            *due = (*due).min(now.instant);
+        }
+    }
+
     pub(crate) fn learn(&mut self, outcome: Outcome, now: Now) {
+        if outcome == Outcome::Revived {
+            self.started_unix_ms = 0;
+        }
         self.change(now, |stage, assignment| {
             stage.after(outcome, assignment, now)
         });
@@ -143,7 +165,9 @@ impl Frontend {
         match &self.stage {
             Stage::Accepted => Phase::Assigned,
             Stage::Fetching { .. } | Stage::FetchFailed { .. } => Phase::Fetching,
-            Stage::Fetched
+            Stage::Lapsed { .. }
+            | Stage::Reviving
+            | Stage::Fetched
             | Stage::Initialising { .. }
             | Stage::Initialised
             | Stage::Starting { .. } => Phase::Starting,
@@ -167,6 +191,7 @@ impl Frontend {
         match &self.stage {
             Stage::FetchFailed { reason, .. } => reason.clone(),
             Stage::Initialising { .. } => "its init step runs".to_owned(),
+            Stage::Lapsed { .. } | Stage::Reviving => "its node was down".to_owned(),
             Stage::Running(running) => running.reason().unwrap_or_default().to_owned(),
             Stage::Stopping {
                 why: Why::Failed(reason),

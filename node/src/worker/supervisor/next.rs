@@ -19,6 +19,8 @@ pub(crate) enum Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Fetch,
+    /// Makes the runtime forget that it ran.
+    Revive,
     /// Runs the init step, or finds out how it went.
     Init,
     Start,
@@ -42,6 +44,21 @@ pub(crate) enum Next {
     Forget,
 }
 
+/// Whether a frontend must not be started now: nobody knows whether there is another of a singleton
+/// elsewhere, until control has confirmed this node. `tenure`: until when it has.
+pub(crate) fn held_back(
+    wanted: Wanted,
+    stage: &Stage,
+    assignment: &Assignment,
+    tenure: Option<Instant>,
+    now: Instant,
+) -> bool {
+    wanted == Wanted::Run
+        && assignment.singleton
+        && matches!(stage, Stage::Fetched | Stage::Initialised)
+        && tenure.is_none_or(|until| until <= now)
+}
+
 pub(crate) fn next(wanted: Wanted, stage: &Stage, assignment: &Assignment, now: Instant) -> Next {
     let run = wanted == Wanted::Run;
     match stage {
@@ -54,6 +71,8 @@ pub(crate) fn next(wanted: Wanted, stage: &Stage, assignment: &Assignment, now: 
         {
             Next::Do(Action::End(End::never_started()))
         }
+        Stage::Lapsed { .. } if !run => Next::Do(Action::End(End::with_the_node())),
+        Stage::Lapsed { due: at } => due(*at, now, Action::Revive),
         Stage::Accepted => Next::Do(Action::Fetch),
         Stage::FetchFailed { retry_at, .. } => due(*retry_at, now, Action::Fetch),
         Stage::Fetched if assignment.init_step.is_some() => Next::Do(Action::Init),
@@ -72,6 +91,7 @@ pub(crate) fn next(wanted: Wanted, stage: &Stage, assignment: &Assignment, now: 
         Stage::Unclean { retry_at, .. } => due(*retry_at, now, Action::Clean),
         Stage::Clean(_) => Next::Forget,
         Stage::Fetching { .. }
+        | Stage::Reviving
         | Stage::Initialising { in_flight: true }
         | Stage::Starting { .. }
         | Stage::Stopping {
@@ -86,6 +106,7 @@ pub(crate) fn next(wanted: Wanted, stage: &Stage, assignment: &Assignment, now: 
 /// The stage while `action` is under way.
 pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
     match (stage, action) {
+        (Stage::Lapsed { .. }, Action::Revive) => Stage::Reviving,
         (Stage::Accepted, Action::Fetch) => Stage::Fetching { attempt: 0 },
         (Stage::FetchFailed { attempt, .. }, Action::Fetch) => Stage::Fetching {
             attempt: attempt.saturating_add(1),
@@ -104,6 +125,7 @@ pub(crate) fn begin(stage: Stage, action: &Action) -> Stage {
         (Stage::Stopping { pid, .. }, Action::Stop(why)) => stopping(pid, why),
         (
             Stage::Accepted
+            | Stage::Lapsed { .. }
             | Stage::Fetching { .. }
             | Stage::FetchFailed { .. }
             | Stage::Fetched

@@ -95,6 +95,7 @@ impl From<wire::FrontendExit> for Exit {
             code: wire.code,
             signal: wire.signal,
             out_of_memory: wire.out_of_memory,
+            tenure_over: false,
             last_lines: wire.last_lines,
         }
     }

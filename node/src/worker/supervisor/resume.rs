@@ -1,5 +1,6 @@
 //! Putting together what the ledger remembers and what the runtime finds, after the agent was
-//! away. Nothing is started or stopped here: a frontend that runs is taken as it is.
+//! away. Nothing is started or stopped here: a frontend that runs is taken as it is, one that ended with
+//! the whole node is marked to be started again.
 
 use fleet_proto::{internal as wire, stored};
 
@@ -7,7 +8,7 @@ use super::exit::Exit;
 use super::frontend::Frontend;
 use super::observed::Phase;
 use super::running::Running;
-use super::stage::{End, Stage, StopAttempt, Why};
+use super::stage::{CONTROL_FIRST, End, Stage, StopAttempt, Why};
 use crate::clock::Now;
 use crate::worker::assignment::{Assignment, Unusable};
 use crate::worker::probe::Verdict;
@@ -76,8 +77,20 @@ fn stage(
             exit,
         });
     }
-    // What is found of it is its step. A machine that was restarted has forgotten that; whether it
-    // had ended, and how well, nobody knows.
+    // The node went down, and with it everything that ran. Of a singleton there may be another by
+    // now: it is control that starts one again.
+    let down = match &found {
+        Some(Found::Exited(exit)) => exit.unseen() || !same_boot,
+        Some(Found::Running { .. }) => false,
+        None => !same_boot,
+    };
+    let starting_again = down && (asked.init || asked.start) && phase != Phase::Stopping;
+    if starting_again && !assignment.singleton {
+        return Stage::Lapsed {
+            due: now.instant + CONTROL_FIRST,
+        };
+    }
+    // What is found of it is its step. A machine that was restarted has forgotten that.
     if asked.init && !asked.start {
         return match same_boot {
             true => Stage::Initialising { in_flight: false },

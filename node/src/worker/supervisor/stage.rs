@@ -2,7 +2,8 @@
 //!
 //! A frontend goes through its stages once and never back: there is no way from `Ended` to a
 //! process. Whoever wants the service again assigns a new frontend. So "started twice" cannot be
-//! expressed here, and an outcome that arrives late finds a stage that ignores it.
+//! expressed here: one that `Lapsed` with its node, and of which nothing runs, begins once more from
+//! the front. And an outcome that arrives late finds a stage that ignores it.
 
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ use crate::worker::runtime::Step;
 pub(crate) enum Stage {
     /// Written to the ledger, nothing done.
     Accepted,
+    /// It ran when the whole node went down, and nothing of it runs now. It is started again in its
+    /// place, with or without control, which is asked first.
+    Lapsed {
+        due: Instant,
+    },
+    /// The runtime is made to forget that it ran.
+    Reviving,
     /// Its artefact is being fetched.
     Fetching {
         attempt: u32,
@@ -119,10 +127,19 @@ pub(crate) enum Outcome {
     NotCleaned {
         reason: String,
     },
+    /// It may be started again.
+    Revived,
+    NotRevived {
+        reason: String,
+    },
 }
 
 /// Between attempts to stop a process that the runtime could not stop, and to clean after it.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a worker that starts waits for control to say what shall become of frontends that ended
+/// with the node: longer than it takes to find a leader who is there.
+pub(crate) const CONTROL_FIRST: Duration = Duration::from_secs(3);
 
 /// Longest pause between two attempts to fetch.
 const FETCH_RETRY_MAX: Duration = Duration::from_secs(30);
@@ -131,6 +148,10 @@ impl Stage {
     /// The stage after `outcome`; the same one if the outcome is late and means nothing any more.
     pub(crate) fn after(self, outcome: Outcome, assignment: &Assignment, now: Now) -> Stage {
         match (self, outcome) {
+            (Stage::Reviving, Outcome::Revived) => Stage::Accepted,
+            (Stage::Reviving, Outcome::NotRevived { .. }) => Stage::Lapsed {
+                due: now.instant + RETRY,
+            },
             (Stage::Fetching { .. }, Outcome::Fetched) => Stage::Fetched,
             (
                 Stage::Fetching { .. },
@@ -253,7 +274,11 @@ impl Stage {
     pub(crate) fn start_asked(&self) -> bool {
         matches!(
             self,
-            Stage::Starting { .. } | Stage::Running(_) | Stage::Stopping { .. }
+            Stage::Starting { .. }
+                | Stage::Running(_)
+                | Stage::Stopping { .. }
+                | Stage::Lapsed { .. }
+                | Stage::Reviving
         )
     }
 
@@ -270,6 +295,7 @@ impl Stage {
 
 fn initialised(ended: Result<Exit, String>) -> Stage {
     match ended {
+        Ok(exit) if exit.tenure_over => Stage::Ended(End::by_itself(exit)),
         Ok(exit) => match exit.problem() {
             None => Stage::Initialised,
             Some(problem) => {
@@ -303,9 +329,22 @@ impl End {
         }
     }
 
-    /// Ended without having been told to.
+    /// Ended without control having told it to: by itself, or by this node, which then says why but
+    /// does not call it a failure of the release.
     pub(crate) fn by_itself(exit: Exit) -> Self {
-        Self::failed(exit.sentence(), Some(exit))
+        Self {
+            asked: exit.tenure_over,
+            ..Self::failed(exit.sentence(), Some(exit))
+        }
+    }
+
+    /// Told to stop after it had ended with the whole node.
+    pub(crate) fn with_the_node() -> Self {
+        Self {
+            asked: true,
+            reason: "ended with its node".to_owned(),
+            exit: None,
+        }
     }
 
     /// Told to stop before there was anything to stop.

@@ -56,6 +56,15 @@ impl Wanted {
         }
     }
 
+    /// What is waited for, where that is not said by the leader's plan.
+    pub(super) fn left(&self, state: &State) -> Option<Vec<String>> {
+        let Goal::Drained(node) = self.goal else {
+            return None;
+        };
+        let left = fleet_model::plan::drain::left(state, node);
+        Some(left.iter().map(ToString::to_string).collect())
+    }
+
     /// Whether it is told what happens to single frontends.
     pub(super) fn tells_steps(&self) -> bool {
         matches!(self.extra, Extra::Steps | Extra::Restart)
@@ -74,8 +83,10 @@ impl Wanted {
 
     /// Whether an event belongs to the story.
     pub(super) fn concerns(&self, event: &Event) -> bool {
-        let here = match self.goal {
+        let here = match &self.goal {
             Goal::BuildAvailable(_) => event.kind == Kind::Build,
+            // Of frontends only what is left is told: what happens to others is no business of it.
+            Goal::Drained(_) => event.kind == Kind::Node,
             _ => event.environment.is_some() && event.environment.as_ref() == self.environment(),
         };
         // What a promotion is called when it begins is what was asked for: no news.
@@ -106,6 +117,9 @@ fn restarting(state: &State, key: &LoadedKey) -> Option<Progress> {
 }
 
 fn goal(state: &State, target: &v1::WaitTarget) -> Result<Goal, Status> {
+    if target.goal() == WaitGoal::NodeDrained {
+        return resolve::node(state, &target.node).map(Goal::Drained);
+    }
     let app = resolve::app(state, &target.app)?;
     if target.goal() == WaitGoal::BuildAvailable {
         let id = match BuildId::parse(&target.release) {
@@ -131,7 +145,10 @@ fn goal(state: &State, target: &v1::WaitTarget) -> Result<Goal, Status> {
             Goal::RolloutComplete(key.clone(), rollout())
         }
         WaitGoal::EnvironmentGone => Goal::Gone(key),
-        WaitGoal::Unspecified | WaitGoal::EnvironmentRunning | WaitGoal::BuildAvailable => {
+        WaitGoal::Unspecified
+        | WaitGoal::EnvironmentRunning
+        | WaitGoal::BuildAvailable
+        | WaitGoal::NodeDrained => {
             return Err(invalid(
                 "nothing that can be waited for is named",
                 "take the wait target from the receipt of the command",

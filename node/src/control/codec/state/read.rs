@@ -9,15 +9,18 @@ use fleet_model::{
     State, Time,
     access::{Certificate, Whitelist},
     app::App,
+    backup::Backups,
+    balance::Balance,
     build::Build,
     environment::Environment,
     event::Event,
     frontend::Frontend,
-    ids::{EnvironmentKey, RequestId},
+    ids::{EnvironmentKey, FrontendId, RequestId},
     node::Node,
     release::Release,
     rollout::Rollout,
     state::{Answered, Cluster},
+    trust::Trust,
 };
 use fleet_proto::stored::{RouteChange, StateHeader, StateRecord, state_record::Record};
 use imbl::OrdMap;
@@ -205,6 +208,9 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         generation,
         next_frontend,
         next_event,
+        trust,
+        backups,
+        balance,
     } = header;
     if version != VERSION {
         return Err(DecodeError::Version {
@@ -223,6 +229,21 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
     state.generation = generation;
     state.next_frontend = next_frontend;
     state.next_event = next_event;
+    state.trust = trust
+        .map(Trust::from_stored)
+        .transpose()?
+        .unwrap_or_default();
+    state.backups = backups
+        .map(Backups::from_stored)
+        .transpose()?
+        .unwrap_or_default();
+    if let Some(balance) = balance {
+        state.balance = Balance {
+            per_minute: balance.per_minute,
+            not_before: Time(balance.not_before_ms),
+            moving: balance.moving.map(FrontendId),
+        };
+    }
     Ok(state)
 }
 

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 
 use fleet_model::{
     State,
+    backup::Backups,
     ids::RequestId,
     state::{Answered, Cluster},
+    trust::Trust,
 };
 use fleet_proto::stored::{RouteChange, StateEnd, StateHeader, StateRecord, state_record::Record};
 use prost::Message as _;
@@ -78,6 +80,14 @@ fn header(state: &State) -> StateHeader {
         generation: state.generation,
         next_frontend: state.next_frontend,
         next_event: state.next_event,
+        trust: Some(Trust::to_stored(&state.trust)),
+        // Nothing said is nothing written: a state of before this field has the same hash.
+        backups: (state.backups != Backups::default()).then(|| state.backups.to_stored()),
+        balance: Some(fleet_proto::stored::Balance {
+            per_minute: state.balance.per_minute,
+            not_before_ms: state.balance.not_before.0,
+            moving: state.balance.moving.map(|id| id.0),
+        }),
     }
 }
 

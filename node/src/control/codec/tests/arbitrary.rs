@@ -1,7 +1,10 @@
 //! Commands and answers of every kind, over so few names that sequences of them meet.
 
+mod backups;
 mod builds;
 mod manifest;
+mod nodes;
+mod trust;
 
 use std::sync::Arc;
 
@@ -32,6 +35,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         3 => app_command().boxed(),
         4 => environment_command().boxed(),
         1 => builds::command().boxed(),
+        2 => trust::command().boxed(),
         2 => promotion_command().boxed(),
         3 => planned_command().boxed(),
         2 => (node(), vec(report(), 0..3))
@@ -47,13 +51,15 @@ fn cluster_command() -> impl Strategy<Value = Command> {
             domain
         }),
         registration().prop_map(Command::RegisterNode),
-        node().prop_map(|node| Command::RemoveNode { node }),
-        (node(), any::<bool>())
-            .prop_map(|(node, draining)| Command::SetDraining { node, draining }),
-        (node(), lease(), lease()).prop_map(|(node, from, to)| Command::MarkNode {
-            node,
-            from,
-            to
+        (node(), nodes::change()).prop_map(|(node, change)| Command::ChangeNode { node, change }),
+        backups::command(),
+        (node(), lease(), lease(), any::<u64>()).prop_map(|(node, from, to, assumed)| {
+            Command::MarkNode {
+                assumed,
+                node,
+                from,
+                to,
+            }
         }),
         (node(), facts()).prop_map(|(node, facts)| Command::RecordFacts { node, facts }),
     ]
@@ -290,6 +296,7 @@ fn planned_command() -> impl Strategy<Value = Command> {
                 count,
             }
         ),
+        nodes::moves(),
         (key(), 0..40_u64).prop_map(|(environment, assumed)| Command::RemoveEnvironment {
             environment,
             assumed

@@ -196,3 +196,10 @@ impl Stored for Scale {
         })
     }
 }
+
+pub(super) fn switch_to_stored(environment: &EnvironmentKey, on: bool) -> stored::SetSwitch {
+    stored::SetSwitch {
+        environment: Some(environment.to_stored()),
+        on,
+    }
+}

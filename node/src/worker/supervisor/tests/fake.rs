@@ -8,6 +8,7 @@ use fleet_model::ids::{Digest, FrontendId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::clock::Boot;
 use crate::config::Range;
 use crate::worker::assignment::testing::assignment;
 use crate::worker::assignment::{Artefact, Assignment, CheckKind, HealthCheck};
@@ -37,6 +38,8 @@ pub(crate) struct Machine {
     pub(crate) taken_ports: Mutex<BTreeSet<u16>>,
     pub(crate) ledger_at_start: Mutex<Vec<bool>>,
     pub(crate) ledger: Mutex<Option<Ledger>>,
+    /// Until when singletons may run.
+    pub(crate) tenure: watch::Sender<Boot>,
     pub(crate) steps: Mutex<Vec<(Step, Launch)>>,
     /// How steps end; of one that is not here, well.
     step_ends: watch::Sender<Vec<(Step, Option<Exit>)>>,
@@ -172,6 +175,16 @@ impl Hands for FakeHands {
         self.0.running.lock().unwrap().remove(&id);
         self.0.ended.lock().unwrap().insert(id, exit(0));
         Ok(exit(0))
+    }
+
+    async fn renew(&self, until: Boot) -> Result<(), String> {
+        self.0.tenure.send_replace(until);
+        Ok(())
+    }
+
+    async fn revive(&self, id: FrontendId) -> Result<(), String> {
+        self.0.ended.lock().unwrap().remove(&id);
+        Ok(())
     }
 
     async fn clean(&self, id: FrontendId) -> Result<(), String> {

@@ -98,7 +98,7 @@ impl World {
         if self.forgotten {
             return;
         }
-        match self.frontend.next(self.now) {
+        match self.frontend.next(None, self.now) {
             Next::Do(action) => {
                 let late_fetch = matches!(self.call, Some(Action::Fetch));
                 match &action {

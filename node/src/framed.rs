@@ -1,36 +1,78 @@
-//! The bytes of a snapshot file. All numbers are little-endian.
+//! Files that prove their own integrity: snapshots and backups. All numbers are little-endian.
 //!
 //! ```text
-//! magic "FLEETSNP" | version u32 | header length u32 | header (protobuf) | CRC32C of all before
+//! magic, 8 bytes | version u32 | header length u32 | header (protobuf) | CRC32C of all before
 //! block: stored length u32 (> 0) | raw length u32 | CRC32C of the stored bytes u32 | zstd bytes
 //! ... more blocks
 //! trailer: 0 u32 | blocks u64 | raw bytes u64 | SHA-256 of all before | magic "FLEETEND"
 //! ```
 //!
 //! The checksums of header and blocks let a reader stop at the first bad byte while it streams; the
-//! counts and the hash in the trailer prove that nothing is missing, added or exchanged.
+//! counts and the hash in the trailer prove that nothing is missing, added or exchanged. What kind of
+//! file it is says its header's type ([`Header`]).
 
 use std::io::{self, Read, Write};
 
-use fleet_proto::stored::RaftSnapshotHeader;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::SnapshotError;
+/// The first section of a kind of file.
+pub(crate) trait Header: Message + Default {
+    /// What the kind is called in sentences: "snapshot".
+    const KIND: &'static str;
+    /// First bytes of every file of this kind.
+    const MAGIC: &'static [u8; 8];
+    /// The version written and the only one read.
+    const VERSION: u32;
+}
 
-/// The version written and the only one read.
-pub(crate) const VERSION: u32 = 1;
+/// A file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system failed.
+    #[error("the file cannot be read or written")]
+    Io(#[from] io::Error),
+    /// It is of another kind altogether.
+    #[error("this is not a {0} file")]
+    Kind(&'static str),
+    /// It is torn or damaged.
+    #[error("the {kind} is damaged: {what}")]
+    Damaged {
+        /// What the file should be.
+        kind: &'static str,
+        /// The first thing that is wrong.
+        what: String,
+    },
+    /// It was written by another version.
+    #[error("the {kind} is of format {found}, only {known} is known")]
+    Version {
+        /// What the file is.
+        kind: &'static str,
+        /// The version in it.
+        found: u32,
+        /// The one this program reads.
+        known: u32,
+    },
+}
 
-const MAGIC: &[u8; 8] = b"FLEETSNP";
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            other => io::Error::new(io::ErrorKind::InvalidData, other),
+        }
+    }
+}
+
 const END: &[u8; 8] = b"FLEETEND";
 /// Raw bytes per block: large enough to compress, small enough to hold one in memory.
-const BLOCK: usize = 256 * 1024;
+pub(crate) const BLOCK: usize = 256 * 1024;
 /// zstd level: the state compresses several times at the cheapest level already.
 const LEVEL: i32 = 1;
 /// A header holds the members; a longer one is damage, not a header.
 const MAX_HEADER: u32 = 1 << 20;
 
-/// Writes a snapshot file.
+/// Writes a file.
 pub(crate) struct Writer<W: Write> {
     out: Hashing<W>,
     block: Vec<u8>,
@@ -43,11 +85,11 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub(crate) fn new(out: W, header: &RaftSnapshotHeader) -> io::Result<Self> {
+    pub(crate) fn new<H: Header>(out: W, header: &H) -> io::Result<Self> {
         let header = header.encode_to_vec();
         let mut head = Vec::with_capacity(header.len() + 20);
-        head.extend_from_slice(MAGIC);
-        head.extend_from_slice(&VERSION.to_le_bytes());
+        head.extend_from_slice(H::MAGIC);
+        head.extend_from_slice(&H::VERSION.to_le_bytes());
         head.extend_from_slice(&(header.len() as u32).to_le_bytes());
         head.extend_from_slice(&header);
         let sum = crc32c::crc32c(&head);
@@ -114,11 +156,11 @@ impl<W: Write> Write for Writer<W> {
     }
 }
 
-/// Reads a snapshot file from its first byte; the body comes out of [`Read`]. Reading it to the
+/// Reads a file from its first byte; the body comes out of [`Read`]. Reading it to the
 /// end verifies the trailer.
-pub(crate) struct Reader<R: Read> {
+pub(crate) struct Reader<R: Read, H: Header> {
     input: Hashing<R>,
-    header: RaftSnapshotHeader,
+    header: H,
     block: Vec<u8>,
     at: usize,
     blocks: u64,
@@ -126,39 +168,47 @@ pub(crate) struct Reader<R: Read> {
     ended: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read, H: Header> Reader<R, H> {
     /// Reads and checks the header.
     ///
     /// # Errors
-    /// If this is not the head of an intact snapshot file of the known version.
-    pub(crate) fn new(input: R) -> Result<Self, SnapshotError> {
+    /// If this is not the head of an intact file of this kind and of the known version.
+    pub(crate) fn new(input: R) -> Result<Self, Error> {
         let mut input = Hashing {
             inner: input,
             hash: Sha256::new(),
         };
         let mut head = vec![0; 16];
-        input.fill(&mut head, "header")?;
-        if &head[..8] != MAGIC {
-            return Err(damaged("not a snapshot file"));
+        match input.fill(&mut head[..8], "header") {
+            // Too short to say what it is: not this, for all anybody knows.
+            Err(Fault::Damaged(_)) => return Err(Error::Kind(H::KIND)),
+            read => read.map_err(damaged::<H>)?,
         }
-        let version = u32_at(&head, 8);
-        if version != VERSION {
-            return Err(SnapshotError::Version(version));
+        if &head[..8] != H::MAGIC {
+            return Err(Error::Kind(H::KIND));
+        }
+        input.fill(&mut head[8..], "header").map_err(damaged::<H>)?;
+        let found = u32_at(&head, 8);
+        if found != H::VERSION {
+            let (kind, known) = (H::KIND, H::VERSION);
+            return Err(Error::Version { kind, found, known });
         }
         let length = u32_at(&head, 12);
         if length > MAX_HEADER {
-            return Err(damaged("header too long"));
+            return Err(damaged::<H>("header too long"));
         }
         let end = 16 + length as usize;
         head.resize(end, 0);
-        input.fill(&mut head[16..], "header")?;
+        input
+            .fill(&mut head[16..], "header")
+            .map_err(damaged::<H>)?;
         let mut sum = [0; 4];
-        input.fill(&mut sum, "header")?;
+        input.fill(&mut sum, "header").map_err(damaged::<H>)?;
         if u32::from_le_bytes(sum) != crc32c::crc32c(&head) {
-            return Err(damaged("header checksum"));
+            return Err(damaged::<H>("header checksum"));
         }
-        let header = RaftSnapshotHeader::decode(&head[16..])
-            .map_err(|error| damaged(format!("header: {error}")))?;
+        let header =
+            H::decode(&head[16..]).map_err(|error| damaged::<H>(format!("header: {error}")))?;
         Ok(Self {
             input,
             header,
@@ -174,42 +224,42 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// At the first byte that is wrong.
-    pub(crate) fn verify(mut self) -> Result<RaftSnapshotHeader, SnapshotError> {
+    pub(crate) fn verify(mut self) -> Result<H, Error> {
         while self.next_block()? {}
         Ok(self.header)
     }
 
     /// Moves on to the next block. False at the end of an intact file.
-    fn next_block(&mut self) -> Result<bool, SnapshotError> {
+    fn next_block(&mut self) -> Result<bool, Error> {
         if self.ended {
             return Ok(false);
         }
         let mut word = [0; 4];
-        self.input.fill(&mut word, "block")?;
+        self.input.fill(&mut word, "block").map_err(damaged::<H>)?;
         let stored = u32::from_le_bytes(word) as usize;
         if stored == 0 {
             self.check_trailer()?;
             return Ok(false);
         }
         let mut sizes = [0; 8];
-        self.input.fill(&mut sizes, "block")?;
+        self.input.fill(&mut sizes, "block").map_err(damaged::<H>)?;
         let (raw, sum) = (u32_at(&sizes, 0) as usize, u32_at(&sizes, 4));
         // zstd adds a little to what it cannot compress.
         if raw == 0 || raw > BLOCK || stored > 2 * BLOCK {
-            return Err(damaged(format!(
+            return Err(damaged::<H>(format!(
                 "block {} has an impossible size",
                 self.blocks
             )));
         }
         let mut bytes = vec![0; stored];
-        self.input.fill(&mut bytes, "block")?;
+        self.input.fill(&mut bytes, "block").map_err(damaged::<H>)?;
         if crc32c::crc32c(&bytes) != sum {
-            return Err(damaged(format!("block {} checksum", self.blocks)));
+            return Err(damaged::<H>(format!("block {} checksum", self.blocks)));
         }
         self.block = zstd::bulk::decompress(&bytes, raw)
-            .map_err(|error| damaged(format!("block {}: {error}", self.blocks)))?;
+            .map_err(|error| damaged::<H>(format!("block {}: {error}", self.blocks)))?;
         if self.block.len() != raw {
-            return Err(damaged(format!(
+            return Err(damaged::<H>(format!(
                 "block {} is shorter than it says",
                 self.blocks
             )));
@@ -220,30 +270,34 @@ impl<R: Read> Reader<R> {
         Ok(true)
     }
 
-    fn check_trailer(&mut self) -> Result<(), SnapshotError> {
+    fn check_trailer(&mut self) -> Result<(), Error> {
         let mut counts = [0; 16];
-        self.input.fill(&mut counts, "trailer")?;
+        self.input
+            .fill(&mut counts, "trailer")
+            .map_err(damaged::<H>)?;
         let hash = self.input.hash.clone().finalize();
         let mut rest = [0; 40];
-        self.input.fill(&mut rest, "trailer")?;
+        self.input
+            .fill(&mut rest, "trailer")
+            .map_err(damaged::<H>)?;
         if u64_at(&counts, 0) != self.blocks || u64_at(&counts, 8) != self.raw {
-            return Err(damaged("blocks are missing or added"));
+            return Err(damaged::<H>("blocks are missing or added"));
         }
         if rest[..32] != hash[..] {
-            return Err(damaged("hash of the file"));
+            return Err(damaged::<H>("hash of the file"));
         }
         if &rest[32..] != END {
-            return Err(damaged("no end mark"));
+            return Err(damaged::<H>("no end mark"));
         }
         if self.input.inner.read(&mut [0; 1])? != 0 {
-            return Err(damaged("bytes after the end"));
+            return Err(damaged::<H>("bytes after the end"));
         }
         self.ended = true;
         Ok(())
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: Read, H: Header> Read for Reader<R, H> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() {
             return Ok(0);
@@ -274,12 +328,12 @@ impl<W: Write> Hashing<W> {
 }
 
 impl<R: Read> Hashing<R> {
-    fn fill(&mut self, bytes: &mut [u8], part: &str) -> Result<(), SnapshotError> {
+    fn fill(&mut self, bytes: &mut [u8], part: &str) -> Result<(), Fault> {
         self.inner
             .read_exact(bytes)
             .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => damaged(format!("the file ends within its {part}")),
-                _ => SnapshotError::Io(error),
+                io::ErrorKind::UnexpectedEof => Fault::from(format!("it ends within its {part}")),
+                _ => Fault::Io(error),
             })?;
         self.hash.update(&*bytes);
         Ok(())
@@ -298,15 +352,39 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-fn damaged(what: impl Into<String>) -> SnapshotError {
-    SnapshotError::Damaged(what.into())
+/// What went wrong, before it is known of which kind of file.
+enum Fault {
+    Io(io::Error),
+    Damaged(String),
+}
+
+impl<T: Into<String>> From<T> for Fault {
+    fn from(what: T) -> Self {
+        Self::Damaged(what.into())
+    }
+}
+
+fn damaged<H: Header>(fault: impl Into<Fault>) -> Error {
+    match fault.into() {
+        Fault::Io(error) => Error::Io(error),
+        Fault::Damaged(what) => Error::Damaged {
+            kind: H::KIND,
+            what,
+        },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use fleet_proto::stored::RaftSnapshotHeader;
+
     use super::*;
+
+    fn verify(bytes: &[u8]) -> Result<RaftSnapshotHeader, Error> {
+        Reader::<_, RaftSnapshotHeader>::new(bytes).and_then(Reader::verify)
+    }
 
     fn header() -> RaftSnapshotHeader {
         RaftSnapshotHeader {
@@ -338,11 +416,11 @@ mod tests {
         for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7] {
             let body = noise(length);
             let file = file(&body);
-            let mut reader = Reader::new(&file[..]).unwrap();
+            let mut reader = Reader::<_, RaftSnapshotHeader>::new(&file[..]).unwrap();
             let mut read = Vec::new();
             reader.read_to_end(&mut read).unwrap();
             assert!(read == body, "{length} bytes");
-            assert_eq!(Reader::new(&file[..]).unwrap().verify().unwrap(), header());
+            assert_eq!(verify(&file).unwrap(), header());
         }
     }
 
@@ -353,9 +431,9 @@ mod tests {
             .chain((80..file.len()).step_by(4099))
             .chain(file.len() - 60..file.len());
         for cut in cuts {
-            let result = Reader::new(&file[..cut]).and_then(Reader::verify);
+            let result = verify(&file[..cut]);
             assert!(
-                matches!(result, Err(SnapshotError::Damaged(_))),
+                matches!(result, Err(Error::Damaged { .. } | Error::Kind(_))),
                 "cut at {cut}: {result:?}"
             );
         }
@@ -367,7 +445,7 @@ mod tests {
         for at in 0..file.len() {
             let mut bad = file.clone();
             bad[at] ^= 0x10;
-            let result = Reader::new(&bad[..]).and_then(Reader::verify);
+            let result = verify(&bad);
             assert!(
                 result.is_err(),
                 "flip at {at} of {} went unnoticed",
@@ -380,12 +458,16 @@ mod tests {
     fn bytes_after_the_end_and_other_versions_are_refused() {
         let mut long = file(b"x");
         long.push(0);
-        assert!(Reader::new(&long[..]).and_then(Reader::verify).is_err());
+        assert!(verify(&long).is_err());
         let mut newer = file(b"x");
         newer[8] = 2;
         assert!(matches!(
-            Reader::new(&newer[..]),
-            Err(SnapshotError::Version(2))
+            verify(&newer),
+            Err(Error::Version { found: 2, .. })
+        ));
+        assert!(matches!(
+            verify(b"#!/bin/sh\nexit 1\n"),
+            Err(Error::Kind("snapshot"))
         ));
     }
 }

@@ -101,13 +101,23 @@ pub(crate) async fn from_daemon(surroundings: &Surroundings) -> Result<Target, F
     })
 }
 
-/// Path of the local daemon's socket.
+/// Path of the local daemon's socket: the one that is named, else that of the machine's daemon, else
+/// that of `fleetd --dev`, which keeps its data with its user.
 pub(crate) fn socket_path(surroundings: &Surroundings) -> PathBuf {
-    PathBuf::from(
-        surroundings
-            .variable("FLEET_SOCKET")
-            .unwrap_or(DEFAULT_SOCKET),
-    )
+    if let Some(named) = surroundings.variable("FLEET_SOCKET") {
+        return PathBuf::from(named);
+    }
+    let usual = PathBuf::from(DEFAULT_SOCKET);
+    match dev_socket(surroundings) {
+        Some(dev) if !usual.exists() && dev.exists() => dev,
+        _ => usual,
+    }
+}
+
+fn dev_socket(surroundings: &Surroundings) -> Option<PathBuf> {
+    let state = surroundings.variable("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(surroundings.variable("HOME")?).join(".local/state"));
+    Some(state.or_else(home)?.join("fleet-dev/run/agent.sock"))
 }
 
 /// Addresses, or fingerprints, between commas or spaces.

@@ -97,6 +97,12 @@ async fn the_daemon_of_the_machine_is_the_last_resort() {
     daemon.script.lock().unwrap().apps = vec![address.clone()];
     assert_eq!(local(LIST).run().await.exit, Exit::Done);
     assert_eq!(cluster.seen()[0].authorization, "Bearer from the daemon");
+    // A daemon that was started with `--dev` keeps its socket with its user.
+    let dev = here.path().join(".local/state/fleet-dev/run");
+    std::fs::create_dir_all(&dev).unwrap();
+    daemon.serve_unix(&dev.join("agent.sock")).await;
+    let found = local(LIST).without("FLEET_SOCKET").run().await;
+    assert_eq!(found.exit, Exit::Done, "{}", found.errors);
     local("context add home --local").run().await;
     let elsewhere = local(LIST)
         .variable("FLEET_SOCKET", "/nonexistent")

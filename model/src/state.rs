@@ -207,7 +207,7 @@ impl State {
         self.groups.get(&(loaded.clone(), service.clone()))
     }
 
-    /// Whether there may never be two frontends of a service.
+    /// Whether a slot of a service may never have two frontends at once.
     #[must_use]
     pub fn is_singleton(&self, loaded: &LoadedKey, service: &ServiceName) -> bool {
         let loaded = self.loaded.get(loaded);

@@ -26,6 +26,8 @@ pub struct Tally<'a> {
     now: Time,
     /// Made when a service first requests something.
     requested: OnceCell<BTreeMap<NodeId, Requested>>,
+    /// Where the artefacts are of the releases that were placed so far.
+    holding: BTreeMap<LoadedKey, BTreeSet<NodeId>>,
     nodes: Vec<&'a Node>,
     total: BTreeMap<NodeId, u32>,
     of_service: BTreeMap<(LoadedKey, ServiceName), BTreeMap<NodeId, u32>>,
@@ -118,7 +120,7 @@ pub fn admits(state: &State, loaded: &LoadedKey, service: &ServiceName, node: No
 /// it: the next one is placed only after it. Always false of other services.
 #[must_use]
 pub fn one_is_there(state: &State, loaded: &LoadedKey, service: &ServiceName, slot: u32) -> bool {
-    entry(state, loaded, service).is_some_and(|entry| entry.singleton)
+    state.is_singleton(loaded, service)
         && state
             .frontends_of(loaded)
             .any(|f| f.service == *service && f.slot == slot && f.is_there())
@@ -143,6 +145,7 @@ impl<'a> Tally<'a> {
             state,
             now,
             requested: OnceCell::new(),
+            holding: BTreeMap::new(),
             nodes: state.nodes.values().collect(),
             total: BTreeMap::new(),
             of_service: BTreeMap::new(),
@@ -166,7 +169,10 @@ impl<'a> Tally<'a> {
         loaded: &LoadedKey,
         service: &ServiceName,
     ) -> Result<NodeId, Vec<Refusal>> {
-        let entry = entry(self.state, loaded, service);
+        let state = self.state;
+        let entry = entry(state, loaded, service);
+        let holding = self.holding.entry(loaded.clone());
+        holding.or_insert_with(|| holders(state, loaded));
         let there = self.there(entry, loaded, service);
         let request = capacity::request(self.state, loaded, service);
         let refused_by = |node: &'a Node| {
@@ -260,21 +266,12 @@ impl<'a> Tally<'a> {
             in_zone,
             on_node: on(&node.id),
             total: self.total.get(&node.id).copied().unwrap_or(0),
-            fetches: !self.holds(loaded, node.id),
+            fetches: !self
+                .holding
+                .get(loaded)
+                .is_some_and(|holding| holding.contains(&node.id)),
             node: node.id,
         }
-    }
-
-    /// Whether the artefact of a release is on a node, as far as the log knows: a control node keeps
-    /// a copy, or a frontend of the release is there.
-    fn holds(&self, key: &LoadedKey, node: NodeId) -> bool {
-        let loaded = self.state.loaded.get(key);
-        let build = loaded.and_then(|loaded| self.state.builds.get(&loaded.build));
-        build.is_some_and(|build| build.holders.contains(&node))
-            || self
-                .state
-                .frontends_on(node)
-                .any(|frontend| frontend.loaded == *key)
     }
 
     fn add(&mut self, loaded: &LoadedKey, service: &ServiceName, node: NodeId) {
@@ -285,6 +282,16 @@ impl<'a> Tally<'a> {
             .or_default();
         *nodes.entry(node).or_default() += 1;
     }
+}
+
+/// Nodes that the artefact of a release is on, as far as the log knows: control nodes keep copies, and
+/// frontends of the release run from one.
+fn holders(state: &State, key: &LoadedKey) -> BTreeSet<NodeId> {
+    let loaded = state.loaded.get(key);
+    let build = loaded.and_then(|loaded| state.builds.get(&loaded.build));
+    let copies = build.into_iter().flat_map(|build| &build.holders).copied();
+    let running = state.frontends_of(key).map(|frontend| frontend.node);
+    copies.chain(running).collect()
 }
 
 /// Weights of the labels a service is drawn to and a node carries, most first.

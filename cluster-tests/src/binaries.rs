@@ -22,10 +22,13 @@ pub fn binaries() -> Result<Binaries> {
         .map_err(|e| anyhow!(e))
 }
 
-/// The root of the source tree.
+/// The root of the source tree that this process was started from: with a shared target directory
+/// it need not be the one that was compiled. `cargo test` names the package, `./dev` goes to the root.
 pub fn source_root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
+    match std::env::var_os("CARGO_MANIFEST_DIR") {
+        Some(package) => Path::new(&package).join(".."),
+        None => PathBuf::from("."),
+    }
 }
 
 fn find() -> Result<Binaries> {

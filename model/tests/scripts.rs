@@ -11,8 +11,8 @@ use self::stage::Stage;
 
 #[test]
 fn every_story_is_told_as_written() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let mut stories: Vec<_> = fs::read_dir(&folder)
+    let folder = Path::new("tests/scripts");
+    let mut stories: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))

@@ -20,7 +20,7 @@ async fn a_stranger_needs_no_files_of_ours() -> Result<()> {
     app::create_release(&shop, &next).await?;
     app::load(&shop, &next).await?;
 
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/reflection.py");
+    let script = Path::new("fixtures/reflection.py");
     let authorities = cluster.nodes[0].dir.join("trust/authorities.pem");
     let authorities = authorities.to_string_lossy().into_owned();
     let output = Command::new(python)

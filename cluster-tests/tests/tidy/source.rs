@@ -30,9 +30,7 @@ pub(crate) struct NamedPath {
 
 impl Workspace {
     pub(crate) fn load() -> Workspace {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("cluster-tests has a parent directory");
+        let root = Path::new("..");
         let mut files = Vec::new();
         let mut manifests = Vec::new();
         for member in MEMBERS {

@@ -137,4 +137,8 @@ impl Paths {
     pub fn agent_lock(&self) -> PathBuf {
         self.run().join("agent.lock")
     }
+
+    pub fn holder_lock(&self) -> PathBuf {
+        self.run().join("holder.lock")
+    }
 }

@@ -42,8 +42,11 @@ impl Requested {
     }
 
     pub(super) fn add(&mut self, request: Resources) {
-        self.cpu_millicores += u64::from(request.cpu_millicores.unwrap_or(0));
-        self.memory_bytes += request.memory_bytes.unwrap_or(0);
+        // Requests are as large as people write them.
+        let (cpu, memory) = (request.cpu_millicores, request.memory_bytes);
+        let add = |sum: u64, more: u64| sum.saturating_add(more);
+        self.cpu_millicores = add(self.cpu_millicores, u64::from(cpu.unwrap_or(0)));
+        self.memory_bytes = add(self.memory_bytes, memory.unwrap_or(0));
     }
 
     /// Whether a node has the CPU, and whether it has the memory, for one more.

@@ -14,10 +14,7 @@ use fleet_model::{
 use super::super::parse;
 
 fn read(name: &str) -> Manifest {
-    let directory = Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/manifest/examples"
-    ));
+    let directory = Path::new("tests/manifest/examples");
     let text = fs::read_to_string(directory.join(name)).unwrap();
     parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
@@ -32,7 +29,7 @@ fn line(text: &str) -> Option<Run> {
 
 #[test]
 fn all_are_taken() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/manifest/examples");
+    let directory = "tests/manifest/examples";
     let mut seen = 0;
     for entry in fs::read_dir(directory).unwrap() {
         read(entry.unwrap().file_name().to_str().unwrap());

@@ -8,10 +8,7 @@ use super::super::parse;
 /// latter is written.
 #[test]
 fn each_says_what_is_wrong_and_where() {
-    let directory = Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/manifest/malformed"
-    ));
+    let directory = Path::new("tests/manifest/malformed");
     let mut seen = 0;
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -144,6 +144,26 @@ impl Cluster {
         Ok(node)
     }
 
+    /// A machine with a copy of a node's disk, on which nothing runs yet. Whoever takes it ends it.
+    pub fn copy(&self, index: usize) -> Result<Node> {
+        let original = &self.nodes[index];
+        let name = format!("{}-copy", original.name);
+        let copy = Node::prepare(
+            &self.path,
+            &name,
+            self.seat(self.nodes.len())?,
+            &self.binaries,
+        )?;
+        // Not `run`: what it says of processes is true on one machine only, and both are this one.
+        let copied = std::process::Command::new("cp")
+            .args(["--archive", "--no-target-directory"])
+            .args([&original.dir, &copy.dir])
+            .status()?;
+        ensure!(copied.success(), "cp: {copied}");
+        std::fs::remove_dir_all(copy.dir.join("run"))?;
+        Ok(copy)
+    }
+
     /// A new join token.
     pub async fn token(&self, options: &[&str]) -> Result<String> {
         let command = [&["node", "token", "create"], options].concat();

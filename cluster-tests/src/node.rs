@@ -89,7 +89,26 @@ impl Node {
         .with_context(|| self.last_log_lines())
     }
 
+    /// Starts the agent, which shall end by itself; returns what it said.
+    pub async fn refuses(&mut self) -> Result<String> {
+        self.spawn()?;
+        wait::until(
+            &format!("the agent of {} to end", self.name),
+            wait::GENEROUS,
+            async || {
+                let running = self.agent_must_live();
+                ensure!(running.is_err(), "it lives");
+                Ok(())
+            },
+        )
+        .await?;
+        self.reap()?;
+        Ok(self.last_log_lines())
+    }
+
     fn spawn(&mut self) -> Result<()> {
+        // An agent that was killed holds its lock until it has ended, and is still ours to reap.
+        self.reap()?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut fleetd = match &self.seat {
             Some(seat) => seat.command(&self.binaries.fleetd),
@@ -108,10 +127,7 @@ impl Node {
             .stderr(log)
             .spawn()
             .with_context(|| format!("starting {}", self.binaries.fleetd.display()))?;
-        // An agent that was killed before is still ours to reap.
-        if let Some(mut before) = self.agent.replace(child) {
-            before.wait()?;
-        }
+        self.agent = Some(child);
         Ok(())
     }
 
@@ -155,14 +171,24 @@ impl Node {
 
     /// Stops the node as its operator would: frontends end their requests, everything ends.
     pub async fn stop(&mut self) -> Result<()> {
+        self.fleetd("stop").await?;
+        self.reap()
+    }
+
+    /// Says that the node's disk was moved to where it is.
+    pub async fn moved(&self) -> Result<()> {
+        self.fleetd("moved").await
+    }
+
+    async fn fleetd(&self, command: &str) -> Result<()> {
         let output = tokio::process::Command::new(&self.binaries.fleetd)
-            .args(["stop", "--data-dir"])
+            .args([command, "--data-dir"])
             .arg(&self.dir)
             .output()
             .await?;
         let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "fleetd stop: {errors}");
-        self.reap()
+        ensure!(output.status.success(), "fleetd {command}: {errors}");
+        Ok(())
     }
 
     /// Kills what runs, removes its cgroups, and reports what would not go.

@@ -79,6 +79,15 @@ impl Context {
         NodeId(self.node.identity.node_id)
     }
 
+    /// Whether `state` is that of this node's cluster: not empty, as right after a start, and not that
+    /// of the cluster a backup was taken of, which a restored log begins with.
+    pub(crate) fn knows_its_cluster(&self, state: &State) -> bool {
+        let identity = &self.node.identity;
+        state.cluster.id == identity.cluster_id
+            && state.cluster.generation == identity.generation
+            && state.trust.operator.is_some()
+    }
+
     /// The state as applied here.
     pub(crate) fn snapshot(&self) -> State {
         self.state.borrow().clone()

@@ -59,7 +59,14 @@ where
         let caller = request.extensions().get::<Caller>();
         let peer = caller.and_then(|caller| caller.peer.as_deref());
         let state = self.context.state.borrow();
-        match admit(&state, request.uri().path(), peer, request.headers()) {
+        let founded = self.context.knows_its_cluster(&state);
+        match admit(
+            &state,
+            founded,
+            request.uri().path(),
+            peer,
+            request.headers(),
+        ) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(refusal) => Either::Right(ready(Ok(refusal.into_http()))),
         }
@@ -130,6 +137,7 @@ const RULES: &[Rule] = &[
 
 fn admit(
     state: &State,
+    founded: bool,
     path: &str,
     peer: Option<&Peer>,
     headers: &HeaderMap,
@@ -146,11 +154,15 @@ fn admit(
         }
         Admitted::Operators(roles) => {
             let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-            if operator(state, offered.unwrap_or_default()) {
+            if founded && operator(state, offered.unwrap_or_default()) {
                 return Ok(());
             }
             match peer {
                 Some(peer) => node(state, peer, roles),
+                // What the token is compared with is not here yet, or of the cluster before.
+                None if !founded => Err(Status::unavailable(
+                    "this node does not have its cluster's state yet; try again in a moment",
+                )),
                 // One sentence for a missing and for a wrong one.
                 None => Err(Status::unauthenticated("missing or wrong operator token")),
             }

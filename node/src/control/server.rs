@@ -60,7 +60,7 @@ async fn report_health(context: Arc<Context>, health: tonic_health::server::Heal
     let mut leadership = context.consensus.leadership();
     let mut state = context.state.clone();
     loop {
-        let founded = state.borrow_and_update().trust.operator.is_some();
+        let founded = context.knows_its_cluster(&state.borrow_and_update());
         let known = leadership.borrow_and_update().leader.is_some() && founded;
         let status = if known {
             tonic_health::ServingStatus::Serving

@@ -82,7 +82,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 /// What a call comes to; `None` when it is let through.
 fn refused(path: &str, peer: Option<&Peer>, pairs: &[(&'static str, &str)]) -> Option<Code> {
-    let answer = admit(&state(), path, peer, &headers(pairs));
+    let answer = admit(&state(), true, path, peer, &headers(pairs));
     answer.err().map(|status| status.code())
 }
 
@@ -111,6 +111,19 @@ fn strangers_may_ask_for_health_and_to_join() {
             Some(Code::Unauthenticated),
             "{path}"
         );
+    }
+}
+
+#[test]
+fn nobody_is_called_wrong_by_a_node_that_cannot_know() {
+    let operator = |token| {
+        let headers = headers(&[("authorization", token)]);
+        let answer = admit(&state(), false, APPS, None, &headers);
+        answer.err().map(|status| status.code())
+    };
+    // The token of the cluster a backup was taken of opens nothing while that one's state stands.
+    for token in [TOKEN, "Bearer sesam"] {
+        assert_eq!(operator(token), Some(Code::Unavailable), "{token}");
     }
 }
 

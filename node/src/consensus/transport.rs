@@ -11,6 +11,7 @@
 mod append;
 mod client;
 mod credentials;
+mod granted;
 mod message;
 mod pool;
 mod server;

@@ -14,6 +14,7 @@ const CLUSTER: &str = "fleet-cluster-id";
 /// Checked against the certificate of the caller in `control/guard.rs`.
 pub const FROM: &str = "fleet-from-node";
 const TO: &str = "fleet-to-node";
+const INSTANCE: &str = "fleet-raft-instance";
 
 /// Version of the messages. Nodes of different versions do not talk to each other.
 const VERSION: u64 = 1;
@@ -25,6 +26,16 @@ pub(crate) struct Credentials {
     cluster: MetadataValue<Ascii>,
     cluster_id: Arc<str>,
     node_id: u64,
+    /// Of this process: two with one node id are told apart by it.
+    instance: u64,
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) node: u64,
+    /// Random, chosen at the start of its process.
+    pub(super) instance: u64,
 }
 
 impl Credentials {
@@ -38,6 +49,7 @@ impl Credentials {
             cluster,
             cluster_id: cluster_id.into(),
             node_id,
+            instance: rand::random(),
         })
     }
 
@@ -53,10 +65,11 @@ impl Credentials {
         metadata.insert(VERSION_KEY, VERSION.into());
         metadata.insert(FROM, self.node_id.into());
         metadata.insert(TO, to.into());
+        metadata.insert(INSTANCE, self.instance.into());
     }
 
     /// Checks that a call comes from this cluster and is meant for this node. Returns the sender.
-    pub(super) fn check(&self, metadata: &MetadataMap) -> Result<u64, Status> {
+    pub(super) fn check(&self, metadata: &MetadataMap) -> Result<Caller, Status> {
         let cluster = metadata
             .get(CLUSTER)
             .map(MetadataValue::as_bytes)
@@ -76,7 +89,10 @@ impl Credentials {
             let text = format!("meant for node {to}, this is node {}", self.node_id);
             return Err(Status::failed_precondition(text));
         }
-        number(metadata, FROM)
+        Ok(Caller {
+            node: number(metadata, FROM)?,
+            instance: number(metadata, INSTANCE)?,
+        })
     }
 }
 
@@ -102,7 +118,10 @@ mod tests {
     fn a_node_answers_only_what_is_meant_for_it() {
         let here = node("c", 2);
         let check = |from: &Credentials, to: u64| here.check(from.request(to, ()).metadata());
-        assert_eq!(check(&node("c", 1), 2).unwrap(), 1);
+        let one = node("c", 1);
+        assert_eq!(check(&one, 2).unwrap().node, 1);
+        let again = check(&node("c", 1), 2).unwrap();
+        assert_ne!(check(&one, 2).unwrap(), again, "another process");
         let refused = [
             (node("d", 1), 2, Code::FailedPrecondition),
             (node("c", 1), 3, Code::FailedPrecondition),

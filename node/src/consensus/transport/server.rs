@@ -17,6 +17,8 @@ use openraft::raft::AppendEntriesRequest;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::credentials::Caller;
+use super::granted::Granted;
 use super::message::{
     append_from_proto, appended_to_proto, transfer_from_proto, transferred_to_proto,
     vote_request_from_proto, vote_response_to_proto,
@@ -37,6 +39,8 @@ pub struct Service {
     handle: Handle,
     // One snapshot at a time: two would only fight for the disk.
     receiving: Arc<Semaphore>,
+    // Held while a vote is decided: the next caller must find what came of it.
+    granted: Arc<tokio::sync::Mutex<Granted>>,
 }
 
 impl Service {
@@ -44,16 +48,25 @@ impl Service {
         Self {
             handle,
             receiving: Arc::new(Semaphore::new(1)),
+            granted: Arc::default(),
         }
     }
 
     fn accept<M>(&self, request: Request<M>) -> Result<M, Status> {
-        let core = self.handle.core();
-        let from = core.credentials.check(request.metadata())?;
-        if let Some(why) = (core.expelled)(from) {
-            return Err(Status::permission_denied(why));
+        self.accept_from(request).map(|(_, message)| message)
+    }
+
+    fn accept_from<M>(&self, request: Request<M>) -> Result<(Caller, M), Status> {
+        let caller = self.handle.core().credentials.check(request.metadata())?;
+        self.admit(caller)?;
+        Ok((caller, request.into_inner()))
+    }
+
+    fn admit(&self, caller: Caller) -> Result<(), Status> {
+        match (self.handle.core().expelled)(caller.node) {
+            Some(why) => Err(Status::permission_denied(why)),
+            None => Ok(()),
         }
-        Ok(request.into_inner())
     }
 
     /// Receives the file: everything but its use.
@@ -97,10 +110,12 @@ impl RaftRpc for Service {
         &self,
         request: Request<Streaming<RaftAppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        let requests = self.accept(request)?;
+        let (caller, requests) = self.accept_from(request)?;
         // What ended the requests, if it was not their end: told after the last answer.
         let failure = Arc::new(Mutex::new(None));
-        let requests = decoded(requests, failure.clone());
+        let service = self.clone();
+        let admit = move || service.admit(caller);
+        let requests = decoded(requests, admit, failure.clone());
         let answers = self
             .handle
             .core()
@@ -119,14 +134,16 @@ impl RaftRpc for Service {
         &self,
         request: Request<RaftVoteRequest>,
     ) -> Result<Response<RaftVoteResponse>, Status> {
-        let request = vote_request_from_proto(&self.accept(request)?).map_err(malformed)?;
-        let response = self
-            .handle
-            .core()
-            .raft
-            .vote(request)
-            .await
-            .map_err(stopped)?;
+        let (caller, request) = self.accept_from(request)?;
+        let request = vote_request_from_proto(&request).map_err(malformed)?;
+        let asked = request.vote;
+        let mut granted = self.granted.lock().await;
+        granted.check(&asked, caller)?;
+        let raft = &self.handle.core().raft;
+        let response = raft.vote(request).await.map_err(stopped)?;
+        if response.vote_granted {
+            granted.remember(&asked, caller);
+        }
         Ok(Response::new(vote_response_to_proto(&response)))
     }
 
@@ -199,18 +216,24 @@ impl RaftRpc for Service {
     }
 }
 
-/// The requests up to the first that fails or cannot be decoded, which is put into `failure`.
+/// The requests up to the first that fails, cannot be decoded or comes from a node that was removed
+/// meanwhile, which is put into `failure`.
 fn decoded(
     requests: Streaming<RaftAppendRequest>,
+    admit: impl Fn() -> Result<(), Status> + Send,
     failure: Arc<Mutex<Option<Status>>>,
 ) -> impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send {
-    futures::stream::unfold((requests, failure), |(mut requests, failure)| async move {
+    let parts = (requests, admit, failure);
+    futures::stream::unfold(parts, |(mut requests, admit, failure)| async move {
         let status = match requests.message().await {
             Ok(None) => return None,
-            Ok(Some(request)) => match append_from_proto(request) {
-                Ok(request) => return Some((request, (requests, failure))),
-                Err(error) => malformed(error),
-            },
+            Ok(Some(request)) => {
+                let request = append_from_proto(request).map_err(malformed);
+                match admit().and(request) {
+                    Ok(request) => return Some((request, (requests, admit, failure))),
+                    Err(status) => status,
+                }
+            }
             Err(status) => status,
         };
         *failure

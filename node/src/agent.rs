@@ -29,7 +29,7 @@ use tokio::sync::{Mutex, watch};
 pub use self::halt::stop;
 use self::lock::Lock;
 use self::tenants::Tenants;
-use crate::config::{Identity, Node, Paths, Settings};
+use crate::config::{Identity, Node, Paths, Seat, Settings};
 use crate::{holder, telemetry, trust, worker};
 
 /// What all parts of the agent share.
@@ -40,6 +40,8 @@ struct Agent {
     tenants: Tenants,
     /// `None` while the node belongs to no cluster.
     node: watch::Sender<Option<Arc<Node>>>,
+    /// Why the cluster wants nothing of this node, while that is so.
+    refused: watch::Sender<Option<String>>,
     /// One change of what this node is at a time.
     changing: Mutex<()>,
 }
@@ -54,6 +56,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     make_directories(&paths)
         .with_context(|| format!("failed preparing {}", paths.root().display()))?;
     let _lock = Lock::take(&paths.agent_lock())?;
+    Seat::check(&paths)?;
     let exe = executable()?;
     let holder = holder::Client::ensure(&settings.data_dir, &exe)
         .await
@@ -68,6 +71,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         paths,
         holder,
         node: watch::Sender::new(node),
+        refused: watch::Sender::default(),
         changing: Mutex::default(),
     });
     let local = local::serve(agent.clone())?;
@@ -84,6 +88,26 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         ended = local => ended.context("the local socket panicked")?,
         ended = live(&agent) => ended,
     }
+}
+
+/// Takes the operator's word that the node in the data directory, which was moved here, runs nowhere
+/// else.
+///
+/// # Errors
+/// When there is no node in it or its agent runs.
+pub fn moved(settings: &Settings) -> anyhow::Result<()> {
+    let paths = settings.paths();
+    make_directories(&paths)
+        .with_context(|| format!("failed preparing {}", paths.root().display()))?;
+    let _lock = Lock::take(&paths.agent_lock())?;
+    let identity = Seat::take(&paths)?;
+    tracing::info!(
+        cluster = identity.cluster_id,
+        node = identity.node_id,
+        name = identity.name,
+        "this node lives here from now on"
+    );
+    Ok(())
 }
 
 /// One life after the other: nothing without an identity, everything with one.
@@ -113,7 +137,9 @@ async fn work(agent: &Agent, node: &Node) -> anyhow::Result<()> {
     if !node.settings.roles.has(Role::Worker) {
         return std::future::pending().await;
     }
-    worker::run_processes(node, &agent.holder)
+    let refused = agent.refused.clone();
+    refused.send_replace(None);
+    worker::run_processes(node, &agent.holder, refused)
         .await
         .context("the worker failed")
 }

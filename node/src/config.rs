@@ -15,6 +15,7 @@ mod paths;
 mod peers;
 mod range;
 mod roles;
+mod seat;
 mod settings;
 
 pub use disk::{sync_directory, write_atomic};
@@ -26,6 +27,7 @@ pub use paths::Paths;
 pub use peers::Peers;
 pub use range::{Range, RangeError};
 pub use roles::{Roles, RolesError};
+pub use seat::{Seat, SeatError};
 pub use settings::{RaftTimers, Settings, SettingsError};
 
 use crate::trust::{Trust, TrustError};

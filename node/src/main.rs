@@ -29,6 +29,7 @@ fn dispatch(run: Run) -> anyhow::Result<()> {
         Some(Process::Control) => with_runtime(control::run(&Node::load(settings)?)),
         Some(Process::Ingress) => with_runtime(ingress::run(&Node::load(settings)?)),
         Some(Process::Stop) => with_runtime(agent::stop(&settings)),
+        Some(Process::Moved) => agent::moved(&settings),
         None => with_runtime(agent::run(settings)),
     }
 }

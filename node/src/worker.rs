@@ -28,6 +28,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use fleet_model::node::Role;
 use fleet_proto::internal as wire;
+use tokio::sync::watch;
 
 use self::artefacts::{Artefacts, Holders};
 use self::builds::Builds;
@@ -40,11 +41,16 @@ use self::session::{Introduction, Session};
 use self::supervisor::{Premises, Supervisor};
 use crate::{config, holder};
 
-/// Runs the worker with frontends as plain processes of the holder.
+/// Runs the worker with frontends as plain processes of the holder. `refused` says why the cluster
+/// wants nothing of this node, while that is so.
 ///
 /// # Errors
 /// As [`run`], and when the holder cannot be asked what this machine can enforce.
-pub async fn run_processes(node: &config::Node, holder: &holder::Client) -> anyhow::Result<()> {
+pub async fn run_processes(
+    node: &config::Node,
+    holder: &holder::Client,
+    refused: watch::Sender<Option<String>>,
+) -> anyhow::Result<()> {
     let uids = node.settings.frontend_uids;
     let uids = uids.first()..uids.last() + 1;
     let data_dir = node.settings.data_dir.clone();
@@ -54,6 +60,7 @@ pub async fn run_processes(node: &config::Node, holder: &holder::Client) -> anyh
         node,
         Arc::new(runtime),
         rungs.into_iter().map(capability).collect(),
+        refused,
     )
     .await
 }
@@ -66,6 +73,7 @@ pub async fn run<R: Runtime + Workshop>(
     node: &config::Node,
     runtime: Arc<R>,
     capabilities: Vec<wire::Capability>,
+    refused: watch::Sender<Option<String>>,
 ) -> anyhow::Result<()> {
     let root = node.paths().worker();
     std::fs::create_dir_all(&root)
@@ -109,6 +117,7 @@ pub async fn run<R: Runtime + Workshop>(
         builds,
         trust: node.trust.clone(),
         paths: node.paths(),
+        refused,
         own: node
             .settings
             .roles

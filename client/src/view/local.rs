@@ -92,6 +92,8 @@ pub(crate) struct LocalView {
     certificate_expires: Option<String>,
     #[serde(skip)]
     certificate_until: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    refused: String,
     version: String,
     data_dir: String,
     processes: Vec<LocalProcessView>,
@@ -128,6 +130,7 @@ impl From<&LocalStatusResponse> for LocalView {
             ca_fingerprints: status.authorities.clone(),
             certificate_expires: rfc3339(status.certificate_expires.as_ref()),
             certificate_until: stamp(status.certificate_expires.as_ref()),
+            refused: status.refused.clone(),
             version: status.version.clone(),
             data_dir: status.data_dir.clone(),
             processes: status
@@ -151,6 +154,9 @@ impl LocalView {
                 block.row("ca fingerprint", &**fingerprint);
             }
             block.row("certificate until", &*self.certificate_until);
+            if !self.refused.is_empty() {
+                block.row("refused", &*self.refused);
+            }
         } else {
             block.row(
                 "node",

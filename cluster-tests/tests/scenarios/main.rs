@@ -17,6 +17,7 @@ mod convox_transcript;
 mod frontend_killed;
 mod held_back_ingress;
 mod hogs;
+mod impostors;
 mod ingress_killed;
 mod ingress_replaced;
 mod leader_killed;

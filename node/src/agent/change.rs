@@ -7,7 +7,8 @@ use fleet_trust::CertificateDer;
 
 use super::Agent;
 use crate::config::{
-    Endpoint, FirstStart, Identity, IdentityError, Node, NodeError, Peers, RolesError,
+    Endpoint, FirstStart, Identity, IdentityError, Node, NodeError, Peers, RolesError, Seat,
+    SeatError,
 };
 use crate::control::backup::BackupError;
 use crate::trust::{Certified, FilesError, write_authorities};
@@ -17,6 +18,8 @@ use crate::trust::{Certified, FilesError, write_authorities};
 pub(super) enum ChangeError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Seat(#[from] SeatError),
     #[error(transparent)]
     Trust(#[from] FilesError),
     #[error("failed making keys and certificates")]
@@ -93,6 +96,7 @@ pub(super) fn become_member(
     first_start
         .announce(paths)
         .map_err(ChangeError::FirstStart)?;
+    Seat::record(paths)?;
     identity.write(paths)?;
     let node = Arc::new(Node::load(agent.settings.clone())?);
     agent.node.send_replace(Some(node.clone()));

@@ -108,6 +108,7 @@ fn forget(paths: &Paths, generation: u64) -> Result<(), ChangeError> {
         paths.first_start(),
         paths.peers(),
         paths.identity(),
+        paths.seat(),
     ];
     for file in files {
         remove(&file, |path| std::fs::remove_file(path))?;

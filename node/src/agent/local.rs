@@ -133,6 +133,7 @@ impl Local for Service {
             answer.operator_token = read_operator_token(&agent.paths).unwrap_or_default();
             answer.authorities = authorities(&node);
             answer.certificate_expires = expires(&node);
+            answer.refused = agent.refused.borrow().clone().unwrap_or_default();
         }
         Ok(Response::new(answer))
     }
@@ -384,6 +385,7 @@ fn status(error: ChangeError) -> Status {
         }
         ChangeError::Anew(_)
         | ChangeError::Holder(_)
+        | ChangeError::Seat(_)
         | ChangeError::FirstStart(_)
         | ChangeError::Trust(_)
         | ChangeError::Keys(_)

@@ -32,6 +32,8 @@ pub enum Process {
     Hold,
     /// Stop the frontends and every process of this node
     Stop,
+    /// Say that the data directory was moved here, and that the node in it runs nowhere else
+    Moved,
 }
 
 #[derive(Clone, Debug, Default, Args)]

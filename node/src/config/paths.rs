@@ -21,6 +21,11 @@ impl Paths {
         self.root.join("identity.toml")
     }
 
+    /// Where this directory lies, by which a copy of it is recognised.
+    pub fn seat(&self) -> PathBuf {
+        self.root.join("seat.toml")
+    }
+
     /// Keys and certificates; mode 0700.
     pub fn trust(&self) -> PathBuf {
         self.root.join("trust")

@@ -52,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) trust: Trust,
     /// Where the addresses of control nodes are kept.
     pub(crate) paths: Paths,
+    /// Why the cluster wants no session with this node, while that is so.
+    pub(crate) refused: watch::Sender<Option<String>>,
     /// Asked first when nothing else is known: this node itself, if it may lead.
     pub(crate) own: Option<Endpoint>,
 }
@@ -75,12 +77,14 @@ impl Session {
                         continue;
                     }
                 }
-                (End::Failed(reason) | End::Broken(reason), target) => {
-                    let control = target.map(|target| target.to_string());
-                    tracing::warn!(control, reason, "no session with control; frontends go on");
-                    route.failed();
-                }
                 (End::Redirected(_), None) => {}
+                (End::Refused(reason), target) => {
+                    self.refused.send_replace(Some(reason.clone()));
+                    failed(&mut route, target, &reason);
+                }
+                (End::Failed(reason) | End::Broken(reason), target) => {
+                    failed(&mut route, target, &reason);
+                }
             }
             tokio::time::sleep(backoff.pause(rand::random())).await;
         }
@@ -113,6 +117,12 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }
+}
+
+fn failed(route: &mut Route, target: Option<Endpoint>, reason: &str) {
+    let control = target.map(|target| target.to_string());
+    tracing::warn!(control, reason, "no session with control; frontends go on");
+    route.failed();
 }
 
 fn report(report: wire::worker_report::Report) -> wire::WorkerReport {

@@ -43,6 +43,8 @@ pub(crate) enum End {
     Redirected(Endpoint),
     /// There was none.
     Failed(String),
+    /// The cluster wants none with this node: it was removed, or is a copy of another.
+    Refused(String),
     /// There was one, and it broke.
     Broken(String),
 }
@@ -58,6 +60,7 @@ pub(crate) async fn converse(session: &Session, target: &Endpoint, backoff: &mut
         Err(end) => return end,
     };
     tracing::info!(control = %target, "session with control");
+    session.refused.send_replace(None);
     let mut took_over = false;
     let beats = Mutex::new(Heartbeats::default());
     let address = target.to_string();
@@ -106,6 +109,9 @@ fn refused(status: &Status) -> End {
         .and_then(|leader| leader.to_str().ok());
     match (status.code(), leader.map(str::parse)) {
         (Code::FailedPrecondition, Some(Ok(leader))) => End::Redirected(leader),
+        (Code::PermissionDenied | Code::AlreadyExists, _) => {
+            End::Refused(status.message().to_owned())
+        }
         _ => End::Failed(status.message().to_owned()),
     }
 }

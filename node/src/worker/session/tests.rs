@@ -199,6 +199,7 @@ impl Worker {
             usage,
             trust: authority.node(4, &["worker"]),
             paths: paths.clone(),
+            refused: watch::Sender::default(),
             own: None,
         };
         Self {

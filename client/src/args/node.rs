@@ -62,11 +62,17 @@ pub enum NodeVerb {
     Promote {
         /// Id or name
         node: String,
+        /// Take an earlier promote or demote back: the cluster chooses again
+        #[arg(long)]
+        undo: bool,
     },
     /// Keep a control node from voting; it goes on learning
     Demote {
         /// Id or name
         node: String,
+        /// Take an earlier promote or demote back: the cluster chooses again
+        #[arg(long)]
+        undo: bool,
     },
     /// Forget a node for good: one that is lost, or was drained
     Remove {

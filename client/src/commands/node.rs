@@ -5,7 +5,7 @@ pub(super) mod local;
 mod token;
 
 use fleet_proto::v1::nodes_client::NodesClient;
-use fleet_proto::v1::{DescribeNodeRequest, ListNodesRequest};
+use fleet_proto::v1::{DescribeNodeRequest, ListNodesRequest, NodeDescription};
 
 use crate::args::NodeVerb;
 use crate::failure::Failure;
@@ -19,8 +19,8 @@ pub(super) async fn run(session: &mut Session, verb: NodeVerb) -> Result<(), Fai
         NodeVerb::Token(verb) => token::run(session, verb).await,
         NodeVerb::Drain { node, deadline } => change::drain(session, node, deadline).await,
         NodeVerb::Undrain { node } => change::undrain(session, node).await,
-        NodeVerb::Promote { node } => change::promote(session, node).await,
-        NodeVerb::Demote { node } => change::demote(session, node).await,
+        NodeVerb::Promote { node, undo } => change::promote(session, node, undo).await,
+        NodeVerb::Demote { node, undo } => change::demote(session, node, undo).await,
         NodeVerb::Remove {
             node,
             force,
@@ -53,8 +53,13 @@ async fn list(session: &mut Session) -> Result<(), Failure> {
 }
 
 async fn describe(session: &mut Session, node: String) -> Result<(), Failure> {
+    let view = NodeDescriptionView::from(&description(session, &node).await?);
+    session.console.result(&view, NodeDescriptionView::text)
+}
+
+async fn description(session: &mut Session, node: &str) -> Result<NodeDescription, Failure> {
     let question = DescribeNodeRequest {
-        node,
+        node: node.to_owned(),
         stale: session.globals.stale,
     };
     let answer = session
@@ -62,6 +67,5 @@ async fn describe(session: &mut Session, node: String) -> Result<(), Failure> {
             NodesClient::new(c).describe(r).await
         })
         .await?;
-    let view = NodeDescriptionView::from(&answer.description.unwrap_or_default());
-    session.console.result(&view, NodeDescriptionView::text)
+    Ok(answer.description.unwrap_or_default())
 }

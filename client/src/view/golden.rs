@@ -291,6 +291,7 @@ fn nodes_and_the_cluster() {
         advertise_host: "10.0.0.2".to_owned(),
         left: Vec::new(),
         drain_until: None,
+        certificate_expires: at("2015-09-07 02:05:25Z"),
     };
     assert_snapshot!(
         "node_describe",

@@ -109,6 +109,9 @@ pub(crate) struct NodeDescriptionView {
     drain_until: Option<String>,
     #[serde(skip)]
     drain_until_text: String,
+    certificate_expires: Option<String>,
+    #[serde(skip)]
+    certificate_until: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -175,6 +178,8 @@ impl From<&NodeDescription> for NodeDescriptionView {
             left: description.left.clone(),
             drain_until: rfc3339(description.drain_until.as_ref()),
             drain_until_text: stamp(description.drain_until.as_ref()),
+            certificate_expires: rfc3339(description.certificate_expires.as_ref()),
+            certificate_until: stamp(description.certificate_expires.as_ref()),
         }
     }
 }
@@ -231,13 +236,13 @@ impl NodeDescriptionView {
         block.row("address", &*node.address);
         block.row("frontends reached at", &*self.advertise_host);
         block.row("labels", labels.join(", "));
-        block.row(
-            "host",
-            format!("{} ({}, {})", self.hostname, self.kernel, self.architecture),
-        );
+        let about = [&*self.kernel, &*self.architecture];
+        let about: Vec<&str> = about.into_iter().filter(|word| !word.is_empty()).collect();
+        block.row("host", format!("{} ({})", self.hostname, about.join(", ")));
         block.row("version", &*node.version);
         block.row("joined", &*node.joined_text);
         block.row("last seen", &*node.last_seen_text);
+        block.row("certificate until", &*self.certificate_until);
         block.row("frontends", node.frontends.to_string());
         block.row(
             "cpu",

@@ -45,24 +45,43 @@ pub(super) async fn undrain(session: &mut Session, node: String) -> Result<(), F
     done(session, answer.receipt, said).await
 }
 
-pub(super) async fn promote(session: &mut Session, node: String) -> Result<(), Failure> {
-    let said = format!("Promoting {node}... OK");
+pub(super) async fn promote(
+    session: &mut Session,
+    node: String,
+    undo: bool,
+) -> Result<(), Failure> {
+    let said = voted("Promoting", &node, undo);
+    let request = ChangeNodeRequest {
+        undo,
+        ..asked(node)
+    };
     let answer = session
-        .write(asked(node), |c, r| async move {
+        .write(request, |c, r| async move {
             NodesClient::new(c).promote(r).await
         })
         .await?;
     done(session, answer.receipt, said).await
 }
 
-pub(super) async fn demote(session: &mut Session, node: String) -> Result<(), Failure> {
-    let said = format!("Demoting {node}... OK");
+pub(super) async fn demote(session: &mut Session, node: String, undo: bool) -> Result<(), Failure> {
+    let said = voted("Demoting", &node, undo);
+    let request = ChangeNodeRequest {
+        undo,
+        ..asked(node)
+    };
     let answer = session
-        .write(asked(node), |c, r| async move {
+        .write(request, |c, r| async move {
             NodesClient::new(c).demote(r).await
         })
         .await?;
     done(session, answer.receipt, said).await
+}
+
+fn voted(doing: &str, node: &str, undo: bool) -> String {
+    match undo {
+        true => format!("Letting the cluster choose whether {node} votes... OK"),
+        false => format!("{doing} {node}... OK"),
+    }
 }
 
 pub(super) async fn remove(
@@ -72,6 +91,8 @@ pub(super) async fn remove(
     no_confirm: bool,
 ) -> Result<(), Failure> {
     if !no_confirm {
+        // Nobody shall be asked about a node that there is not.
+        super::description(session, &node).await?;
         let question = format!("Type {node} to remove that node for good");
         session.confirm(&node, &question)?;
     }
@@ -132,6 +153,7 @@ fn asked(node: String) -> ChangeNodeRequest {
     ChangeNodeRequest {
         request_id: Connection::request_id(),
         node,
+        undo: false,
     }
 }
 

@@ -98,16 +98,14 @@ impl Nodes for Api {
         &self,
         request: Request<v1::ChangeNodeRequest>,
     ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
-        let change = NodeChange::Vote(Vote::Always);
-        self.changed(message(request), change).await
+        self.vote(message(request), Vote::Always).await
     }
 
     async fn demote(
         &self,
         request: Request<v1::ChangeNodeRequest>,
     ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
-        let change = NodeChange::Vote(Vote::Never);
-        self.changed(message(request), change).await
+        self.vote(message(request), Vote::Never).await
     }
 
     async fn set_moves(
@@ -157,6 +155,15 @@ impl Api {
         }
     }
 
+    async fn vote(
+        &self,
+        asked: v1::ChangeNodeRequest,
+        wish: Vote,
+    ) -> Result<Response<v1::ChangeNodeResponse>, Status> {
+        let wish = if asked.undo { Vote::Automatic } else { wish };
+        self.changed(asked, NodeChange::Vote(wish)).await
+    }
+
     fn description(&self, state: &State, node: &Node) -> v1::NodeDescription {
         let facts = node.facts.clone().unwrap_or_default();
         let requested = Requested::on(state, node.id);
@@ -189,6 +196,11 @@ impl Api {
                 false => Vec::new(),
             },
             drain_until: node.drain_until.map(instant),
+            certificate_expires: state
+                .trust
+                .held
+                .get(&node.id)
+                .map(|held| instant(held.expires)),
             advertise_host: node
                 .address
                 .rsplit_once(':')

@@ -91,6 +91,8 @@ pub(super) fn run(data_dir: &Path) -> Result<(), RunError> {
     holder.serve().map_err(RunError::Wait)?;
     // A socket that nobody answers would be taken for a holder that died.
     let _ = fs::remove_file(run_dir.join(wire::SOCKET));
+    // Until the process has ended: whoever sees the lock free shall see no holder either.
+    std::mem::forget(lock);
     Ok(())
 }
 

@@ -15,7 +15,7 @@
 //!
 //! The code that decides (`table`, `routes`, `pin`, `slot`, `balancer`, `ejection`, `retry`,
 //! `headers`, `target`, `strict`, `pages`) knows nothing of the engine that moves the bytes
-//! (`listener`, `guarded`, `proxy`, `attempts`, `body`, `upstream`, `tunnel`), so that a faster
+//! (`listener`, `guarded`, `proxy`, `attempts`, `body`, `upstream`, `wire`, `tunnel`), so that a faster
 //! one can take its place.
 //!
 //! Absent on purpose: any opinion of its own on which release is active or which frontends exist,
@@ -52,6 +52,7 @@ mod table;
 mod target;
 mod tunnel;
 mod upstream;
+mod wire;
 
 pub use process::{Options, Outcome, run, serve};
 

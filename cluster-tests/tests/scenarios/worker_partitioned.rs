@@ -1,6 +1,7 @@
 //! A node is cut off from all others, but not from its users: it ends its singleton by itself before
 //! another may start elsewhere, keeps everything else running, and what was replaced meanwhile is
-//! drained when it is back. Requests through the ingresses that heard of it all go unhurt.
+//! drained when it is back. No request through the other ingresses is lost, not even one that was under
+//! way to the node when it was cut off: all are such that they may be repeated.
 
 use std::time::{Duration, Instant};
 
@@ -28,9 +29,6 @@ services:
     scale: 1
     singleton: true
 ";
-
-/// Requests that could be on the wire at one moment, at fifty a second.
-const UNDER_WAY: usize = 8;
 
 /// A worker is lost after 15 s; then its frontends are replaced.
 const LOST: Duration = Duration::from_secs(15);
@@ -72,8 +70,6 @@ async fn its_singleton_never_lives_twice() -> Result<()> {
 
     let lan = cluster.lan()?;
     let fault = Fault::partition(lan, &cluster.nodes, [&[victim], &others])?;
-    // A request under way there when the wire was cut is lost with it; nothing that came later is.
-    let struck = Instant::now();
     let seconds = if std::env::var_os("FLEET_LONG").is_some() {
         60
     } else {
@@ -108,13 +104,7 @@ async fn its_singleton_never_lives_twice() -> Result<()> {
     let gap = lives::apart(&lives)?.context("the singleton was never replaced")?;
     eprintln!("{lost} packets lost in {seconds} s; {lives:?}, {gap:?} apart");
     eprintln!("through the others: {outside}\nthrough the one cut off: {alone}");
-    let (before, since) = (outside.failed(), outside.since(struck));
-    ensure!(since.failed() == 0, "after the cut: {since}");
-    let under_way = before - since.failed();
-    ensure!(
-        under_way <= UNDER_WAY,
-        "{under_way} were under way: {outside}"
-    );
+    ensure!(outside.failed() == 0, "through the others: {outside}");
     let after = inside.since(healed);
     ensure!(after.failed() == 0, "after the network was healed: {after}");
     drained_not_shot(&cluster, kept.len()).await?;

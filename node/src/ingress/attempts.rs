@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use super::body::{Progress, RequestBody};
+use super::limits;
 use super::load::Outcome;
 use super::pages::Reason;
 use super::pin::Choice;
@@ -113,7 +114,8 @@ impl Attempts<'_> {
             if !std::mem::replace(&mut memory.deposited, true) {
                 budget.deposit();
             }
-            let lost = match self.attempt(pin, request, memory.fresh_only).await {
+            let attempt = self.attempt(pin, request, memory.fresh_only, copy.is_some());
+            let lost = match attempt.await {
                 Attempt::Answered(answer) => return Ok(*answer),
                 Attempt::Unsent(unsent) => {
                     request = unsent;
@@ -172,6 +174,7 @@ impl Attempts<'_> {
         pin: Pin,
         request: Box<Request<RequestBody>>,
         fresh_only: bool,
+        repeatable: bool,
     ) -> Attempt {
         let begun = Instant::now();
         let rested = if fresh_only {
@@ -192,7 +195,11 @@ impl Attempts<'_> {
         };
         let timeout = pin.environment.spec.settings.response_timeout;
         let progress = request.body().progress();
-        let sent = send(&mut connection, *request, progress.as_deref(), timeout).await;
+        let sent = if repeatable {
+            send_watched(&mut connection, *request, timeout).await
+        } else {
+            send(&mut connection, *request, progress.as_deref(), timeout).await
+        };
         let now = now_ms(self.started);
         match sent {
             Ok(response) => {
@@ -252,13 +259,43 @@ async fn send(
     }
 }
 
+/// Sends a request that may be sent again, and does not wait long for a machine that is gone.
+async fn send_watched(
+    connection: &mut Connection,
+    request: Request<RequestBody>,
+    timeout: Duration,
+) -> Result<Response<Incoming>, SendError> {
+    let patience = Arc::clone(&connection.patience);
+    let mut sending = std::pin::pin!(send(connection, request, None, timeout));
+    // Most are answered long before anything needs to be asked of the kernel.
+    match tokio::time::timeout(limits::LATE, sending.as_mut()).await {
+        Ok(sent) => sent,
+        Err(_) => {
+            patience.limit(limits::UNACKNOWLEDGED);
+            let sent = sending.await;
+            patience.lift();
+            sent
+        }
+    }
+}
+
 /// What an error of the engine means for the question of repeating.
 fn failure(error: &hyper::Error) -> Failure {
     if error.is_user() || error.is_parse() {
         Failure::Malformed
+    } else if silent(error) {
+        Failure::Unreachable
     } else {
         Failure::ClosedEarly
     }
+}
+
+/// Whether the kernel gave the connection up because nothing was acknowledged any more.
+fn silent(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 impl Outgoing {
@@ -361,7 +398,9 @@ impl NoAnswer {
             Self::NobodyHealthy | Self::Failed(Failure::NotConnected) => {
                 Reason::NobodyHealthy(host)
             }
-            Self::Failed(Failure::ClosedEarly | Failure::Malformed) => Reason::BadGateway(host),
+            Self::Failed(Failure::ClosedEarly | Failure::Unreachable | Failure::Malformed) => {
+                Reason::BadGateway(host)
+            }
             Self::Failed(Failure::TimedOut) => Reason::Timeout(host),
         }
     }

@@ -26,6 +26,12 @@ pub(super) const PING: Duration = Duration::from_secs(20);
 
 /// To a frontend. It is near and listens, or it is as good as gone.
 pub(super) const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// A request that may be repeated and has waited so long is worth a look whether the frontend's
+/// machine still acknowledges anything. Nearly all are answered before.
+pub(super) const LATE: Duration = Duration::from_millis(500);
+/// How long that machine may acknowledge nothing, before such a request is sent elsewhere: three or
+/// four retransmissions. A busy machine acknowledges all the same; only one that is gone does not.
+pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 /// An unused connection to a frontend. Shorter than the 5 s after which the servers of Node.js
 /// and uvicorn close theirs: a request that meets a close can be lost if it is not idempotent.
 pub(super) const FRONTEND_IDLE: Duration = Duration::from_secs(4);

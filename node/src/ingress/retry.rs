@@ -17,6 +17,8 @@ pub(super) enum Failure {
     NotConnected,
     /// The connection ended after some of the request was sent and before the response began.
     ClosedEarly,
+    /// The frontend's machine acknowledged nothing for a while: it, or the way to it, is gone.
+    Unreachable,
     /// No response in time. It may still be at work: never repeated.
     TimedOut,
     /// The response was not HTTP, or the client's body ended badly.
@@ -47,7 +49,9 @@ pub(super) enum Body {
 pub(super) fn harmless(facts: Facts) -> bool {
     match facts.failure {
         Failure::NotConnected => facts.body != Body::Begun,
-        Failure::ClosedEarly => facts.idempotent && facts.body == Body::Absent,
+        Failure::ClosedEarly | Failure::Unreachable => {
+            facts.idempotent && facts.body == Body::Absent
+        }
         Failure::TimedOut | Failure::Malformed => false,
     }
 }
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn what_may_be_repeated() {
         use Body::{Absent, Begun, Untouched};
-        use Failure::{ClosedEarly, Malformed, NotConnected, TimedOut};
+        use Failure::{ClosedEarly, Malformed, NotConnected, TimedOut, Unreachable};
         let table = [
             // failure, idempotent, body, may be repeated
             (NotConnected, true, Absent, true),
@@ -112,6 +116,9 @@ mod tests {
             (ClosedEarly, true, Untouched, false),
             (ClosedEarly, true, Begun, false),
             (ClosedEarly, false, Absent, false),
+            (Unreachable, true, Absent, true),
+            (Unreachable, true, Begun, false),
+            (Unreachable, false, Absent, false),
             (TimedOut, true, Absent, false),
             (Malformed, true, Absent, false),
         ];

@@ -20,6 +20,7 @@ use super::body::{Progress, RequestBody};
 use super::limits;
 use super::pin;
 use super::slot::Connections;
+use super::wire::{Patience, Wire};
 
 /// A request's hold on a frontend, with this engine's connections behind it.
 pub(super) type Pin = pin::Pin<Pool>;
@@ -42,6 +43,7 @@ struct Idle {
 pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
     task: AbortHandle,
+    pub(super) patience: Arc<Patience>,
     /// Has carried a request before: its end says little about the frontend's health.
     pub(super) reused: bool,
 }
@@ -72,9 +74,10 @@ impl Connection {
     /// A new one.
     pub(super) async fn open(address: &Address) -> Result<Self, ConnectError> {
         let stream = tokio::time::timeout(limits::CONNECT_TIME, address.connect()).await??;
-        stream.set_nodelay(true)?;
+        let wire = Wire::new(stream)?;
+        let patience = wire.patience();
         let (sender, connection) = http1::Builder::new()
-            .handshake::<_, RequestBody>(TokioIo::new(stream))
+            .handshake::<_, RequestBody>(TokioIo::new(wire))
             .await?;
         let task = tokio::spawn(async move {
             // Whoever waits for a response hears of the error; in rest there is nobody to tell.
@@ -83,6 +86,7 @@ impl Connection {
         Ok(Self {
             sender,
             task: task.abort_handle(),
+            patience,
             reused: false,
         })
     }

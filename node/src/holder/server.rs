@@ -10,7 +10,7 @@ use std::{
     mem::ManuallyDrop,
     os::{
         fd::OwnedFd,
-        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+        unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
 };
@@ -225,9 +225,15 @@ fn lock(path: &Path) -> Result<Option<File>, RunError> {
     }
 }
 
-/// Names this node's cgroups: several nodes may run on one machine.
+/// Names this node's cgroups. Several nodes may run on one machine; in containers that share its
+/// cgroups even under the same path, where only the directory itself tells them apart.
 fn node_name(data_dir: &Path) -> String {
-    let hash = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
+    let mut hash = Sha256::new_with_prefix(data_dir.as_os_str().as_encoded_bytes());
+    if let Ok(directory) = fs::metadata(data_dir) {
+        hash.update(directory.dev().to_le_bytes());
+        hash.update(directory.ino().to_le_bytes());
+    }
+    let hash = hash.finalize();
     format!(
         "fleet-{:02x}{:02x}{:02x}{:02x}",
         hash[0], hash[1], hash[2], hash[3]

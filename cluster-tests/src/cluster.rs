@@ -412,6 +412,15 @@ impl Cluster {
                 from,
                 target.join(format!("{}.log", node.name)),
             ));
+            let processes = std::fs::read_dir(node.dir.join("logs"));
+            for process in processes.into_iter().flatten().flatten() {
+                let what = process.file_name();
+                let to = format!("{}-{}.log", node.name, what.to_string_lossy());
+                drop(std::fs::copy(
+                    process.path().join("current"),
+                    target.join(to),
+                ));
+            }
         }
     }
 }

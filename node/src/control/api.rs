@@ -5,6 +5,7 @@
 //! leader's index.
 
 mod apps;
+mod autoscaling;
 mod blobs;
 mod builds;
 mod cluster;

@@ -150,6 +150,36 @@ impl environments_server::Environments for Fake {
         self.mutate(&request, Seen { release, ..call }, WaitGoal::CountReached)
     }
 
+    async fn set_autoscaling(
+        &self,
+        request: Request<SetAutoscalingRequest>,
+    ) -> Answer<EnvironmentResponse> {
+        let asked = request.get_ref();
+        let call = seen(
+            "set_autoscaling",
+            &asked.request_id,
+            &asked.app,
+            &asked.environment,
+        );
+        let release = format!("{:?}", asked.change);
+        self.mutate(&request, Seen { release, ..call }, WaitGoal::Unspecified)
+    }
+
+    async fn describe_autoscaling(
+        &self,
+        request: Request<DescribeAutoscalingRequest>,
+    ) -> Answer<DescribeAutoscalingResponse> {
+        let asked = request.get_ref();
+        let call = seen("describe_autoscaling", "", &asked.app, &asked.environment);
+        let release = asked.release.clone();
+        self.note(&request, Seen { release, ..call })?;
+        Ok(Response::new(DescribeAutoscalingResponse {
+            app: "shop".to_owned(),
+            environment: asked.environment.clone(),
+            ..Default::default()
+        }))
+    }
+
     async fn set_protected(&self, request: Request<SwitchRequest>) -> Answer<EnvironmentResponse> {
         let asked = request.get_ref();
         let call = seen(

@@ -76,6 +76,7 @@ pub(super) fn description(
         endpoints: endpoints(state, found),
         waiting,
         rollout: rollout.map(|rollout| self::rollout(state, rollout)),
+        autoscaling: None,
     }
 }
 

@@ -105,7 +105,10 @@ fn a_web_service_with_everything() {
         web.targets,
         Targets {
             cpu_percent: Some(70),
-            memory_percent: None
+            memory_percent: Some(80),
+            rps: Some(50),
+            concurrency: Some(20),
+            cooldown: Some(Millis::seconds(120)),
         }
     );
     assert_eq!(

@@ -161,8 +161,8 @@ impl environments_server::Environments for Fake {
             &asked.app,
             &asked.environment,
         );
-        let release = format!("{:?}", asked.change);
-        self.mutate(&request, Seen { release, ..call }, WaitGoal::Unspecified)
+        self.script.lock().unwrap().changes.extend(asked.change);
+        self.mutate(&request, call, WaitGoal::Unspecified)
     }
 
     async fn describe_autoscaling(

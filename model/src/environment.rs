@@ -293,6 +293,15 @@ impl Loaded {
         }
     }
 
+    /// Whether the count of a service may follow the load: it is no agent, and its bounds leave a
+    /// choice.
+    #[must_use]
+    pub fn is_elastic(&self, service: &ServiceName, settings: &Settings) -> bool {
+        let Limits { min, max } = self.bounds(service, settings);
+        let described = self.manifest.services.get(service);
+        min < max && described.is_some_and(|service| !service.agent)
+    }
+
     /// Whether the environment scales this service, in contrast to its own manifest entry.
     #[must_use]
     pub fn scaled_by_environment(&self, service: &ServiceName) -> bool {

@@ -14,7 +14,8 @@
 //! [`rollout`] how far activations are; [`warmth`] when a release is warm enough to be switched to;
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
-//! `scaling` how many frontends the load asks for; [`membership`] who votes; `trust` how far the replacement of the authority is.
+//! `scaling` how many frontends the load asks for; [`membership`] who votes; `trust` how far the
+//! replacement of the authority is.
 
 pub mod balance;
 pub mod builds;
@@ -120,6 +121,19 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
         draft.placements.clear();
     }
     draft.finish()
+}
+
+/// Decides what the load asks for, and nothing else: the part of a plan that is made again whenever
+/// something was measured. It costs in proportion to the services that were.
+#[must_use]
+pub fn rescale(state: &State, load: &Load, now: Time) -> Vec<Command> {
+    let mut draft = Draft {
+        now,
+        ..Draft::default()
+    };
+    let ingresses = ingress::Ingresses::of(state, load, now);
+    scaling::plan(state, load, &ingresses, &mut draft);
+    draft.finish().commands
 }
 
 /// A plan in the making.

@@ -1,6 +1,8 @@
 //! What the leader would decide now, and what it sees: the answer to `env autoscaling describe`.
 
-use super::{Decision, Flow, Policy, ServiceSignals, Signal, Size, Target, question::Subject};
+use super::{
+    Decision, Flow, Heard, Policy, ServiceSignals, Signal, Size, Target, question::Subject,
+};
 use crate::{
     State, Time,
     environment::Limits,
@@ -19,6 +21,10 @@ pub struct Explanation {
     pub desired: u32,
     /// Healthy frontends.
     pub ready: u32,
+    /// Of the ready frontends, by their agents.
+    pub frontends: Heard,
+    /// Of the ingresses that may send to them.
+    pub ingresses: Heard,
     /// What would be decided now. `None`: its count does not follow the load, and `next` says why.
     pub decision: Option<Decision>,
     /// Every signal there is, whether the count follows it or not.
@@ -85,8 +91,12 @@ pub fn explain(
         (_, Some(decision)) => super::line::next(decision),
         (Ok(_), None) => String::new(),
     };
+    let heard = subject.as_ref().ok().map(|s| (s.frontends, s.ingresses));
+    let (frontends, ingresses) = heard.unwrap_or_default();
     let past = of.scaling.get(service);
     Some(Explanation {
+        frontends,
+        ingresses,
         policy: super::policy_of(of, service, settings),
         bounds: of.bounds(service, settings),
         size,

@@ -33,8 +33,8 @@ pub(crate) struct Subject<'a> {
     desired: u32,
     ready: u32,
     signals: Cow<'a, ServiceSignals>,
-    frontends: Heard,
-    ingresses: Heard,
+    pub frontends: Heard,
+    pub ingresses: Heard,
     gates: Gates,
     now: Time,
 }

@@ -230,7 +230,8 @@ impl Signals {
         }
     }
 
-    /// The number of a frontend's service; `node` is who speaks of it, if that must be its own.
+    /// The number of a frontend's service, if its count may follow the load; `node` is who speaks of
+    /// it, if that must be its own.
     fn service_of(
         &mut self,
         state: &State,
@@ -238,7 +239,8 @@ impl Signals {
         frontend: FrontendId,
     ) -> Option<u32> {
         let frontend = state.frontends.get(&frontend)?;
-        if node.is_some_and(|node| node != frontend.node) {
+        let told_by_another = node.is_some_and(|node| node != frontend.node);
+        if told_by_another || !is_elastic(state, &frontend.loaded, &frontend.service) {
             return None;
         }
         let key = (frontend.loaded.clone(), frontend.service.clone());
@@ -256,17 +258,15 @@ impl Signals {
         Some(number)
     }
 
-    /// Forgets frontends, services and ingresses that are gone.
+    /// Forgets frontends and ingresses that are gone, and services whose count follows no load any
+    /// more.
     pub fn forget(&mut self, state: &State) {
         let gone = |id: &FrontendId| !state.frontends.contains_key(id);
         let frontends: Vec<FrontendId> = self.frontends.keys().copied().filter(gone).collect();
         for frontend in frontends {
             self.frontends.remove(&frontend);
         }
-        let gone = |(loaded, service): &ServiceKey| {
-            let loaded = state.loaded.get(loaded);
-            !loaded.is_some_and(|loaded| loaded.desired.contains_key(service))
-        };
+        let gone = |(loaded, service): &ServiceKey| !is_elastic(state, loaded, service);
         let services: Vec<ServiceKey> = self
             .numbers
             .keys()
@@ -378,6 +378,16 @@ impl Signals {
         let named = size_of::<(ServiceKey, u32)>() + size_of::<ServiceKey>();
         services + 2 * (self.frontends.len() * entry + self.services.len() * named)
     }
+}
+
+/// Whether there is such a service and its count may follow the load. All others are measured, too,
+/// but nobody has to look at it: a cluster of such services sleeps.
+fn is_elastic(state: &State, key: &LoadedKey, service: &ServiceName) -> bool {
+    let loaded = state.loaded.get(key);
+    let settings = state.environments.get(&key.environment);
+    loaded.zip(settings).is_some_and(|(loaded, environment)| {
+        loaded.desired.contains_key(service) && loaded.is_elastic(service, &environment.settings)
+    })
 }
 
 /// What happened between two samples of a frontend, and since when; `None` if they make no sense

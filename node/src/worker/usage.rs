@@ -17,7 +17,7 @@ use crate::clock;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// How many frontends the holder is asked about at once. It has one thread, and a reading takes it
-/// 32 us (engineering figures in docs/runtime.md): starts and stops wait 2 ms for it at most.
+/// 32 us (`holder/cgroup/usage.rs`): starts and stops wait 2 ms for it at most.
 const AT_ONCE: usize = 64;
 
 /// The latest readings of all running frontends, until nobody reads them. Who reads slowly misses

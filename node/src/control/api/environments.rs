@@ -173,7 +173,14 @@ impl Environments for Api {
     }
 
     async fn set_autoscaling(&self, request: Request<v1::SetAutoscalingRequest>) -> Answer {
-        autoscaling::set(&self.0, message(request)).await
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::SetAutoscaling {
+            environment: key.clone(),
+            change: autoscaling::change(asked.change)?,
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(resolve::receipt(&outcome, &key))
     }
 
     async fn describe_autoscaling(

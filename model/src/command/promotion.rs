@@ -23,7 +23,7 @@ use crate::{
     ids::{EnvironmentKey, LoadedKey, ReleaseId, ServiceName},
     plan::rolling::{bounds, targets},
     reference::{self, Loadable},
-    rollout::{Phase, Roll, Strategy},
+    rollout::{Grown, Phase, Roll, Strategy},
 };
 
 pub(super) fn promote(
@@ -143,7 +143,7 @@ fn start(
         previous: environment.previous.clone(),
         tolerated: outgoing.map_or(0, |o| recent_failures(state, o, environment)),
         targets,
-        grown: OrdMap::new(),
+        grown: Grown::default(),
     };
     let services: Vec<ServiceName> = roll.targets.keys().cloned().collect();
     let nothing = || {

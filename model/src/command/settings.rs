@@ -156,6 +156,7 @@ pub(super) fn desired(
         .collect();
     for service in scaled {
         let bounds = loaded.bounds(&service, &settings);
+        loaded.scaling.entry(service.clone()).or_default().set = Some(now);
         loaded.desired.insert(service, bounds.clamp(count));
     }
     loaded.updated = now;

@@ -120,6 +120,13 @@ fn wish(scale: &Scale, before: Scaling, bounds: Limits) -> Result<Scaling, Rejec
             "give both: fleet scale SERVICE --min N --max N",
         );
     }
+    if scale.min == Some(0) && limits.max > 0 {
+        return refuse(
+            format!("the minimum of {service} must be at least 1 while its maximum is not 0"),
+            "scaling to zero needs requests to be held until a frontend runs, which comes later; \
+             to switch it off: fleet scale SERVICE --count 0 --min 0 --max 0",
+        );
+    }
     if let Some(count) = scale.count
         && limits.clamp(count) != count
     {

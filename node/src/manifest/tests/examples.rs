@@ -199,7 +199,10 @@ fn what_comes_later_is_kept_and_named() {
             "health.port",
             "initContainer.image",
             "ports",
+            "scale.autoscale.gpuUtilization",
+            "scale.autoscale.queueDepth",
             "scale.gpu",
+            "scale.targets.external",
             "startupProbe.tcpSocketPort",
             "volumes",
             "whitelist"

@@ -25,6 +25,10 @@ pub struct Explanation {
     pub frontends: Heard,
     /// Of the ingresses that may send to them.
     pub ingresses: Heard,
+    /// When the last agent spoke of one of its frontends.
+    pub last_usage: Option<Time>,
+    /// When the last ingress spoke.
+    pub last_traffic: Option<Time>,
     /// What would be decided now. `None`: its count does not follow the load, and `next` says why.
     pub decision: Option<Decision>,
     /// Every signal there is, whether the count follows it or not.
@@ -93,10 +97,14 @@ pub fn explain(
     };
     let heard = subject.as_ref().ok().map(|s| (s.frontends, s.ingresses));
     let (frontends, ingresses) = heard.unwrap_or_default();
+    let wanted = state.group(loaded, service).into_iter();
+    let wanted = wanted.flat_map(|group| group.wanted());
     let past = of.scaling.get(service);
     Some(Explanation {
         frontends,
         ingresses,
+        last_usage: wanted.filter_map(|id| load.signals.last_usage(id)).max(),
+        last_traffic: load.signals.last_traffic(),
         policy: super::policy_of(of, service, settings),
         bounds: of.bounds(service, settings),
         size,

@@ -347,8 +347,14 @@ impl Signals {
     /// Whether a frontend was heard of lately.
     #[must_use]
     pub fn is_fresh(&self, frontend: FrontendId, now: Time) -> bool {
-        let sample = self.frontends.get(&frontend);
-        sample.is_some_and(|sample| now.since(sample.at) <= FRESH)
+        let last = self.last_usage(frontend);
+        last.is_some_and(|last| now.since(last) <= FRESH)
+    }
+
+    /// When a frontend was last heard of.
+    #[must_use]
+    pub fn last_usage(&self, frontend: FrontendId) -> Option<Time> {
+        self.frontends.get(&frontend).map(|sample| sample.at)
     }
 
     /// Processes of a frontend, as its agent last counted them.
@@ -362,6 +368,12 @@ impl Signals {
     pub fn is_ingress_fresh(&self, node: NodeId, now: Time) -> bool {
         let mut of_node = self.ingresses.range((node, 0)..=(node, u64::MAX));
         of_node.any(|(_, heard)| now.since(*heard) <= FRESH)
+    }
+
+    /// When an ingress was last heard of, whichever.
+    #[must_use]
+    pub fn last_traffic(&self) -> Option<Time> {
+        self.ingresses.values().max().copied()
     }
 
     /// Since when no traffic is missing; `None` while no ingress has spoken twice.

@@ -22,6 +22,12 @@ fn a_hundred_thousand_frontends_are_remembered_in_200_mib() {
     let cluster = Cluster::new();
     let (key, _) = cluster.active();
     let mut state: State = cluster.checked.state.clone();
+    let loaded = state.loaded.get(&key).cloned().expect("it is loaded");
+    for number in 0..SERVICES {
+        let mut key = key.clone();
+        key.release = fleet_model::ids::ReleaseId::from_index(number);
+        state.loaded.insert(key, loaded.clone());
+    }
     for id in 1_000..1_000 + FRONTENDS {
         let mut loaded = key.clone();
         loaded.release = fleet_model::ids::ReleaseId::from_index(id % SERVICES);

@@ -1,12 +1,13 @@
 //! One service: its signals against what they are held to, and its last decisions.
 
 use fleet_model::{
+    Time,
     environment::Loaded,
     ids::{LoadedKey, ServiceName},
     scaling::{
-        self, Cause, Decision, Explanation, Heard, Measure, Point, PolicyKind, Reading, Signal,
-        Step, Target,
+        self, Cause, Decision, Explanation, Heard, Point, PolicyKind, Reading, Signal, Step, Target,
     },
+    time::Millis,
 };
 use fleet_proto::v1::{self, SignalAim};
 
@@ -47,7 +48,7 @@ impl View<'_> {
             desired: found.desired,
             ready: found.ready,
             starting: found.desired.saturating_sub(found.ready),
-            signals: signals(&found),
+            signals: signals(&found, self.now),
             decisions: found.decisions.iter().map(decision).collect(),
             next: found.next.clone(),
             history: history(&found),
@@ -56,71 +57,86 @@ impl View<'_> {
 }
 
 /// What the count follows first, then what is measured beside it.
-fn signals(found: &Explanation) -> Vec<v1::AutoscalingSignal> {
-    let readings = found.decision.iter().flat_map(|d| &d.readings);
-    let mut rows: Vec<_> = readings.map(|reading| held(found, reading)).collect();
-    let beside = found.measures.iter().filter(|measure| {
-        let mut readings = found.decision.iter().flat_map(|d| &d.readings);
-        !readings.any(|reading| reading.signal == measure.signal)
-    });
-    rows.extend(beside.map(|measure| self::beside(found, measure)));
+fn signals(found: &Explanation, now: Time) -> Vec<v1::AutoscalingSignal> {
+    let readings = || found.decision.iter().flat_map(|d| &d.readings);
+    let follows = |signal| readings().any(|reading| reading.signal == signal);
+    let mut rows: Vec<_> = readings()
+        .map(|reading| held(found, reading, now))
+        .collect();
+    let beside = found.measures.iter();
+    let beside = beside.filter(|measure| !follows(measure.signal));
+    rows.extend(beside.map(|measure| {
+        let value = thousandths(measure.slow);
+        Source::of(found, measure.signal).row(name(measure.signal), value, Target::SLOW_WINDOW, now)
+    }));
     rows.extend(found.p95_usec.map(|p95| {
         let value = p95 as f64 / 1000.0;
-        row(
-            ("latency", "ms"),
-            Some(value),
-            seconds(Target::SLOW_WINDOW),
-            found.ingresses,
-        )
+        Source::ingresses(found).row(("latency", "ms"), value, Target::SLOW_WINDOW, now)
     }));
     rows
 }
 
 /// A signal and what it is held to. The policy `target` reckons with sums over all frontends; shown
 /// is what one frontend has of it.
-fn held(found: &Explanation, reading: &Reading) -> v1::AutoscalingSignal {
+fn held(found: &Explanation, reading: &Reading, now: Time) -> v1::AutoscalingSignal {
     let (each, aim) = match found.policy.kind() {
         PolicyKind::Target => (f64::from(found.ready.max(1)), SignalAim::Near),
         PolicyKind::Step if reading.window == Step::UP_WINDOW => (1.0, SignalAim::Above),
         PolicyKind::Step => (1.0, SignalAim::Below),
     };
     let value = thousandths(reading.value) / each;
+    let source = Source::of(found, reading.signal);
     v1::AutoscalingSignal {
         target: Some(thousandths(reading.limit)),
         aim: aim.into(),
-        ..row(
-            name(reading.signal),
-            Some(value),
-            seconds(reading.window),
-            heard(found, reading.signal),
-        )
+        ..source.row(name(reading.signal), value, reading.window, now)
     }
 }
 
-fn beside(found: &Explanation, measure: &Measure) -> v1::AutoscalingSignal {
-    row(
-        name(measure.signal),
-        Some(thousandths(measure.slow)),
-        seconds(Target::SLOW_WINDOW),
-        heard(found, measure.signal),
-    )
+/// Whose word is taken for a signal.
+#[derive(Clone, Copy)]
+struct Source {
+    heard: Heard,
+    last: Option<Time>,
 }
 
-fn row(
-    (name, unit): (&str, &str),
-    value: Option<f64>,
-    window_seconds: u32,
-    heard: Heard,
-) -> v1::AutoscalingSignal {
-    v1::AutoscalingSignal {
-        name: name.to_owned(),
-        unit: unit.to_owned(),
-        // Nothing heard is not nothing used.
-        value: value.filter(|_| heard.fresh > 0),
-        window_seconds,
-        heard: heard.fresh,
-        expected: heard.of,
-        ..v1::AutoscalingSignal::default()
+impl Source {
+    /// Agents measure what frontends use, ingresses what is asked of them.
+    fn of(found: &Explanation, signal: Signal) -> Self {
+        match signal {
+            Signal::Cpu | Signal::Memory => Self {
+                heard: found.frontends,
+                last: found.last_usage,
+            },
+            Signal::Requests | Signal::InFlight => Self::ingresses(found),
+        }
+    }
+
+    fn ingresses(found: &Explanation) -> Self {
+        Self {
+            heard: found.ingresses,
+            last: found.last_traffic,
+        }
+    }
+
+    fn row(
+        self,
+        (name, unit): (&str, &str),
+        value: f64,
+        window: Millis,
+        now: Time,
+    ) -> v1::AutoscalingSignal {
+        v1::AutoscalingSignal {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            // Nothing heard is not nothing used.
+            value: self.last.map(|_| value),
+            window_seconds: seconds(window),
+            age_ms: self.last.map(|last| now.since(last).0),
+            heard: self.heard.fresh,
+            expected: self.heard.of,
+            ..v1::AutoscalingSignal::default()
+        }
     }
 }
 
@@ -130,14 +146,6 @@ fn name(signal: Signal) -> (&'static str, &'static str) {
         Signal::Memory => ("memory", "%"),
         Signal::Requests => ("requests", "/s"),
         Signal::InFlight => ("concurrency", ""),
-    }
-}
-
-/// Agents measure what frontends use, ingresses what is asked of them.
-fn heard(found: &Explanation, signal: Signal) -> Heard {
-    match signal {
-        Signal::Cpu | Signal::Memory => found.frontends,
-        Signal::Requests | Signal::InFlight => found.ingresses,
     }
 }
 

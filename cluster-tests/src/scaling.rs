@@ -23,9 +23,9 @@ pub const MAX: u32 = 10;
 /// Requests a second that each frontend is meant for.
 pub const RPS: u32 = 50;
 
-/// Eight milliseconds at the till: a frontend serves 125 requests a second, so that a load that two
+/// Six milliseconds at the till: a frontend serves 160 requests a second, so that a load that two
 /// cannot carry queues up visibly, costs no CPU, and is carried again once the count has followed.
-pub const PAGE: &str = "/till?ms=8";
+pub const PAGE: &str = "/till?ms=6";
 
 /// The shop, scaled by requests; CPU is a signal too, so that workers are listened to, but never the
 /// one that decides.

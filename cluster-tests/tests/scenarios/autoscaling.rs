@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::scaling::{self, Counts, MANIFEST, MAX, MIN, RPS, described};
@@ -88,8 +88,16 @@ async fn the_count_follows_the_load() -> Result<()> {
     .await?;
     load.more(CALM as usize).await?;
     let history = load.stop().await?;
-    let steps = scaling::steps(&counts.stop().await?);
-    eprintln!("{steps:?}; {ready} ready after {took:.1?}, 95 % within {recovered:?}\n{history}");
+    let seen = counts.stop().await?;
+    let more = seen
+        .iter()
+        .find(|count| count.at > grew && count.desired > MIN);
+    let noticed = more.context("nobody saw it grow")?.at - grew;
+    let steps = scaling::steps(&seen);
+    eprintln!(
+        "{steps:?}; more were wanted after {noticed:.1?}, {ready} ready after {took:.1?}, then 95 % \
+         within {recovered:.1?}\n{history}"
+    );
     ensure!(history.failed() == 0, "{history}");
     let top = steps.iter().copied().max().unwrap_or_default();
     ensure!((wanted - 1..=MAX).contains(&top), "{steps:?}");

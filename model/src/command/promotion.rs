@@ -24,6 +24,7 @@ use crate::{
     plan::rolling::{bounds, targets},
     reference::{self, Loadable},
     rollout::{Grown, Phase, Roll, Strategy},
+    scaling::Past,
 };
 
 pub(super) fn promote(
@@ -158,6 +159,7 @@ fn start(
         status: LoadedStatus::Activating,
         slots: forgiven(&loaded.slots),
         failures: 0,
+        scaling: carried(&loaded, outgoing),
         since: state.now,
         updated: state.now,
         revision: state.index,
@@ -185,6 +187,21 @@ fn start(
         release: Some(release.clone()),
         name,
     })
+}
+
+/// When counts last changed is of the service, whichever release it is of: a promotion is no way
+/// around the grace period.
+fn carried(loaded: &Loaded, outgoing: Option<&Loaded>) -> OrdMap<ServiceName, Past> {
+    let mut scaling = loaded.scaling.clone();
+    for (service, past) in outgoing.into_iter().flat_map(|outgoing| &outgoing.scaling) {
+        if loaded.manifest.services.contains_key(service) {
+            let own = scaling.entry(service.clone()).or_default();
+            own.grew = own.grew.max(past.grew);
+            own.shrank = own.shrank.max(past.shrank);
+            own.set = own.set.max(past.set);
+        }
+    }
+    scaling
 }
 
 fn not_now(name: &str, status: &LoadedStatus, key: &EnvironmentKey) -> Rejection {

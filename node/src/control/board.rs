@@ -294,7 +294,15 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use fleet_model::{
+        environment::{Environment, Previous, Settings},
+        ids::{EnvironmentName, FrontendId, ServiceName},
+    };
+    use futures::FutureExt as _;
+
     use super::*;
+    use crate::control::assignments::tests::state;
 
     fn facts(applied: u64) -> IngressFacts {
         IngressFacts {
@@ -353,5 +361,68 @@ mod tests {
         assert_eq!(board.load().ingresses[&node].len(), 2);
         board.ingress_closed(node, 7, true);
         assert_eq!(board.load().ingresses[&node].len(), 1);
+    }
+
+    /// Gives the release of [`state`] bounds between which the count of `plain` may move.
+    fn follow(state: &mut State) {
+        let (key, mut loaded) = state
+            .loaded
+            .iter()
+            .next()
+            .map(|(k, l)| (k.clone(), l.clone()))
+            .unwrap();
+        loaded
+            .desired
+            .insert(ServiceName::parse("plain").unwrap(), 1);
+        let environment = Environment {
+            key: key.environment.clone(),
+            created: Time(0),
+            updated: Time(0),
+            active: None,
+            previous: Previous::Never,
+            variables: imbl::OrdMap::new(),
+            newest: None,
+            settings: Settings::initial(&EnvironmentName::parse("prod").unwrap()),
+            masked: imbl::OrdSet::new(),
+            destroying: false,
+            revision: 1,
+        };
+        state
+            .environments
+            .insert(key.environment.clone(), environment);
+        state.loaded.insert(key, loaded);
+    }
+
+    #[test]
+    fn measures_wake_whoever_follows_them_once_and_sleepers_never() {
+        let board = Board::default();
+        board.reset(Time(0));
+        let reading = |at: u64| FrontendUsage {
+            frontend: FrontendId(1),
+            sampled: Time(at),
+            cpu_usec: at,
+            memory_bytes: 1,
+            processes: 1,
+        };
+        let rings = || board.measured().now_or_never().is_some();
+        let mut state = state("plain");
+        board.usage(&state, NodeId(1), Time(1_000), &[reading(1_000)]);
+        assert!(!rings(), "nothing follows any load");
+
+        follow(&mut state);
+        board.usage(&state, NodeId(2), Time(1_500), &[reading(1_500)]);
+        assert!(!rings(), "it runs on another node");
+        board.usage(&state, NodeId(1), Time(2_000), &[reading(2_000)]);
+        assert!(rings());
+        let due = |load: &Load| load.signals.due().count();
+        assert_eq!(due(&board.load()), 0, "readers take nothing");
+        assert_eq!(due(&board.look(Time(2_000))), 1);
+        assert!(!rings(), "it was looked at");
+
+        board.reset(Time(3_000));
+        assert!(
+            board.load().signals.is_empty(),
+            "another leader knows nothing"
+        );
     }
 }

@@ -88,3 +88,32 @@ pub(crate) fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    /// docs/autoscaling.md says what reports cost.
+    #[test]
+    fn a_reading_of_a_frontend_takes_at_most_24_bytes() {
+        let usage = runtime::Usage {
+            id: FrontendKey(1_000_000),
+            // A core for a day, 100 GiB, and more processes than a limit allows.
+            cpu_usec: 86_400_000_000,
+            memory_bytes: 100 << 30,
+            processes: 10_000,
+        };
+        let of = |frontends: usize| {
+            let usage = wire::WorkerUsage {
+                frontends: vec![to_wire(usage.clone()); frontends],
+                sampled_unix_ms: 1_700_000_000_000,
+                sampled_boot_ms: 1_000_000_000,
+            };
+            usage.encoded_len()
+        };
+        assert!(of(1000) - of(0) <= 24 * 1000, "{}", of(1000));
+        assert!(of(0) <= 24, "{}", of(0));
+    }
+}

@@ -31,7 +31,7 @@ services:
 ";
 
 /// A state in which node 1 runs one frontend of the service.
-fn state(service: &str) -> State {
+pub(in crate::control) fn state(service: &str) -> State {
     let key = LoadedKey {
         environment: EnvironmentKey {
             app: AppName::parse("shop").unwrap(),

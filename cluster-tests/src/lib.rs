@@ -25,6 +25,7 @@ pub mod process;
 pub mod repository;
 pub mod sampler;
 pub mod scaling;
+pub mod surge;
 pub mod told;
 pub mod wait;
 pub mod workload;

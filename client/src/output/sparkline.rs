@@ -4,7 +4,8 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 /// One bar for each value, from the lowest for 0 to the highest for `most`; a gap where there is no
 /// value. What is not finite or below 0 is no value.
-pub(crate) fn sparkline(values: &[Option<f64>], most: f64) -> String {
+#[must_use]
+pub fn sparkline(values: &[Option<f64>], most: f64) -> String {
     values.iter().map(|value| bar(*value, most)).collect()
 }
 

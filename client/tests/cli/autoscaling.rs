@@ -88,11 +88,23 @@ async fn describing_asks_for_a_release_and_a_service() {
         .run()
         .await;
     assert_eq!(ended.exit, Exit::Done, "{}", ended.errors);
-    assert!(ended.output.contains("\nname "), "{}", ended.output);
+    assert!(
+        ended.output.contains("\nweb of 8ef9d2f"),
+        "{}",
+        ended.output
+    );
+    assert!(!ended.output.contains("\nadmin "), "{}", ended.output);
     let seen = fake.seen();
     assert_eq!(
         (&*seen[0].method, &*seen[0].environment, &*seen[0].release),
         ("describe_autoscaling", "prod", "active")
+    );
+    let unknown = line("env autoscaling describe prod -s wep", &[&address]);
+    let unknown = unknown.run().await;
+    assert_eq!(unknown.exit, Exit::NotFound);
+    assert_eq!(
+        unknown.errors,
+        "error: no service wep is scaled in environment prod of shop\nhint: did you mean: web\n"
     );
     let json = line("env autoscaling describe prod -o json", &[&address])
         .run()

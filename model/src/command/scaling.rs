@@ -148,7 +148,7 @@ fn apply(
             if cooldown > LONGEST_COOLDOWN {
                 return refuse(
                     format!("a cooldown of {cooldown} is longer than {LONGEST_COOLDOWN}"),
-                    "targets ENV --cooldown SECONDS",
+                    "cooldown ENV SECONDS",
                 );
             }
             let before = std::mem::replace(&mut target.cooldown, cooldown);

@@ -4,35 +4,34 @@ use fleet_proto::v1::environments_client::EnvironmentsClient;
 use fleet_proto::v1::set_autoscaling_request::Change;
 use fleet_proto::v1::{
     AutoscalingPolicy, AutoscalingRates, AutoscalingTargets, AutoscalingThresholds,
-    DescribeAutoscalingRequest, Receipt, SetAutoscalingDesiredRequest, SetAutoscalingLimitsRequest,
-    SetAutoscalingRequest,
+    DescribeAutoscalingRequest, DescribeAutoscalingResponse, Receipt, SetAutoscalingDesiredRequest,
+    SetAutoscalingLimitsRequest, SetAutoscalingRequest,
 };
 
 use crate::args::{AutoscalingVerb, Policy, TargetOptions};
 use crate::commands::receipt;
 use crate::connection::Connection;
+use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::grammar::nearest;
 use crate::session::Session;
 use crate::view::AutoscalingView;
 
 pub(super) async fn run(session: &mut Session, verb: AutoscalingVerb) -> Result<(), Failure> {
-    match verb {
+    let (environment, change, now) = match verb {
         AutoscalingVerb::Limits {
             environment,
             min,
             max,
-        } => limits(session, environment, min, max).await,
+        } => return limits(session, environment, min, max).await,
         AutoscalingVerb::Desired { environment, words } => {
-            let (release, count) = match words.as_slice() {
-                [count] => (String::new(), count),
-                [release, count] => (release.clone(), count),
-                _ => return Err(Failure::usage("autoscaling desired ENV [RELEASE] COUNT")),
-            };
-            let count = count
-                .parse()
-                .map_err(|_| Failure::usage(format!("\"{count}\" is no number of frontends")))?;
-            desired(session, environment, release, count).await
+            return by_hand(session, environment, &words).await;
         }
+        AutoscalingVerb::Describe {
+            environment,
+            release,
+            service,
+        } => return describe(session, environment, release, service).await,
         AutoscalingVerb::Thresholds {
             environment,
             down,
@@ -43,27 +42,26 @@ pub(super) async fn run(session: &mut Session, verb: AutoscalingVerb) -> Result<
                 up_percent: up,
             });
             let now = format!("thresholds are now {down} % and {up} %");
-            set(session, environment, change, now).await
+            (environment, change, now)
         }
         AutoscalingVerb::Rates {
             environment,
             remove,
             add,
         } => {
-            let add_percent = add;
             let change = Change::Rates(AutoscalingRates {
                 remove,
-                add_percent,
+                add_percent: add,
             });
             let now = format!("rates are now -{remove} and +{add} %");
-            set(session, environment, change, now).await
+            (environment, change, now)
         }
         AutoscalingVerb::GracePeriod {
             environment,
             seconds,
         } => {
             let now = format!("grace period is now {seconds} s");
-            set(session, environment, Change::GraceSeconds(seconds), now).await
+            (environment, Change::GraceSeconds(seconds), now)
         }
         AutoscalingVerb::Policy {
             environment,
@@ -74,28 +72,41 @@ pub(super) async fn run(session: &mut Session, verb: AutoscalingVerb) -> Result<
                 Policy::Target => (AutoscalingPolicy::Target, "target"),
             };
             let now = format!("policy is now {word}");
-            set(session, environment, Change::Policy(policy.into()), now).await
+            (environment, Change::Policy(policy.into()), now)
         }
         AutoscalingVerb::Targets {
             environment,
             targets,
         } => {
             let now = format!("targets are now {}", told(&targets));
-            set(session, environment, changed(&targets), now).await
+            (environment, changed(&targets), now)
         }
         AutoscalingVerb::Cooldown {
             environment,
             seconds,
         } => {
             let now = format!("cooldown is now {seconds} s");
-            set(session, environment, Change::CooldownSeconds(seconds), now).await
+            (environment, Change::CooldownSeconds(seconds), now)
         }
-        AutoscalingVerb::Describe {
-            environment,
-            release,
-            service,
-        } => describe(session, environment, release, service).await,
-    }
+    };
+    set(session, environment, change, now).await
+}
+
+/// `desired [RELEASE] COUNT`.
+async fn by_hand(
+    session: &mut Session,
+    environment: String,
+    words: &[String],
+) -> Result<(), Failure> {
+    let (release, count) = match words {
+        [count] => (String::new(), count),
+        [release, count] => (release.clone(), count),
+        _ => return Err(Failure::usage("autoscaling desired ENV [RELEASE] COUNT")),
+    };
+    let count = count
+        .parse()
+        .map_err(|_| Failure::usage(format!("\"{count}\" is no number of frontends")))?;
+    desired(session, environment, release, count).await
 }
 
 /// Changes one thing; `now` says what it is from now on.
@@ -154,16 +165,40 @@ async fn describe(
         app: session.app().await?,
         environment,
         release: release.unwrap_or_default(),
-        service: service.unwrap_or_default(),
+        // Of all, so that the nearest name of a misspelt one is known.
+        service: String::new(),
     };
-    let answer = session
+    let mut answer = session
         .read(question, |c, r| async move {
             EnvironmentsClient::new(c).describe_autoscaling(r).await
         })
         .await?;
+    if let Some(service) = service {
+        only(&mut answer, &service)?;
+    }
     let drawn = session.console.output_is_terminal;
     let view = AutoscalingView::from(&answer);
     session.console.result(&view, |view| view.text(drawn))
+}
+
+/// Leaves nothing but one service, which must exist.
+fn only(answer: &mut DescribeAutoscalingResponse, service: &str) -> Result<(), Failure> {
+    let services = answer.releases.iter().flat_map(|release| &release.services);
+    let names: Vec<String> = services.map(|service| service.name.clone()).collect();
+    if !names.iter().any(|name| name == service) {
+        let what = format!(
+            "no service {service} is scaled in environment {} of {}",
+            answer.environment, answer.app
+        );
+        let mut failure = Failure::new(Exit::NotFound, "UNKNOWN_SERVICE", what);
+        let near = nearest(service, names.iter().map(String::as_str));
+        failure.candidates = near.map(str::to_owned).into_iter().collect();
+        return Err(failure);
+    }
+    for release in &mut answer.releases {
+        release.services.retain(|scaled| scaled.name == service);
+    }
+    Ok(())
 }
 
 async fn limits(

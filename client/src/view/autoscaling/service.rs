@@ -87,9 +87,10 @@ impl ServiceView {
             out.push('\n');
             out.push_str(&self.signals_table().render());
         }
-        if !self.history.is_empty() {
+        let history = known(&self.history);
+        if !history.is_empty() {
             out.push('\n');
-            out.push_str(&self.history_lines(drawn));
+            out.push_str(&history_lines(history, drawn));
         }
         if !self.next.is_empty() {
             out.push_str(&format!("\nNext: {}\n", escape(&self.next)));
@@ -105,47 +106,30 @@ impl ServiceView {
     }
 
     fn signals_table(&self) -> Columns {
-        let mut table = Columns::new(&[
+        let mut header = vec![
             ("signal", Align::Left),
             ("value", Align::Right),
             ("aim", Align::Right),
             ("window", Align::Right),
-            ("newest", Align::Right),
             ("heard", Align::Right),
-        ]);
+        ];
+        let aged = self.signals.iter().any(|signal| signal.age_ms.is_some());
+        header.extend(aged.then_some(("newest", Align::Right)));
+        let mut table = Columns::new(&header);
+        let unknown = || "-".to_owned();
         for signal in &self.signals {
-            let unknown = || "-".to_owned();
             let value = signal.value.map(|value| signal.with_unit(value));
-            table.row(vec![
+            let mut cells = vec![
                 signal.name.clone(),
                 value.unwrap_or_else(unknown),
                 signal.aim_text(),
                 format!("{} s", signal.window),
-                signal.age_ms.map_or_else(unknown, age),
                 format!("{}/{}", signal.heard, signal.expected),
-            ]);
+            ];
+            cells.extend(aged.then(|| signal.age_ms.map_or_else(unknown, age)));
+            table.row(cells);
         }
         table
-    }
-
-    /// Load and count side by side: as bars, or in numbers.
-    fn history_lines(&self, drawn: bool) -> String {
-        let columns = thinned(&self.history);
-        let loads: Vec<Option<f64>> = columns.iter().map(|column| column.0).collect();
-        let counts: Vec<Option<f64>> = columns.iter().map(|column| column.1).collect();
-        let unit = self.history.first().map_or("", |point| &point.unit);
-        let rows = [("load ", loads, unit), ("count", counts, "frontends")];
-        let line = |(name, values, unit): (&str, Vec<Option<f64>>, &str)| {
-            let most = values.iter().flatten().copied().fold(0.0, f64::max);
-            let shown = if drawn {
-                format!("{}  0 to {}", sparkline(&values, most), number(most))
-            } else {
-                let numbers = values.iter().map(|v| v.map_or("-".to_owned(), number));
-                numbers.collect::<Vec<_>>().join(" ")
-            };
-            escape(&format!("{name}  {shown} {unit}")) + "\n"
-        };
-        rows.map(line).concat()
     }
 }
 
@@ -170,6 +154,32 @@ impl SignalView {
             _ => target,
         }
     }
+}
+
+/// Without what was before anything was known: the leader is young, or the service is.
+fn known(history: &[PointView]) -> &[PointView] {
+    let first = history.iter().position(|point| point.load.is_some());
+    first.map_or(&[], |first| &history[first..])
+}
+
+/// Load and count side by side: as bars, or in numbers.
+fn history_lines(history: &[PointView], drawn: bool) -> String {
+    let columns = thinned(history);
+    let loads: Vec<Option<f64>> = columns.iter().map(|column| column.0).collect();
+    let counts: Vec<Option<f64>> = columns.iter().map(|column| column.1).collect();
+    let unit = history.first().map_or("", |point| &point.unit);
+    let rows = [("load ", loads, unit), ("count", counts, "frontends")];
+    let line = |(name, values, unit): (&str, Vec<Option<f64>>, &str)| {
+        let most = values.iter().flatten().copied().fold(0.0, f64::max);
+        let shown = if drawn {
+            format!("{}  0 to {}", sparkline(&values, most), number(most))
+        } else {
+            let numbers = values.iter().map(|v| v.map_or("-".to_owned(), number));
+            numbers.collect::<Vec<_>>().join(" ")
+        };
+        escape(&format!("{name}  {shown} {unit}")) + "\n"
+    };
+    rows.map(line).concat()
 }
 
 /// At most [`BARS`] columns; one that stands for several points shows the most of each.

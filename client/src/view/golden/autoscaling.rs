@@ -47,7 +47,7 @@ fn autoscaling_says_why() {
     assert_snapshot!("autoscaling_describe_piped", view.text(false));
     let mut few = scaled();
     let services = &mut few.releases[0].services;
-    services[1].history.truncate(3);
+    services[1].history.drain(..118);
     services[1].signals.truncate(1);
     assert_snapshot!(
         "autoscaling_describe_json",
@@ -149,8 +149,13 @@ fn scaled() -> DescribeAutoscalingResponse {
         count: 2 + u32::try_from(n / 40).unwrap(),
         unit: "requests/s".to_owned(),
     };
-    // More points than bars, one of them of no known load.
-    let history = (0..120).map(|n| (n, (n != 8 && n != 7 && n != 6).then_some(n as f64 * 3.5)));
+    // More points than bars; a gap, and a beginning at which nothing was known.
+    let history = (0..120).map(|n| {
+        (
+            n,
+            (n > 5 && !(30..33).contains(&n)).then_some(n as f64 * 3.5),
+        )
+    });
     let web = ScaledService {
         name: "web".to_owned(),
         settings: Some(target()),

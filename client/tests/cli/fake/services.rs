@@ -176,6 +176,11 @@ impl environments_server::Environments for Fake {
         Ok(Response::new(DescribeAutoscalingResponse {
             app: "shop".to_owned(),
             environment: asked.environment.clone(),
+            releases: vec![ScaledRelease {
+                name: "8ef9d2f".to_owned(),
+                services: ["admin", "web"].map(scaled).to_vec(),
+                ..Default::default()
+            }],
             ..Default::default()
         }))
     }
@@ -479,6 +484,13 @@ impl local_server::Local for Fake {
             text: "the new ingress listens".to_owned(),
         };
         Ok(Response::new(Box::pin(futures::stream::iter([Ok(line)]))))
+    }
+}
+
+fn scaled(name: &str) -> ScaledService {
+    ScaledService {
+        name: name.to_owned(),
+        ..Default::default()
     }
 }
 

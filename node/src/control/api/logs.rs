@@ -3,7 +3,7 @@
 //! There is one group yet, `autoscaling-logs`: the history of the counts of a release, and of the
 //! settings they follow. Its lines are events, kept as long as these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleet_model::{
@@ -129,23 +129,34 @@ type Span = Option<(fleet_model::Time, fleet_model::Time)>;
 /// Every release that is loaded or was scaled once, with the times of its first and last line.
 fn groups(state: &State) -> BTreeMap<(EnvironmentKey, String), Span> {
     let loaded = state.loaded.iter();
-    let named = loaded.map(|(key, loaded)| (key.environment.clone(), loaded.name.clone()));
-    let mut groups: BTreeMap<_, Span> = named.map(|name| (name, None)).collect();
-    let scaled = state.events.values().filter(|e| e.kind == Kind::Scaling);
-    for event in scaled {
-        let Some(key) = &event.environment else {
-            continue;
-        };
-        if event.subject == key.name.as_str() {
+    let loaded = loaded.map(|(key, loaded)| (key.environment.clone(), loaded.name.clone()));
+    // Counts of services have lines, too, and those are no releases.
+    let releases = of_kind(state, Kind::Release);
+    let releases: BTreeSet<_> = releases.map(|(key, name, _)| (key, name)).collect();
+    let mut groups: BTreeMap<_, Span> = loaded.map(|name| (name, None)).collect();
+    let scaled = of_kind(state, Kind::Scaling);
+    for (key, subject, at) in scaled {
+        let name = (key.clone(), subject.to_owned());
+        if !groups.contains_key(&name) && !releases.contains(&(key, subject)) {
             continue;
         }
-        let span = groups
-            .entry((key.clone(), event.subject.clone()))
-            .or_default();
-        let first = span.map_or(event.at, |(first, _)| first);
-        *span = Some((first, event.at));
+        let span = groups.entry(name).or_default();
+        let first = span.map_or(at, |(first, _)| first);
+        *span = Some((first, at));
     }
     groups
+}
+
+/// Environment, subject and time of each event of a kind, oldest first.
+fn of_kind(
+    state: &State,
+    kind: Kind,
+) -> impl Iterator<Item = (&EnvironmentKey, &str, fleet_model::Time)> {
+    let events = state.events.values().filter(move |e| e.kind == kind);
+    events.filter_map(|event| {
+        let key = event.environment.as_ref()?;
+        Some((key, event.subject.as_str(), event.at))
+    })
 }
 
 fn existing(state: &State, app: &str, name: &str) -> Result<EnvironmentKey, Status> {

@@ -98,8 +98,8 @@ mod tests {
 
     impl Sleeper {
         fn marked(mark: &str) -> Self {
-            let mut sleep = Command::new("sleep");
-            Self(sleep.arg("1000").env(MARK, mark).spawn().unwrap())
+            let mut command = Command::new("sleep");
+            Self(command.arg("1000").env(MARK, mark).spawn().unwrap())
         }
     }
 

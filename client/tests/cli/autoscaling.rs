@@ -96,7 +96,7 @@ async fn describing_asks_for_a_release_and_a_service() {
     assert!(!ended.output.contains("\nadmin "), "{}", ended.output);
     let seen = fake.seen();
     assert_eq!(
-        (&*seen[0].method, &*seen[0].environment, &*seen[0].release),
+        (seen[0].method, &*seen[0].environment, &*seen[0].release),
         ("describe_autoscaling", "prod", "active")
     );
     let unknown = line("env autoscaling describe prod -s wep", &[&address]);

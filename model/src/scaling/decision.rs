@@ -86,7 +86,7 @@ pub enum Signal {
     Cpu,
     /// In percent of a frontend's request.
     Memory,
-    /// Answered, a second.
+    /// Sent, a second.
     Requests,
     /// Requests in flight.
     InFlight,

@@ -59,7 +59,7 @@ pub struct Point {
     pub at: Time,
     /// Of all frontends together, in thousandths of a core.
     pub cpu_millicores: u64,
-    /// Answered in a second, in thousandths.
+    /// Sent in a second, in thousandths.
     pub requests: u64,
     /// Failed in a second, in thousandths.
     pub errors: u64,

@@ -40,9 +40,10 @@ pub struct FrontendUsage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrontendTraffic {
     pub frontend: FrontendId,
-    /// Answered.
+    /// Sent to it, answered or not: how many it manages to answer does not say how many more would
+    /// be needed.
     pub requests: u64,
-    /// Of these, with a status from 500 to 599.
+    /// Answers with a status from 500 to 599.
     pub server_errors: u64,
     /// Attempts without an answer.
     pub connection_errors: u64,

@@ -16,9 +16,9 @@ pub struct Flow {
     pub cpu_usec: u64,
     /// Resident memory times time, in KiB x ms.
     pub memory_kib_ms: u64,
-    /// Requests that were answered.
+    /// Requests that were sent to them.
     pub requests: u64,
-    /// Of these and of those without an answer, the failed ones.
+    /// Answers that were errors, and attempts without an answer.
     pub errors: u64,
     /// Requests in flight times time, in ms.
     pub in_flight_ms: u64,

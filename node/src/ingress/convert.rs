@@ -237,6 +237,7 @@ pub(super) fn load_to_wire(load: FrontendLoad) -> wire::FrontendLoad {
     let (latency_bucket, latency_count) = load.counted.latency.into_iter().unzip();
     wire::FrontendLoad {
         frontend_id: load.id,
+        sent: load.counted.sent,
         requests: load.counted.requests,
         server_errors: load.counted.server_errors,
         connection_errors: load.counted.connection_errors,
@@ -348,6 +349,7 @@ mod tests {
         use prost::Message as _;
         // A thousand requests a second, with latencies over four powers of two.
         let counted = super::super::load::Delta {
+            sent: 1000,
             requests: 1000,
             latency: (60..76).map(|bucket| (bucket, 62)).collect(),
             ..Default::default()

@@ -204,7 +204,7 @@ fn traffic(status: &IngressStatus) -> Vec<FrontendTraffic> {
         let latency = load.latency_bucket.iter().zip(&load.latency_count);
         FrontendTraffic {
             frontend: FrontendId(load.frontend_id),
-            requests: load.requests,
+            requests: load.sent,
             server_errors: load.server_errors,
             connection_errors: load.connection_errors,
             in_flight: load.in_flight,

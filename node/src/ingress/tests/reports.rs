@@ -31,6 +31,12 @@ async fn a_request_in_flight_is_told_each_second_and_silence_is_no_zero() {
         "{statuses:?}"
     );
 
+    // It was asked once, and has answered nothing yet.
+    let all = control.since(0);
+    let told =
+        |count: fn(&wire::FrontendLoad) -> u64| all.iter().filter_map(of).map(count).sum::<u64>();
+    assert_eq!((told(|load| load.sent), told(|load| load.requests)), (1, 0));
+
     drop(client);
     let idle = control.next_status(|status| of(status).is_none()).await;
     assert_eq!(idle.load, [], "a status without it says that there is none");

@@ -97,13 +97,13 @@ pub fn explain(
     };
     let heard = subject.as_ref().ok().map(|s| (s.frontends, s.ingresses));
     let (frontends, ingresses) = heard.unwrap_or_default();
-    let wanted = state.group(loaded, service).into_iter();
-    let wanted = wanted.flat_map(|group| group.wanted());
+    let group = state.group(loaded, service);
+    let heard_of = group.into_iter().flat_map(|group| group.ready());
     let past = of.scaling.get(service);
     Some(Explanation {
         frontends,
         ingresses,
-        last_usage: wanted.filter_map(|id| load.signals.last_usage(id)).max(),
+        last_usage: heard_of.filter_map(|id| load.signals.last_usage(id)).max(),
         last_traffic: load.signals.last_traffic(),
         policy: super::policy_of(of, service, settings),
         bounds: of.bounds(service, settings),

@@ -12,7 +12,7 @@ use fleet_cluster_tests::wait;
 const CALM: u32 = 20;
 const CROWD: u32 = 400;
 
-/// The window that shrinking looks at is a minute long, and its memory ten seconds.
+/// The window that shrinking looks at is at most a minute long, and its memory ten seconds.
 const BACK_WITHIN: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,9 +21,10 @@ const CROWD: u32 = 400;
 /// than what makes a worker lost and an ingress not waited for (15 s).
 const SILENCE: Duration = Duration::from_secs(12);
 
-/// A minute after the crowd has gone nothing recalls it, and the count comes down. A silence of twelve
-/// seconds at the beginning of that minute puts it off until a minute after the silence.
-const PUT_OFF: Duration = Duration::from_secs(67);
+/// Once the crowd has left the window the count comes down. A silence at the beginning of that time puts
+/// it off until the silence has left the window, too: this long after the window it is still held, and
+/// without the silence it would not be.
+const PUT_OFF: Duration = Duration::from_secs(9);
 
 /// And what a busy machine adds.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
@@ -62,7 +63,8 @@ async fn silence_lowers_nothing() -> Result<()> {
         let held = unheard(&api).await?;
         stays(&api, held.desired, SILENCE.saturating_sub(gone.elapsed())).await?;
         drop(frozen);
-        stays(&api, held.desired, PUT_OFF.saturating_sub(gone.elapsed())).await?;
+        let put_off = window(&held)? + PUT_OFF;
+        stays(&api, held.desired, put_off.saturating_sub(gone.elapsed())).await?;
         let now = described(&api).await?;
         eprintln!("{silent:?} silent: {}\nlater: {}", held.next, now.next);
         ensure!(now.next.contains("missing in the window"), "{}", now.next);
@@ -98,6 +100,14 @@ async fn unheard(api: &Api) -> Result<v1::ScaledService> {
         Ok(now)
     })
     .await
+}
+
+/// How far back shrinking looks: what is shown for information is shown over that time.
+fn window(service: &v1::ScaledService) -> Result<Duration> {
+    let mut signals = service.signals.iter();
+    let latency = signals.find(|signal| signal.name == "latency");
+    let window = latency.context("no latency is shown")?.window_seconds;
+    Ok(Duration::from_secs(window.into()))
 }
 
 async fn stays(api: &Api, count: u32, span: Duration) -> Result<()> {

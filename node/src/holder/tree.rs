@@ -98,8 +98,8 @@ mod tests {
 
     impl Sleeper {
         fn marked(mark: &str) -> Self {
-            let mut command = Command::new("sleep");
-            Self(command.arg("1000").env(MARK, mark).spawn().unwrap())
+            let mut program = Command::new("sleep");
+            Self(program.arg("1000").env(MARK, mark).spawn().unwrap())
         }
     }
 

@@ -48,6 +48,9 @@ pub struct Roll {
     pub targets: OrdMap<ServiceName, u32>,
     /// Frontends the outgoing release had when it began.
     pub outgoing: OrdMap<ServiceName, u32>,
+    /// How many of both autoscaling added since: they are wanted, and the promotion does not wait
+    /// for them.
+    pub grown: OrdMap<ServiceName, u32>,
     /// Frontends the incoming release had: it was loaded before, and is RUNNING again after a
     /// reversal. `None`: the promotion loaded it.
     pub incoming: Option<OrdMap<ServiceName, u32>>,

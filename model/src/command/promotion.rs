@@ -143,6 +143,7 @@ fn start(
         previous: environment.previous.clone(),
         tolerated: outgoing.map_or(0, |o| recent_failures(state, o, environment)),
         targets,
+        grown: OrdMap::new(),
     };
     let services: Vec<ServiceName> = roll.targets.keys().cloned().collect();
     let nothing = || {

@@ -260,7 +260,7 @@ fn switched(
 }
 
 /// Changes settings and answers what they were.
-fn change(
+pub(super) fn change(
     state: &mut State,
     key: &EnvironmentKey,
     change: impl FnOnce(&mut Settings),

@@ -99,6 +99,11 @@ impl Group {
         self.slots.get(&slot).into_iter().flatten().copied()
     }
 
+    /// Wanted frontends, by slot.
+    pub fn wanted(&self) -> impl Iterator<Item = FrontendId> {
+        self.slots.values().flatten().copied()
+    }
+
     /// Slots that hold wanted frontends.
     pub fn slots(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.slots.keys().copied()

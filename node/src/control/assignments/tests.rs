@@ -75,6 +75,7 @@ fn state(service: &str) -> State {
         slots: imbl::OrdMap::new(),
         failures: 0,
         restarts: imbl::OrdMap::new(),
+        scaling: imbl::OrdMap::new(),
         revision: 1,
     };
     let mut state = State::default();

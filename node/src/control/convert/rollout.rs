@@ -109,6 +109,7 @@ impl Stored for Roll {
             incoming,
             previous,
             tolerated,
+            grown,
         } = self;
         stored::Roll {
             targets: counts_to_stored(targets),
@@ -118,6 +119,7 @@ impl Stored for Roll {
             }),
             previous: Some(previous.to_stored()),
             tolerated: *tolerated,
+            grown: counts_to_stored(grown),
         }
     }
 
@@ -128,6 +130,7 @@ impl Stored for Roll {
             incoming,
             previous,
             tolerated,
+            grown,
         } = wire;
         Ok(Self {
             targets: counts_from_stored(targets)?,
@@ -137,6 +140,7 @@ impl Stored for Roll {
                 .transpose()?,
             previous: required(previous, "roll.previous")?,
             tolerated,
+            grown: counts_from_stored(grown)?,
         })
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn targets(scale: &Fields<'_>) -> Targets {
     Targets {
         cpu_percent: targets.number("cpu"),
         memory_percent: targets.number("memory"),
+        ..Targets::default()
     }
 }
 

@@ -105,7 +105,7 @@ fn a_web_service_with_everything() {
         web.targets,
         Targets {
             cpu_percent: Some(70),
-            memory_percent: None
+            ..Targets::default()
         }
     );
     assert_eq!(

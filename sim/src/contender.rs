@@ -4,9 +4,12 @@
 //! requests in flight, that is the number in flight at this share. So nobody wins by a set point; what
 //! other set points give is asked separately (`ladder`).
 
+use fleet_model::scaling::{Policy, Step, Target};
+
 use crate::load::Trace;
 use crate::scaler::Autoscaler;
 use crate::scaler::fixed::Fixed;
+use crate::scaler::fleet::Fleet;
 use crate::scaler::hpa::Hpa;
 use crate::scaler::kpa::Kpa;
 use crate::scaler::oracle::Oracle;
@@ -25,15 +28,26 @@ pub enum Contender {
     Hpa(u32),
     /// Hundredths of a request in flight per pod.
     Kpa(u32),
+    /// Fleet's thresholds, with their defaults.
+    Step,
+    /// Percent of a frontend's request of CPU, with our defaults for all else.
+    Target(u32),
 }
 
 impl Contender {
+    pub const HPA: Contender = Contender::Hpa(SAFE_PERCENT);
+    pub const KPA: Contender = Contender::Kpa(in_flight_at(SAFE_PERCENT));
+    pub const STEP: Contender = Contender::Step;
+    pub const TARGET: Contender = Contender::Target(SAFE_PERCENT);
+
     /// One of each, at the common set point.
-    pub const FIELD: [Contender; 4] = [
+    pub const FIELD: [Contender; 6] = [
         Contender::Peak,
         Contender::Oracle,
-        Contender::Hpa(SAFE_PERCENT),
-        Contender::Kpa(in_flight_at(SAFE_PERCENT)),
+        Contender::HPA,
+        Contender::KPA,
+        Contender::STEP,
+        Contender::TARGET,
     ];
 
     /// Set points below and above the common one, for those that have one.
@@ -42,6 +56,7 @@ impl Contender {
         let of = |make: fn(u32) -> Contender| percents.into_iter().map(make);
         of(Contender::Hpa)
             .chain(of(|percent| Contender::Kpa(in_flight_at(percent))))
+            .chain(of(Contender::Target))
             .collect()
     }
 
@@ -51,6 +66,8 @@ impl Contender {
             Contender::Peak => "peak".to_owned(),
             Contender::Oracle => "oracle".to_owned(),
             Contender::Hpa(percent) => format!("HPA, cpu {percent} %"),
+            Contender::Step => "Fleet step".to_owned(),
+            Contender::Target(percent) => format!("Fleet target, cpu {percent} %"),
             Contender::Kpa(hundredths) => format!("KPA, {}.{:02} in flight", hundredths / 100, hundredths % 100),
         }
     }
@@ -62,8 +79,20 @@ impl Contender {
             Contender::Oracle => Box::new(Oracle::of(trace)),
             Contender::Hpa(percent) => Box::new(Hpa::new(percent)),
             Contender::Kpa(hundredths) => Box::new(Kpa::new(hundredths)),
+            Contender::Step => fleet(Policy::Step(Step::default())),
+            Contender::Target(percent) => fleet(Policy::Target(Target {
+                cpu_percent: Some(percent),
+                memory_percent: None,
+                rps: None,
+                concurrency: None,
+                ..Target::default()
+            })),
         }
     }
+}
+
+fn fleet(policy: Policy) -> Box<dyn Autoscaler> {
+    Box::new(Fleet::new(policy).expect("shop, prod and www are names"))
 }
 
 /// Hundredths of a request in flight in a frontend that uses `percent` of its processors, among four

@@ -82,6 +82,12 @@ impl Trace {
         self.rate.iter().copied().fold(0.0, f64::max)
     }
 
+    /// Whether nothing at all is heard in this second, of ingresses neither.
+    pub fn is_silent(&self, second: u32) -> bool {
+        let mut lies = self.lies.iter();
+        lies.any(|time| time.percent == 100 && (time.from..time.until).contains(&second))
+    }
+
     /// How the sample of a frontend of this second lies, if it does. A frontend that is chosen lies
     /// for ten seconds: what mutes an agent mutes it for longer than one sample.
     pub fn lie(&self, second: u32, frontend: u32) -> Option<Lie> {

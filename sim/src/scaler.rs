@@ -2,11 +2,12 @@
 //! anew from their published descriptions.
 
 pub mod fixed;
+pub mod fleet;
 pub mod hpa;
 pub mod kpa;
 pub mod oracle;
 
-use crate::world::Sample;
+use crate::world::{Report, Sample};
 
 /// Says how many frontends there should be.
 pub trait Autoscaler {
@@ -25,6 +26,8 @@ pub struct View<'a> {
     pub frontends: &'a [Seen],
     /// What arrived in this second.
     pub samples: &'a [Sample],
+    /// What ingresses said in this second.
+    pub reports: &'a [Report],
 }
 
 /// A frontend as its orders and its health show it.

@@ -19,8 +19,8 @@ use crate::random::{Random, Stream};
 use crate::scaler::{Autoscaler, View};
 use crate::score::{Minute, Run};
 use member::{Member, Phase};
-pub use sampling::{Routed, Sample};
 use sampling::Sampler;
+pub use sampling::{Report, Sample, Traffic};
 
 /// Ingresses in front of the service.
 pub const INGRESSES: usize = 3;
@@ -69,7 +69,7 @@ struct World<'a> {
     ready: Vec<usize>,
     sampler: Sampler,
     /// Taken a second ago, heard now.
-    on_the_way: Vec<Sample>,
+    on_the_way: (Vec<Sample>, Vec<Report>),
     desired: u32,
     next_id: u32,
     run: Run,
@@ -84,7 +84,7 @@ impl<'a> World<'a> {
             members: Vec::new(),
             ready: Vec::new(),
             sampler: Sampler::default(),
-            on_the_way: Vec::new(),
+            on_the_way: (Vec::new(), Vec::new()),
             desired: 0,
             next_id: 0,
             run: Run::new(trace.rate.len() / 60),
@@ -140,9 +140,10 @@ impl<'a> World<'a> {
         let member = &mut self.members[index];
         member.advance(at, &mut self.run);
         if member.queue.accept(work, ingress as u8) {
-            member.routed[ingress].requests += 1;
-            member.routed[ingress].in_flight += 1;
+            member.sent[ingress].in_flight += 1;
         } else {
+            member.sent[ingress].answered += 1;
+            member.sent[ingress].refused += 1;
             self.run.minute(at).refused += 1;
         }
         self.run.minute(at).requests += 1;
@@ -158,7 +159,7 @@ impl<'a> World<'a> {
         let second = self.balancing.below(count - 1);
         let second = if second >= first { second + 1 } else { second };
         let (first, second) = (self.ready[first], self.ready[second]);
-        let load = |index: usize| self.members[index].routed[ingress].in_flight;
+        let load = |index: usize| self.members[index].sent[ingress].in_flight;
         Some(if load(second) < load(first) { second } else { first })
     }
 
@@ -166,14 +167,16 @@ impl<'a> World<'a> {
         for member in &mut self.members {
             member.end_second(now, self.trace.start, &mut self.run);
         }
-        let taken = self.sampler.take(self.trace, now, &self.members);
-        let heard = std::mem::replace(&mut self.on_the_way, taken);
+        let samples = self.sampler.take(self.trace, now, &self.members);
+        let reports = sampling::reports(self.trace, now, &mut self.members);
+        let (samples, reports) = std::mem::replace(&mut self.on_the_way, (samples, reports));
         let frontends: Vec<_> = self.members.iter().filter_map(Member::seen).collect();
         let view = View {
             now,
             desired: self.desired,
             frontends: &frontends,
-            samples: &heard,
+            samples: &samples,
+            reports: &reports,
         };
         let wanted = scaler.wanted(&view).clamp(MIN, MAX);
         if wanted != self.desired {

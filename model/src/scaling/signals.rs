@@ -89,6 +89,22 @@ struct Sample {
     at: Time,
     cpu_usec: u64,
     memory_bytes: u64,
+    /// Whether it was ready when the sample was taken.
+    ready: bool,
+}
+
+impl Sample {
+    fn is_repeated_by(&self, later: &Self) -> bool {
+        self.sampled == later.sampled && self.cpu_usec == later.cpu_usec
+    }
+
+    /// Of two that make no sense together: whether to reckon from the later one. Its node's clock has
+    /// jumped while its counter went on, or the earlier one is too old for anything.
+    fn is_worth_less_than(&self, later: &Self) -> bool {
+        let elapsed = later.at.since(self.at);
+        let counted = later.cpu_usec.checked_sub(self.cpu_usec);
+        counted.is_some_and(|usec| is_possible(usec, elapsed)) || elapsed > LONGEST_BRIDGE
+    }
 }
 
 /// What was heard within this time counts as fresh: agents and ingresses speak every second.
@@ -98,8 +114,12 @@ pub const FRESH: Millis = Millis::seconds(5);
 /// news that nobody brings.
 pub const SWEEP: Millis = Millis::seconds(5);
 
-/// Longer without a sample, and what happened between is not known.
+/// Longer without a report of an ingress, and when its requests came is not known.
 const LONGEST_GAP: Millis = Millis::seconds(10);
+
+/// Longer without a sample of a frontend, and when it used the CPU time that its counter tells of is
+/// not known. Bridging shorter gaps keeps growth from being blind while agents stutter.
+const LONGEST_BRIDGE: Millis = Millis::seconds(60);
 
 /// How far the time between two samples may differ between the clocks of the node and the leader,
 /// delays on the way included.
@@ -149,8 +169,9 @@ impl Signals {
             at,
             cpu_usec: usage.cpu_usec,
             memory_bytes: usage.memory_bytes,
+            // Asked until it is: then it has been.
+            ready: before.is_some_and(|before| before.ready) || is_ready(state, usage.frontend),
         };
-        self.frontends.insert(usage.frontend, sample);
         let Some(known) = self.services.get_mut(&service) else {
             return;
         };
@@ -170,16 +191,27 @@ impl Signals {
                     signals.heard_usage(at);
                 }
             }
+            // The same sample again says nothing, and does not make the frontend any fresher.
+            Some(before) if before.is_repeated_by(&sample) => return,
             Some(before) => match between(&before, &sample) {
+                // What starting takes of the processors is not load: counted, it would ask for more
+                // to be started.
+                Some((from, _)) if !before.ready => signals.heard_usage(from),
                 Some((from, flow)) => {
                     signals.heard_usage(from);
                     signals.add(from, at, &flow);
                 }
-                // The same sample twice says nothing, and nothing is missing.
-                None if before.sampled == sample.sampled && before.cpu_usec == sample.cpu_usec => {}
-                None => signals.miss_usage(at),
+                None => {
+                    signals.miss_usage(at);
+                    // What makes no sense is nothing to reckon from: the way back from it would be
+                    // taken for load.
+                    if !before.is_worth_less_than(&sample) {
+                        return;
+                    }
+                }
             },
         }
+        self.frontends.insert(usage.frontend, sample);
         self.news.insert(service);
     }
 
@@ -380,6 +412,15 @@ impl Signals {
     }
 }
 
+fn is_possible(cpu_usec: u64, elapsed: Millis) -> bool {
+    cpu_usec <= elapsed.0.saturating_mul(1000 * MOST_CORES)
+}
+
+fn is_ready(state: &State, frontend: FrontendId) -> bool {
+    let frontend = state.frontends.get(&frontend);
+    frontend.is_some_and(|frontend| frontend.healthy())
+}
+
 /// What happened between two samples of a frontend, and since when; `None` if they make no sense
 /// together.
 fn between(before: &Sample, after: &Sample) -> Option<(Time, Flow)> {
@@ -387,8 +428,8 @@ fn between(before: &Sample, after: &Sample) -> Option<(Time, Flow)> {
     let cpu_usec = after.cpu_usec.checked_sub(before.cpu_usec)?;
     let elapsed = after.sampled.since(before.sampled);
     let drift = elapsed.0.abs_diff(after.at.since(before.at).0);
-    let possible = cpu_usec <= elapsed.0.saturating_mul(1000 * MOST_CORES);
-    if !forward || elapsed > LONGEST_GAP || drift > LONGEST_DRIFT.0 || !possible {
+    let possible = is_possible(cpu_usec, elapsed);
+    if !forward || elapsed > LONGEST_BRIDGE || drift > LONGEST_DRIFT.0 || !possible {
         return None;
     }
     let memory_kib = after.memory_bytes / 1024;

@@ -1,6 +1,6 @@
 //! A frontend from the order to start it until its last request has ended.
 
-use super::{BACKLOG, CORES, INGRESSES, Routed, book};
+use super::{BACKLOG, CORES, INGRESSES, book};
 use crate::frontend::Queue;
 use crate::load::Start;
 use crate::scaler::Seen;
@@ -11,8 +11,17 @@ pub(super) struct Member {
     pub(super) ordered: u32,
     pub(super) phase: Phase,
     pub(super) queue: Queue,
-    /// What each ingress has sent here.
-    pub(super) routed: [Routed; INGRESSES],
+    /// What each ingress knows of it.
+    pub(super) sent: [Sent; INGRESSES],
+}
+
+/// Requests that one ingress has sent to a frontend.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) in_flight: u64,
+    /// Since it last reported; refusals are answers too.
+    pub(super) answered: u64,
+    pub(super) refused: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +42,7 @@ impl Member {
                 until: f64::from(ordered) + takes,
             },
             queue: Queue::new(CORES, BACKLOG, f64::from(ordered)),
-            routed: [Routed::default(); INGRESSES],
+            sent: [Sent::default(); INGRESSES],
         }
     }
 
@@ -73,9 +82,11 @@ impl Member {
     }
 
     pub(super) fn advance(&mut self, until: f64, run: &mut Run) {
-        let routed = &mut self.routed;
+        let sent = &mut self.sent;
         self.queue.advance(until, |end| {
-            routed[usize::from(end.ingress)].in_flight -= 1;
+            let sent = &mut sent[usize::from(end.ingress)];
+            sent.in_flight -= 1;
+            sent.answered += 1;
             book(run, end);
         });
     }

@@ -6,15 +6,6 @@ use super::INGRESSES;
 use super::member::Member;
 use crate::load::{Lie, Trace};
 
-/// What an ingress has sent to a frontend.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Routed {
-    /// Since the frontend began.
-    pub requests: u64,
-    /// Now.
-    pub in_flight: u64,
-}
-
 /// One look at one frontend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -25,7 +16,49 @@ pub struct Sample {
     pub used: f64,
     /// Integral of its requests over time, in request seconds; NaN in a nonsense sample.
     pub occupied: f64,
-    pub routed: [Routed; INGRESSES],
+}
+
+/// What one ingress tells of all frontends that it has sent to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub ingress: u8,
+    pub traffic: Vec<Traffic>,
+}
+
+/// Of one frontend since the ingress last reported.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Traffic {
+    pub frontend: u32,
+    /// Refusals too.
+    pub answered: u64,
+    pub refused: u64,
+    /// Now.
+    pub in_flight: u64,
+}
+
+/// Every ingress reports, unless all lie: then they are silent, and tell later of what they counted.
+pub(super) fn reports(trace: &Trace, now: u32, members: &mut [Member]) -> Vec<Report> {
+    if trace.is_silent(now) {
+        return Vec::new();
+    }
+    let mut report = |ingress: usize| {
+        let members = members.iter_mut();
+        let traffic = members.filter_map(|member| {
+            let sent = &mut member.sent[ingress];
+            let traffic = Traffic {
+                frontend: member.id,
+                answered: std::mem::take(&mut sent.answered),
+                refused: std::mem::take(&mut sent.refused),
+                in_flight: sent.in_flight,
+            };
+            (traffic.answered > 0 || traffic.in_flight > 0).then_some(traffic)
+        });
+        Report {
+            ingress: ingress as u8,
+            traffic: traffic.collect(),
+        }
+    };
+    (0..INGRESSES).map(&mut report).collect()
 }
 
 impl Sample {
@@ -49,7 +82,6 @@ impl Sampler {
                     taken: now,
                     used: member.queue.used(),
                     occupied: member.queue.occupied(),
-                    routed: member.routed,
                 };
                 self.told(trace, honest)
             })

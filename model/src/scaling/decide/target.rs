@@ -8,6 +8,7 @@
 
 use super::{Decision, Hold, Question};
 use crate::{
+    Time,
     scaling::{Flow, Reading, Signal, TOLERANCE_PERCENT, Target},
     time::Millis,
 };
@@ -41,8 +42,10 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
         .iter()
         .all(|peak| percent(peak.value, peak.limit, desired) < u128::from(100 - TOLERANCE_PERCENT));
     if least < desired && well_below && desired > question.least() {
+        // What it grew to was asked for then, by whatever window: no less within the cooldown.
+        let asked = question.past.set.max(question.past.grew);
         let waited = question
-            .resting(question.past.set, target.cooldown)
+            .resting(asked, target.cooldown)
             .or_else(|| {
                 let long = target.cooldown > REACH;
                 let since = question.past.changed().filter(|_| long);
@@ -58,6 +61,11 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
         None => question.hold(Hold::Steady, readings(now)),
     }
 }
+
+/// A service whose frontends used so much of what they request lately may lack more than it shows.
+const SATURATED_PERCENT: u32 = 85;
+const SATURATION_WINDOW: Millis = Millis::seconds(2);
+const SECOND: Millis = Millis::seconds(1);
 
 /// How far back it is known what the load asked for.
 const REACH: Millis = Millis::seconds(300);
@@ -112,7 +120,10 @@ impl Aim {
             let amount = self.amount(&question.signals.over(window, question.now));
             self.reading(window, amount)
         };
+        let demand = self.demand(question, slow);
+        let demand = demand.map(|amount| self.reading(Target::FAST_WINDOW, amount));
         let (slow, fast) = (of(slow), of(Target::FAST_WINDOW));
+        let fast = demand.filter(|demand| demand.value > fast.value).unwrap_or(fast);
         let burst = fast.asks >= question.ready.max(1).saturating_mul(Target::BURST);
         let reading = if burst && fast.asks > slow.asks {
             fast
@@ -121,6 +132,35 @@ impl Aim {
         };
         let load = percent(reading.value, reading.limit, question.desired);
         Some((reading, load > u128::from(100 + TOLERANCE_PERCENT)))
+    }
+
+    /// CPU time that the requests of the fast window take, when the processors are all in use.
+    ///
+    /// A service that uses all it has shows no more than that, however much it lacks: at a target of
+    /// 60 % it asks for 1.67 times what is ready and never for [`Target::BURST`]. Its ingresses know
+    /// what came: what was answered, and what is in flight beyond what was before. Times the CPU time
+    /// of a good answer, of the last minute.
+    fn demand(&self, question: &Question<'_>, slow: Millis) -> Option<u64> {
+        let over = |window, now| question.signals.over(window, now);
+        let lately = over(SATURATION_WINDOW, question.now);
+        let all = u128::from(lately.heard_ms) * u128::from(question.size.cpu_millicores);
+        let saturated = u128::from(lately.cpu_usec) * 100 >= all * u128::from(SATURATED_PERCENT);
+        if self.signal != Signal::Cpu || !saturated {
+            return None;
+        }
+        let Flow {
+            cpu_usec,
+            requests,
+            errors,
+            ..
+        } = over(slow, question.now);
+        let good = requests.checked_sub(errors).filter(|good| *good > 0)?;
+        let begin = Time(question.now.0.saturating_sub(Target::FAST_WINDOW.0));
+        let in_flight = |now| over(SECOND, now).in_flight_ms / SECOND.0;
+        let piled = in_flight(question.now).saturating_sub(in_flight(begin));
+        let came = over(Target::FAST_WINDOW, question.now).requests + piled;
+        let usec = u128::from(came) * u128::from(cpu_usec) / u128::from(good);
+        u64::try_from(usec).ok()
     }
 
     /// The most it asked for within the cooldown.

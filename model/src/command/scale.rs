@@ -70,6 +70,9 @@ pub(super) fn scale(
         if let Some(count) = loaded.desired.get_mut(&service) {
             *count = bounds.clamp(asked.unwrap_or(*count));
             loaded.revision = index;
+            if asked.is_some() {
+                loaded.scaling.entry(service.clone()).or_default().set = Some(now);
+            }
         }
         // A running process keeps the size it was started with.
         if resized && loaded.desired.contains_key(&service) {

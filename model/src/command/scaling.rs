@@ -279,31 +279,51 @@ fn rescale_one(state: &mut State, item: Rescale) -> Option<()> {
 }
 
 /// A promotion under way goes on to more than it began with, and so does its reversal. What it
-/// promised to keep healthy, and waits for, stays what it began with ([`crate::rollout::Roll`]).
+/// promised to keep healthy, and waits for, stays what it began with ([`crate::rollout::Grown`]).
 fn grow_promotion(state: &mut State, key: &LoadedKey, service: &ServiceName, more: u32) {
     let index = state.index;
+    let Some(rollout) = state.rollouts.get(&key.environment) else {
+        return;
+    };
+    // Each release has bounds of its own.
+    let most = |key: Option<LoadedKey>| most_of(state, &key?, service);
+    let incoming = most(rollout.incoming_key()).unwrap_or(0);
+    let outgoing = most(rollout.outgoing_key()).unwrap_or(0);
     let Some(rollout) = state.rollouts.get_mut(&key.environment) else {
         return;
     };
+    let guarding = matches!(rollout.phase, Phase::Guarding { .. });
     let Strategy::Roll(roll) = &mut rollout.strategy else {
         return;
     };
-    for counts in [&mut roll.targets, &mut roll.outgoing] {
-        if let Some(count) = counts.get_mut(service) {
-            *count = count.saturating_add(more);
-        }
+    let sides = [
+        (&mut roll.targets, &mut roll.grown.targets, incoming),
+        (&mut roll.outgoing, &mut roll.grown.outgoing, outgoing),
+    ];
+    for (counts, grown, most) in sides {
+        let Some(count) = counts.get_mut(service) else {
+            continue;
+        };
+        let added = more.min(most.saturating_sub(*count));
+        *count += added;
+        let grown = grown.entry(service.clone()).or_default();
+        *grown = grown.saturating_add(added);
     }
-    let grown = roll.grown.entry(service.clone()).or_default();
-    *grown = grown.saturating_add(more);
+    let aim = roll.targets.get(service).copied();
     rollout.revision = index;
-    // Nothing rolls any more while the new release is watched: its own count is what it aims at.
-    if matches!(rollout.phase, Phase::Guarding { .. })
+    // Nothing rolls any more while the new release is watched: its count is what it aims at.
+    if guarding
         && let Some(loaded) = state.loaded.get_mut(key)
-        && let Some(count) = loaded.desired.get_mut(service)
+        && let (Some(count), Some(aim)) = (loaded.desired.get_mut(service), aim)
     {
-        *count = count.saturating_add(more);
+        *count = aim;
         loaded.revision = index;
     }
+}
+
+fn most_of(state: &State, key: &LoadedKey, service: &ServiceName) -> Option<u32> {
+    let settings = &state.environments.get(&key.environment)?.settings;
+    Some(state.loaded.get(key)?.bounds(service, settings).max)
 }
 
 /// What is about to take over from a release that grows must carry as much.

@@ -3,7 +3,7 @@
 mod step;
 mod target;
 
-use super::{Cause, Decision, Hold, Past, Policy, Reading, ServiceSignals, Size};
+use super::{Cause, Decision, Hold, Past, Policy, Reading, ServiceSignals, Size, window::SETTLED};
 use crate::{Time, environment::Limits, time::Millis};
 
 /// Everything a decision depends on.
@@ -133,6 +133,9 @@ impl Question<'_> {
     /// Why usage of the last `window` must not lower anything.
     fn unsound_usage(&self, window: Millis) -> Option<Hold> {
         let Heard { fresh, of, .. } = self.frontends;
+        if self.frontends.age(self.now) < SETTLED {
+            return self.frontends.incomplete(SETTLED.max(window), self.now);
+        }
         if fresh < of.max(self.ready) {
             let of = of.max(self.ready);
             return Some(Hold::UnheardFrontends { heard: fresh, of });
@@ -143,6 +146,9 @@ impl Question<'_> {
     /// Why traffic of the last `window` must not lower anything.
     fn unsound_traffic(&self, window: Millis) -> Option<Hold> {
         let Heard { fresh, of, .. } = self.ingresses;
+        if self.ingresses.age(self.now) < SETTLED {
+            return self.ingresses.incomplete(SETTLED.max(window), self.now);
+        }
         if fresh < of || of == 0 {
             return Some(Hold::UnheardIngresses { heard: fresh, of });
         }

@@ -100,10 +100,14 @@ pub struct Target {
 impl Target {
     /// The load that is followed in calm weather.
     pub const SLOW_WINDOW: Millis = Millis::seconds(60);
-    /// The load that is followed once it asks for [`Self::BURST`] times what is ready.
+    /// The load that is followed once it asks for [`Self::BURST`] times what is ready, and for as
+    /// long as [`Self::SLOW_WINDOW`] after the count grew by it.
     pub const FAST_WINDOW: Millis = Millis::seconds(6);
     /// How many times what is ready the fast window must ask for to be followed.
     pub const BURST: u32 = 2;
+    /// Or, of CPU, once the ready frontends use so much of what they request in that window: who is
+    /// at its limit cannot show what there is beyond it.
+    pub const SATURATED_PERCENT: u32 = 90;
 }
 
 /// A load that differs by less than this from what the count is meant for changes nothing.

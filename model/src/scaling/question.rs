@@ -3,12 +3,13 @@
 use std::{borrow::Cow, fmt};
 
 use super::{
-    Decision, Gate, Gates, Heard, Past, Policy, Question, ServiceSignals, Size, decide, policy_of,
+    Decision, FRESH, Gate, Gates, Heard, Past, Policy, Question, ServiceSignals, Size, decide,
+    policy_of,
 };
 use crate::{
     State, Time,
     environment::{Limits, Loaded, LoadedStatus},
-    ids::{FrontendId, LoadedKey, NodeId, ServiceName},
+    ids::{LoadedKey, NodeId, ServiceName},
     plan::{Load, ingress::Ingresses},
     rollout::{Phase, Rollout, Strategy},
     state::Group,
@@ -223,8 +224,16 @@ fn frontends(
     for group in groups.iter().flatten() {
         heard.of += group.healthy();
         let wanted = group.wanted();
-        let ready = |id: &FrontendId| state.frontends.get(id).is_some_and(|f| f.healthy());
-        let fresh = wanted.filter(|id| load.signals.is_fresh(*id, now) && ready(id));
+        let fresh = wanted.filter(|id| {
+            let frontend = state
+                .frontends
+                .get(id)
+                .filter(|frontend| frontend.healthy());
+            // Who has just become ready is about to be heard of.
+            let young = |since| now.since(since) <= FRESH;
+            let fresh = || load.signals.is_fresh(*id, now);
+            frontend.is_some_and(|frontend| young(frontend.observed.since) || fresh())
+        });
         heard.fresh += u32::try_from(fresh.count()).unwrap_or(u32::MAX);
     }
     let since = signals.usage_since();

@@ -73,6 +73,8 @@ pub struct ServiceSignals {
 
 const SECOND: u64 = 1000;
 const TEN: u64 = 10 * SECOND;
+/// Who speaks every second has spoken by then: before, nobody is missed.
+pub(super) const SETTLED: Millis = Millis::seconds(10);
 /// One more than the windows need: the bucket that is being filled is not looked at.
 const SECONDS: usize = 61;
 const TENS: usize = 37;
@@ -143,7 +145,11 @@ impl ServiceSignals {
     /// Usage that should have been counted before `at` is missing: nothing is lowered until the
     /// windows have left that time behind.
     pub fn miss_usage(&mut self, at: Time) {
-        self.first_usage.get_or_insert(at);
+        let first = *self.first_usage.get_or_insert(at);
+        if at.since(first) <= SETTLED {
+            // A new leader hears one agent after the other: the windows begin with the last.
+            self.first_usage = Some(first.max(at));
+        }
         self.whole_usage = Some(self.whole_usage.map_or(at, |whole| whole.max(at)));
     }
 

@@ -1,12 +1,13 @@
 //! `target`: as many frontends as carry the load with each at its target.
 //!
 //! For each signal, `asks = ceil(load / target)`, with the load of all frontends together and the
-//! target of one. The load is the mean of the last minute, or of the last six seconds once that asks
-//! for twice what is ready. To shrink it is the highest such mean of the cooldown, so that a load
+//! target of one. The load is the mean of the last minute, or of the last six seconds in a burst: once
+//! that asks for twice what is ready, or the ready ones are saturated, until nothing grew by it for a
+//! minute. To shrink it is the highest such mean of the cooldown, so that a load
 //! that comes and goes faster than that keeps the count it needs when it is high. The signal that
 //! asks for most wins.
 
-use super::{Decision, Hold, Question};
+use super::{Cause, Decision, Hold, Question};
 use crate::{
     Time,
     scaling::{Flow, Reading, Signal, TOLERANCE_PERCENT, Target},
@@ -57,6 +58,10 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
         };
     }
     match unsound {
+        // Nothing could be lowered anyway, and what was heard asks for nothing else.
+        Some(Hold::Filling { .. }) if desired <= question.least() && !now.is_empty() => {
+            question.hold(Hold::Steady, readings(now))
+        }
         Some(hold) => question.hold(hold, readings(now)),
         None => question.hold(Hold::Steady, readings(now)),
     }
@@ -124,7 +129,10 @@ impl Aim {
         let demand = demand.map(|amount| self.reading(Target::FAST_WINDOW, amount));
         let (slow, fast) = (of(slow), of(Target::FAST_WINDOW));
         let fast = demand.filter(|demand| demand.value > fast.value).unwrap_or(fast);
-        let burst = fast.asks >= question.ready.max(1).saturating_mul(Target::BURST);
+        let ready = question.ready.max(1);
+        let burst = fast.asks >= ready.saturating_mul(Target::BURST)
+            || self.signal == Signal::Cpu && fast.value >= saturated(ready)
+            || bursting(question);
         let reading = if burst && fast.asks > slow.asks {
             fast
         } else {
@@ -211,6 +219,22 @@ impl Aim {
             Signal::Requests | Signal::InFlight => question.unsound_traffic(window),
         }
     }
+}
+
+/// CPU of so many frontends that use nearly all they request.
+fn saturated(ready: u32) -> u64 {
+    u64::from(ready) * u64::from(Target::SATURATED_PERCENT) * 1000
+}
+
+/// Whether the count grew by the fast window within the length of the slow one, which still holds
+/// the time before the burst.
+fn bursting(question: &Question<'_>) -> bool {
+    let recent = |decision: &&Decision| question.now.since(decision.at) < Target::SLOW_WINDOW;
+    let decisions = question.past.decisions.iter().rev();
+    decisions.take_while(recent).any(|decision| {
+        let by = decision.readings.first();
+        decision.cause == Cause::Grew && by.is_some_and(|r| r.window == Target::FAST_WINDOW)
+    })
 }
 
 /// A load in percent of what `count` frontends at their target carry.

@@ -1,6 +1,7 @@
 //! `./dev bench`: what a request costs in our ingress, beside the proxies found on this machine, how
 //! long acknowledged commands take, and what planning costs. `./dev bench planning` is the last alone;
-//! `./dev bench failover [TRIALS]` is how long a dead leader is noticed, beside etcd.
+//! `./dev bench failover [TRIALS]` is how long a dead leader is noticed, beside etcd, and `./dev bench
+//! autoscale [--seed N]` what autoscalers cost and miss under simulated load: the same bytes everywhere.
 //!
 //! Wall time means little on a shared machine, so the figure is processor time of the proxy per
 //! request, all proxies in front of the same frontends, in legs that alternate (A B B A). What has no
@@ -17,12 +18,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::{self, Process, Role};
 use fleet_cluster_tests::{binaries, failover, planning, wait, workload};
 use fleet_proto::v1;
+use fleet_sim::campaign::{self, Campaign};
+use fleet_sim::contender::Contender;
+use fleet_sim::report;
 
 /// Requests per leg: at some 30 us each, a hundred of the kernel's 10 ms steps.
 const REQUESTS: usize = 20_000;
@@ -38,6 +42,7 @@ async fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("planning") => return plans(),
         Some("failover") => return failovers().await,
+        Some("autoscale") => return autoscale(),
         _ => {}
     }
     let cluster = Cluster::start(3).await?;
@@ -67,6 +72,22 @@ fn plans() -> Result<()> {
         );
         before = Some(count);
     }
+    Ok(())
+}
+
+/// Every autoscaler under every load, as docs/autoscaling.md shows it, and then with other set points.
+fn autoscale() -> Result<()> {
+    let mut arguments = std::env::args().skip(2);
+    let seed = match (arguments.next().as_deref(), arguments.next()) {
+        (None, _) => campaign::SEED,
+        (Some("--seed"), Some(seed)) => seed.parse().context("the seed")?,
+        _ => bail!("bench autoscale takes --seed N and nothing else"),
+    };
+    let seeds = campaign::seeds(seed);
+    let field = Campaign::run(&seeds, &Contender::FIELD);
+    println!("{}", report::measured(&field));
+    let ladder = Campaign::run(&seeds, &Contender::ladder());
+    print!("{}", report::ladder(&ladder));
     Ok(())
 }
 

@@ -63,15 +63,15 @@ fn a_calm_hour_lets_it_shrink_to_its_minimum_and_not_before_the_cooldown() {
     assert_eq!(last.cause, Cause::Shrank);
     assert_eq!(
         last.line(),
-        "3 -> 2: cpu 100 % over 1 min asks for ceil(100 / 50) = 2; 3 ready, bounds 2 to 20"
+        "4 -> 2: cpu 100 % over 20 s asks for ceil(100 / 50) = 2; 4 ready, bounds 2 to 20"
     );
     let events = &cluster.checked.state.events;
     let told = events
         .values()
         .rev()
-        .find(|event| event.message.contains("3 -> 2"))
+        .find(|event| event.message.contains("4 -> 2"))
         .unwrap();
-    assert!(told.message.starts_with("web 3 -> 2: "), "{told:?}");
+    assert!(told.message.starts_with("web 4 -> 2: "), "{told:?}");
 }
 
 #[test]

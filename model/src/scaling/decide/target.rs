@@ -1,11 +1,12 @@
 //! `target`: as many frontends as carry the load with each at its target.
 //!
 //! For each signal, `asks = ceil(load / target)`, with the load of all frontends together and the
-//! target of one. The load is the mean of the last minute, or of the last six seconds in a burst: once
-//! that asks for twice what is ready, or the ready ones are saturated, until nothing grew by it for a
-//! minute. To shrink it is the highest such mean of the cooldown, so that a load
-//! that comes and goes faster than that keeps the count it needs when it is high. The signal that
-//! asks for most wins.
+//! target of one. The load is the mean of the slow window, or of the fast one in a burst: once that asks
+//! for twice what is ready, or the ready ones are saturated, until nothing grew by it for the length of
+//! the slow one. What saturated frontends cannot show, their ingresses know ([`Aim::demand`]). To shrink
+//! it is the highest such mean of the cooldown, and no less than what the count grew to in that time, so
+//! that a load that comes and goes faster keeps the count it needs when it is high. The signal that asks
+//! for most wins.
 
 use super::{Cause, Decision, Hold, Question};
 use crate::{
@@ -67,8 +68,7 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
     }
 }
 
-/// A service whose frontends used so much of what they request lately may lack more than it shows.
-const SATURATED_PERCENT: u32 = 85;
+/// Frontends that were saturated for so long may lack more than they show.
 const SATURATION_WINDOW: Millis = Millis::seconds(2);
 const SECOND: Millis = Millis::seconds(1);
 
@@ -147,12 +147,14 @@ impl Aim {
     /// A service that uses all it has shows no more than that, however much it lacks: at a target of
     /// 60 % it asks for 1.67 times what is ready and never for [`Target::BURST`]. Its ingresses know
     /// what came: what was answered, and what is in flight beyond what was before. Times the CPU time
-    /// of a good answer, of the last minute.
+    /// of a good answer, as the slow window has it.
     fn demand(&self, question: &Question<'_>, slow: Millis) -> Option<u64> {
         let over = |window, now| question.signals.over(window, now);
         let lately = over(SATURATION_WINDOW, question.now);
+        // usec / ms is thousandths of a core.
         let all = u128::from(lately.heard_ms) * u128::from(question.size.cpu_millicores);
-        let saturated = u128::from(lately.cpu_usec) * 100 >= all * u128::from(SATURATED_PERCENT);
+        let most = u128::from(Target::SATURATED_PERCENT);
+        let saturated = all > 0 && u128::from(lately.cpu_usec) * 100 >= all * most;
         if self.signal != Signal::Cpu || !saturated {
             return None;
         }
@@ -166,7 +168,8 @@ impl Aim {
         let begin = Time(question.now.0.saturating_sub(Target::FAST_WINDOW.0));
         let in_flight = |now| over(SECOND, now).in_flight_ms / SECOND.0;
         let piled = in_flight(question.now).saturating_sub(in_flight(begin));
-        let came = over(Target::FAST_WINDOW, question.now).requests + piled;
+        let came = over(Target::FAST_WINDOW, question.now).requests;
+        let came = came.saturating_add(piled);
         let usec = u128::from(came) * u128::from(cpu_usec) / u128::from(good);
         u64::try_from(usec).ok()
     }

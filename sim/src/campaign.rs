@@ -1,8 +1,8 @@
 //! All traces times all contenders times some seeds.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::contender::Contender;
 use crate::load::{self, Trace};
@@ -91,7 +91,9 @@ impl Campaign {
     pub fn reaction(&self, contender: Contender) -> Option<u32> {
         let results = self.results.iter();
         let of_leaps = results.filter(|r| r.contender == contender && r.trace == "step");
-        of_leaps.map(|result| result.reaction).max_by_key(|r| r.unwrap_or(u32::MAX))?
+        of_leaps
+            .map(|result| result.reaction)
+            .max_by_key(|r| r.unwrap_or(u32::MAX))?
     }
 }
 

@@ -68,7 +68,11 @@ impl Contender {
             Contender::Hpa(percent) => format!("HPA, cpu {percent} %"),
             Contender::Step => "Fleet step".to_owned(),
             Contender::Target(percent) => format!("Fleet target, cpu {percent} %"),
-            Contender::Kpa(hundredths) => format!("KPA, {}.{:02} in flight", hundredths / 100, hundredths % 100),
+            Contender::Kpa(hundredths) => format!(
+                "KPA, {}.{:02} in flight",
+                hundredths / 100,
+                hundredths % 100
+            ),
         }
     }
 

@@ -130,7 +130,10 @@ mod tests {
     fn rates_are_numbers_and_never_negative() {
         for trace in traces(3) {
             assert!(
-                trace.rate.iter().all(|rate| rate.is_finite() && *rate >= 0.0),
+                trace
+                    .rate
+                    .iter()
+                    .all(|rate| rate.is_finite() && *rate >= 0.0),
                 "{}",
                 trace.name
             );

@@ -26,7 +26,9 @@ pub fn measured(campaign: &Campaign) -> String {
     for trace in load::traces(campaign.seeds.first().copied().unwrap_or(0)) {
         let _ = writeln!(text, "### {}: {}\n", trace.name, trace.title);
         let _ = writeln!(text, "![{0}](autoscaling/{0}.svg)\n", trace.name);
-        table(&mut text, campaign, |contender| campaign.score(trace.name, contender));
+        table(&mut text, campaign, |contender| {
+            campaign.score(trace.name, contender)
+        });
     }
     let _ = writeln!(text, "### Together\n");
     table(&mut text, campaign, |contender| campaign.total(contender));
@@ -37,8 +39,15 @@ pub fn measured(campaign: &Campaign) -> String {
 /// What other set points give: each autoscaler's way between cost and violations.
 pub fn ladder(campaign: &Campaign) -> String {
     let mut text = String::new();
-    let scores: Vec<Score> = campaign.contenders.iter().map(|c| campaign.total(*c)).collect();
-    let _ = writeln!(text, "| autoscaler | missed | hours | changes | front |\n|---|---:|---:|---:|---|");
+    let scores: Vec<Score> = campaign
+        .contenders
+        .iter()
+        .map(|c| campaign.total(*c))
+        .collect();
+    let _ = writeln!(
+        text,
+        "| autoscaler | missed | hours | changes | front |\n|---|---:|---:|---:|---|"
+    );
     for (contender, score) in campaign.contenders.iter().zip(&scores) {
         let dominated = scores.iter().any(|other| score.is_dominated_by(other));
         let _ = writeln!(

@@ -74,7 +74,10 @@ impl Run {
     /// Seconds from `moment` until more frontends were asked for.
     pub fn reaction(&self, moment: u32) -> Option<u32> {
         let grew = |change: &&Change| change.at >= moment && change.to > change.from;
-        self.changes.iter().find(grew).map(|change| change.at - moment)
+        self.changes
+            .iter()
+            .find(grew)
+            .map(|change| change.at - moment)
     }
 
     pub fn score(&self) -> Score {

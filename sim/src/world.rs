@@ -106,8 +106,11 @@ impl<'a> World<'a> {
         self.members.retain(|member| !member.is_gone());
         self.ready.clear();
         let indices = self.members.iter().enumerate();
-        self.ready
-            .extend(indices.filter(|(_, m)| m.is_ready()).map(|(index, _)| index));
+        self.ready.extend(
+            indices
+                .filter(|(_, m)| m.is_ready())
+                .map(|(index, _)| index),
+        );
         self.run.count(second, self.members.len(), self.ready.len());
     }
 
@@ -124,7 +127,11 @@ impl<'a> World<'a> {
             if at >= end {
                 return;
             }
-            let mean = if self.requests.below(10) == 0 { HEAVY } else { LIGHT };
+            let mean = if self.requests.below(10) == 0 {
+                HEAVY
+            } else {
+                LIGHT
+            };
             let work = mean * self.requests.exponential();
             self.route(at, work);
         }
@@ -160,7 +167,11 @@ impl<'a> World<'a> {
         let second = if second >= first { second + 1 } else { second };
         let (first, second) = (self.ready[first], self.ready[second]);
         let load = |index: usize| self.members[index].sent[ingress].in_flight;
-        Some(if load(second) < load(first) { second } else { first })
+        Some(if load(second) < load(first) {
+            second
+        } else {
+            first
+        })
     }
 
     fn end_second(&mut self, now: u32, scaler: &mut dyn Autoscaler) {
@@ -220,7 +231,10 @@ impl<'a> World<'a> {
 
 /// Traces of one seed have requests of their own.
 fn name_part(trace: &Trace) -> u64 {
-    trace.name.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte))
+    trace
+        .name
+        .bytes()
+        .fold(0, |sum, byte| sum * 31 + u64::from(byte))
 }
 
 /// Books the end of a request on the minute it came in.

@@ -61,7 +61,7 @@ fn plans() -> Result<()> {
     println!("planning: instructions of one plan in the middle of a rolling update");
     let mut before = None;
     for frontends in planning::SIZES {
-        let Some(count) = planning::instructions(&program, frontends)? else {
+        let Some(count) = planning::instructions(&program, &[frontends])? else {
             println!("  (valgrind, which counts them, is not installed)");
             return Ok(());
         };
@@ -71,6 +71,31 @@ fn plans() -> Result<()> {
             growth.unwrap_or_default()
         );
         before = Some(count);
+    }
+    counts(&found.fleetd.with_file_name("examples").join("scaling_cost"))
+}
+
+/// What autoscaling has to look at grows with the services that there is news of.
+fn counts(program: &Path) -> Result<()> {
+    let services = planning::SERVICES;
+    println!(
+        "planning: instructions and processor time of one plan of {services} services with ten"
+    );
+    println!("frontends each, by how many of them there is news of and the load asks for more");
+    let mut idle = None;
+    for changed in planning::CHANGED {
+        let sizes = [services, changed];
+        let cpu = planning::cpu(program, &sizes)?;
+        let count = planning::instructions(program, &sizes)?;
+        let of_each = |count: u64| count.saturating_sub(*idle.get_or_insert(count));
+        let each = count.map(of_each).filter(|_| changed > 0);
+        let each = each.map(|more| format!("{:>9} each", more / u64::from(changed)));
+        println!(
+            "  {changed:>6} changed {:>13} {:>7.1} ms {}",
+            count.unwrap_or_default(),
+            cpu.as_secs_f64() * 1000.0,
+            each.unwrap_or_default()
+        );
     }
     Ok(())
 }

@@ -148,7 +148,7 @@ fn a_release_that_was_displaced_stays_warm_and_then_shrinks() {
         let loaded = loaded
             .filter(|l| l.name == name)
             .map(|l| (l.status.clone(), l.desired[&service("web")]));
-        loaded.last()
+        loaded.max_by_key(|(_, count)| *count)
     };
     cluster.until(60, |cluster| {
         standing(cluster, "bbbb222").unwrap().0 == LoadedStatus::Running

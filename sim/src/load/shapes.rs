@@ -15,7 +15,12 @@ pub(super) fn diurnal(seed: u64) -> Trace {
             noise.around(30.0 + 270.0 * hill(phase))
         })
         .collect();
-    trace("diurnal", "a day's wave with noise, in four hours", seed, rate)
+    trace(
+        "diurnal",
+        "a day's wave with noise, in four hours",
+        seed,
+        rate,
+    )
 }
 
 /// Fifteen times the load within two minutes, which then decays by half in seven.
@@ -36,7 +41,12 @@ pub(super) fn flash(seed: u64) -> Trace {
             noise.around(base + above)
         })
         .collect();
-    trace("flash", "a flash crowd: x15 within two minutes, then decay", seed, rate)
+    trace(
+        "flash",
+        "a flash crowd: x15 within two minutes, then decay",
+        seed,
+        rate,
+    )
 }
 
 /// Ten times the load from one second to the next, for twenty minutes.
@@ -85,7 +95,12 @@ pub(super) fn on_off(seed: u64) -> Trace {
             noise.around(if on { 240.0 } else { 60.0 })
         })
         .collect();
-    trace("on-off", "on and off every 30 s, 2 min and 10 min", seed, rate)
+    trace(
+        "on-off",
+        "on and off every 30 s, 2 min and 10 min",
+        seed,
+        rate,
+    )
 }
 
 /// Waves with steps, served by frontends that take a minute to start and are busy meanwhile.
@@ -134,7 +149,12 @@ pub(super) fn lying(seed: u64) -> Trace {
     ];
     Trace {
         lies,
-        ..trace("lying", "waves while samples are missing, stale or nonsense", seed, rate)
+        ..trace(
+            "lying",
+            "waves while samples are missing, stale or nonsense",
+            seed,
+            rate,
+        )
     }
 }
 

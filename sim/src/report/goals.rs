@@ -33,7 +33,8 @@ pub fn worse_in_both(campaign: &Campaign, one: Contender, other: Contender) -> V
 
 /// The goals as sentences, reached or not.
 pub(super) fn text(campaign: &Campaign) -> String {
-    let mut text = String::from("Goals, with `target` against the others at the common set point:\n\n");
+    let mut text =
+        String::from("Goals, with `target` against the others at the common set point:\n\n");
     let ours = Contender::TARGET;
     for (name, peer) in [("the HPA", Contender::HPA), ("the KPA", Contender::KPA)] {
         let worse = worse_in_both(campaign, ours, peer);
@@ -41,7 +42,10 @@ pub(super) fn text(campaign: &Campaign) -> String {
             [] => "on no trace: reached".to_owned(),
             some => format!("on {}: not reached", some.join(", ")),
         };
-        let _ = writeln!(text, "- worse than {name} in both minutes and hours {verdict};");
+        let _ = writeln!(
+            text,
+            "- worse than {name} in both minutes and hours {verdict};"
+        );
     }
     let against = ratio(campaign, ours, Contender::HPA);
     let reached = |yes: bool| if yes { "reached" } else { "not reached" };

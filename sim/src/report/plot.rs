@@ -87,7 +87,9 @@ impl Scale {
     fn of(trace: &Trace, drawn: &[(&Result, &str, &str)]) -> Scale {
         let each = SAFE * CORES / WORK;
         let changes = drawn.iter().flat_map(|(result, _, _)| &result.run.changes);
-        let most = changes.map(|change| f64::from(change.to)).fold(0.0, f64::max);
+        let most = changes
+            .map(|change| f64::from(change.to))
+            .fold(0.0, f64::max);
         Scale {
             count: most.max(trace.peak() / each).ceil() + 1.0,
             each,

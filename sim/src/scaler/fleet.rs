@@ -10,7 +10,8 @@ use fleet_model::frontend::{Desired, Frontend, Observed, Phase};
 use fleet_model::ids::{AppName, EnvironmentKey, EnvironmentName, FrontendId, InvalidName};
 use fleet_model::ids::{LoadedKey, NodeId, ReleaseId, ServiceName};
 use fleet_model::scaling::{
-    FrontendTraffic, FrontendUsage, Gates, Heard, Past, Policy, Question, ServiceSignals, Signals, Size, decide,
+    FrontendTraffic, FrontendUsage, Gates, Heard, Past, Policy, Question, ServiceSignals, Signals,
+    Size, decide,
 };
 use fleet_model::{State, Time};
 
@@ -44,7 +45,10 @@ impl Fleet {
         Ok(Fleet {
             policy,
             loaded: LoadedKey {
-                environment: EnvironmentKey { app, name: environment },
+                environment: EnvironmentKey {
+                    app,
+                    name: environment,
+                },
                 release: ReleaseId::from_index(1),
             },
             service: ServiceName::parse("www")?,
@@ -58,7 +62,11 @@ impl Fleet {
     /// What the leader's state says of the frontends now.
     fn observe(&mut self, view: &View<'_>) {
         // What is gone is left among the signals: they are forgotten with their release.
-        let here = |id: &FrontendId| view.frontends.iter().any(|seen| frontend_id(seen.id) == *id);
+        let here = |id: &FrontendId| {
+            view.frontends
+                .iter()
+                .any(|seen| frontend_id(seen.id) == *id)
+        };
         let gone = self.state.frontends.keys().copied().filter(|id| !here(id));
         for id in gone.collect::<Vec<_>>() {
             self.state.frontends.remove(&id);

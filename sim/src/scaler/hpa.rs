@@ -67,10 +67,12 @@ impl Hpa {
                 continue;
             };
             let before = self.scraped.get(&seen.id).map(|scraped| scraped.last);
-            let usage = before.filter(|before| before.taken < now.taken).map(|before| {
-                let seconds = f64::from(now.taken - before.taken);
-                ((now.used - before.used) / seconds / CORES, before.taken)
-            });
+            let usage = before
+                .filter(|before| before.taken < now.taken)
+                .map(|before| {
+                    let seconds = f64::from(now.taken - before.taken);
+                    ((now.used - before.used) / seconds / CORES, before.taken)
+                });
             scraped.insert(seen.id, Scraped { last: now, usage });
         }
         self.scraped = scraped;
@@ -118,7 +120,11 @@ impl Hpa {
             return Some(view.desired);
         }
         let count = (cautious * f64::from(counted)).ceil() as u32;
-        let reverses = if growing { count < view.desired } else { count > view.desired };
+        let reverses = if growing {
+            count < view.desired
+        } else {
+            count > view.desired
+        };
         Some(if reverses { view.desired } else { count })
     }
 
@@ -138,7 +144,11 @@ impl Hpa {
 
     /// What the policy of scaling up lets through: so much more than at the period's start.
     fn limit(&mut self, now: u32, current: u32) -> u32 {
-        while self.added.front().is_some_and(|(at, _)| now - at >= UP_PERIOD) {
+        while self
+            .added
+            .front()
+            .is_some_and(|(at, _)| now - at >= UP_PERIOD)
+        {
             self.added.pop_front();
         }
         let added: u32 = self.added.iter().map(|(_, count)| count).sum();

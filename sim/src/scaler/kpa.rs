@@ -67,12 +67,17 @@ impl Kpa {
                 answered += 1;
             }
         }
-        self.last.retain(|id, _| view.frontends.iter().any(|seen| seen.id == *id));
+        self.last
+            .retain(|id, _| view.frontends.iter().any(|seen| seen.id == *id));
         if answered > 0 {
             let all = sum / f64::from(answered) * view.ready().count() as f64;
             self.seconds.push_back((view.now, all));
         }
-        while self.seconds.front().is_some_and(|(at, _)| at + STABLE <= view.now) {
+        while self
+            .seconds
+            .front()
+            .is_some_and(|(at, _)| at + STABLE <= view.now)
+        {
             self.seconds.pop_front();
         }
     }
@@ -99,7 +104,10 @@ impl Autoscaler for Kpa {
             return view.desired;
         };
         let ready = (view.ready().count() as f64).max(1.0);
-        let (least, most) = ((ready / MAX_DOWN_RATE).floor(), (ready * MAX_UP_RATE).ceil());
+        let (least, most) = (
+            (ready / MAX_DOWN_RATE).floor(),
+            (ready * MAX_UP_RATE).ceil(),
+        );
         let pods = |concurrency: f64| (concurrency / self.target).ceil();
         let stable = pods(stable).clamp(least, most);
         let wanted_in_panic = pods(panic).clamp(least, most);
@@ -107,7 +115,10 @@ impl Autoscaler for Kpa {
             let most = self.panic.map_or(ready, |panic| panic.most);
             let since = view.now;
             self.panic = Some(Panic { since, most });
-        } else if self.panic.is_some_and(|panic| panic.since + STABLE < view.now) {
+        } else if self
+            .panic
+            .is_some_and(|panic| panic.since + STABLE < view.now)
+        {
             self.panic = None;
         }
         let Some(panic) = &mut self.panic else {

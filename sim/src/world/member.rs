@@ -26,9 +26,14 @@ pub(super) struct Sent {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Phase {
-    Starting { until: f64 },
+    Starting {
+        until: f64,
+    },
     /// Since a second, and at full speed from another.
-    Ready { since: u32, warm: u32 },
+    Ready {
+        since: u32,
+        warm: u32,
+    },
     /// Takes no more requests, ends those it has.
     Leaving,
 }
@@ -66,7 +71,10 @@ impl Member {
         match self.phase {
             Phase::Starting { until } if until <= f64::from(second) => {
                 let warm = second + start.cold as u32;
-                self.phase = Phase::Ready { since: second, warm };
+                self.phase = Phase::Ready {
+                    since: second,
+                    warm,
+                };
                 self.queue.speed = if warm > second { 0.5 } else { 1.0 };
             }
             Phase::Ready { warm, .. } if warm == second => self.queue.speed = 1.0,

@@ -46,13 +46,11 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
     if least < desired && well_below && desired > question.least() {
         // What it grew to was asked for then, by whatever window: no less within the cooldown.
         let asked = question.past.set.max(question.past.grew);
-        let waited = question
-            .resting(asked, target.cooldown)
-            .or_else(|| {
-                let long = target.cooldown > REACH;
-                let since = question.past.changed().filter(|_| long);
-                question.resting(since, target.cooldown)
-            });
+        let waited = question.resting(asked, target.cooldown).or_else(|| {
+            let long = target.cooldown > REACH;
+            let since = question.past.changed().filter(|_| long);
+            question.resting(since, target.cooldown)
+        });
         return match unsound.or(waited) {
             Some(hold) => question.hold(hold, peaks),
             None => question.shrink(least, peaks),
@@ -128,7 +126,9 @@ impl Aim {
         let demand = self.demand(question, slow);
         let demand = demand.map(|amount| self.reading(Target::FAST_WINDOW, amount));
         let (slow, fast) = (of(slow), of(Target::FAST_WINDOW));
-        let fast = demand.filter(|demand| demand.value > fast.value).unwrap_or(fast);
+        let fast = demand
+            .filter(|demand| demand.value > fast.value)
+            .unwrap_or(fast);
         let ready = question.ready.max(1);
         let burst = fast.asks >= ready.saturating_mul(Target::BURST)
             || self.signal == Signal::Cpu && fast.value >= saturated(ready)

@@ -9,3 +9,4 @@ mod following;
 mod memory;
 mod nonsense;
 mod rollouts;
+mod samples;

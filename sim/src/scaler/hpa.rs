@@ -192,3 +192,74 @@ fn measured_while_starting(seen: &Seen, since: u32, now: u32) -> bool {
     let young = now - seen.ordered < CPU_INITIALISATION;
     young && seen.ready.is_none_or(|ready| since < ready)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frontends that use so many percent of their request, all ready for long, for as long as `look`
+    /// says; the counts that were wanted at each look of the controller.
+    fn counts(hpa: &mut Hpa, from: u32, looks: u32, start: u32, percent: f64) -> Vec<u32> {
+        let mut desired = start;
+        let mut counts = Vec::new();
+        for now in from..from + looks * SYNC {
+            let frontends: Vec<Seen> = (0..desired)
+                .map(|id| Seen {
+                    id,
+                    ordered: 0,
+                    ready: Some(0),
+                })
+                .collect();
+            let samples: Vec<Sample> = (0..desired)
+                .map(|frontend| Sample {
+                    frontend,
+                    taken: now,
+                    used: f64::from(now) * CORES * percent / 100.0,
+                    occupied: 0.0,
+                })
+                .collect();
+            desired = hpa.wanted(&View {
+                now,
+                desired,
+                frontends: &frontends,
+                samples: &samples,
+                reports: &[],
+            });
+            if now.is_multiple_of(SYNC) {
+                counts.push(desired);
+            }
+        }
+        counts
+    }
+
+    /// The examples of the page: twice the target doubles, half of it halves, within a tenth nothing
+    /// happens. A pod needs two scrapes before it counts.
+    #[test]
+    fn the_examples_of_its_description() {
+        let last = |percent| {
+            *counts(&mut Hpa::new(50), 1000, 30, 8, percent)
+                .last()
+                .unwrap()
+        };
+        assert_eq!(counts(&mut Hpa::new(50), 1000, 4, 8, 100.0)[2], 16);
+        assert_eq!(last(54.0), 8);
+        assert_eq!(last(46.0), 8);
+        assert_eq!(counts(&mut Hpa::new(50), 1000, 4, 8, 25.0)[2], 4);
+    }
+
+    /// At most the larger of four and as many again in 15 s.
+    #[test]
+    fn growth_keeps_to_its_policies() {
+        let grown = counts(&mut Hpa::new(10), 1000, 4, 3, 100.0);
+        assert_eq!(&grown[..3], [3, 3, 7]);
+    }
+
+    #[test]
+    fn the_highest_recommendation_of_five_minutes_holds_a_count_up() {
+        let mut hpa = Hpa::new(50);
+        counts(&mut hpa, 1000, 10, 8, 50.0);
+        let after = counts(&mut hpa, 1150, 30, 8, 25.0);
+        let fell = after.iter().position(|count| *count < 8).unwrap_or(0);
+        assert!((18..=23).contains(&fell), "{after:?}");
+    }
+}

@@ -129,3 +129,63 @@ impl Autoscaler for Kpa {
         panic.most as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaler::Seen;
+
+    /// What is wanted of ten ready pods after each second of so many requests in flight in each.
+    fn counts(in_flight: impl Fn(u32) -> f64, seconds: u32) -> Vec<u32> {
+        let mut kpa = Kpa::new(700);
+        let mut occupied = 0.0;
+        let frontends: Vec<Seen> = (0..10)
+            .map(|id| Seen {
+                id,
+                ordered: 0,
+                ready: Some(0),
+            })
+            .collect();
+        let mut desired = 10;
+        (0..seconds)
+            .map(|now| {
+                occupied += in_flight(now);
+                let samples: Vec<Sample> = (0..10)
+                    .map(|frontend| Sample {
+                        frontend,
+                        taken: now,
+                        used: 0.0,
+                        occupied,
+                    })
+                    .collect();
+                desired = kpa.wanted(&View {
+                    now,
+                    desired,
+                    frontends: &frontends,
+                    samples: &samples,
+                    reports: &[],
+                });
+                desired
+            })
+            .collect()
+    }
+
+    /// A hundred in flight at a limit of ten and 70 %: ceil(100 / 7) = 15.
+    #[test]
+    fn the_example_of_its_description() {
+        assert_eq!(counts(|_| 10.0, 70).last(), Some(&15));
+    }
+
+    #[test]
+    fn it_panics_at_twice_the_capacity_and_goes_no_lower_for_a_minute() {
+        let burst = |now| if (70..76).contains(&now) { 28.0 } else { 7.0 };
+        let counts = counts(burst, 180);
+        assert_eq!(counts[68], 10);
+        assert_eq!(counts[78], 40, "{counts:?}");
+        assert!(
+            counts[78..130].iter().all(|count| *count == 40),
+            "{counts:?}"
+        );
+        assert_eq!(counts[178], 10, "{counts:?}");
+    }
+}

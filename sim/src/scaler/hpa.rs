@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn growth_keeps_to_its_policies() {
         let grown = counts(&mut Hpa::new(10), 1000, 4, 3, 100.0);
-        assert_eq!(&grown[..3], [3, 3, 7]);
+        assert_eq!(&grown[..3], [3, 7, 14]);
     }
 
     #[test]

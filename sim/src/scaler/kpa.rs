@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn it_panics_at_twice_the_capacity_and_goes_no_lower_for_a_minute() {
-        let burst = |now| if (70..76).contains(&now) { 28.0 } else { 7.0 };
+        let burst = |now| if (71..77).contains(&now) { 28.0 } else { 7.0 };
         let counts = counts(burst, 180);
         assert_eq!(counts[68], 10);
         assert_eq!(counts[78], 40, "{counts:?}");

@@ -20,8 +20,10 @@ pub struct Autoscaling {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyKind {
-    #[default]
     Step,
+    /// What environments begin with: by simulation `step` misses twenty times the minutes
+    /// (docs/adr/0011).
+    #[default]
     Target,
 }
 

@@ -72,7 +72,11 @@ fn plans() -> Result<()> {
         );
         before = Some(count);
     }
-    counts(&found.fleetd.with_file_name("examples").join("scaling_cost"))
+    match found.fleetd.parent().and_then(Path::parent) {
+        // Optimised, unlike the other: what it takes is a promise.
+        Some(target) => counts(&target.join("release/examples/scaling_cost")),
+        None => Ok(()),
+    }
 }
 
 /// What autoscaling has to look at grows with the services that there is news of.

@@ -23,7 +23,9 @@ pub(super) fn plan(state: &State, load: &Load, ingresses: &Ingresses<'_>, draft:
     let mut items = Vec::new();
     for ((loaded, service), _) in load.signals.due() {
         let key = counted(state, loaded);
-        if !looked.insert((key.clone(), service.clone())) {
+        // Two releases of a promotion have one count.
+        let shared = state.is_rolling(&key.environment);
+        if shared && !looked.insert((key.clone(), service.clone())) {
             continue;
         }
         if let Ok(subject) = Subject::of(state, load, ingresses, &key, service, draft.now) {

@@ -223,16 +223,13 @@ fn frontends(
     let mut heard = Heard::default();
     for group in groups.iter().flatten() {
         heard.of += group.healthy();
-        let wanted = group.wanted();
-        let fresh = wanted.filter(|id| {
-            let frontend = state
-                .frontends
-                .get(id)
-                .filter(|frontend| frontend.healthy());
+        let fresh = group.ready().filter(|id| {
             // Who has just become ready is about to be heard of.
-            let young = |since| now.since(since) <= FRESH;
-            let fresh = || load.signals.is_fresh(*id, now);
-            frontend.is_some_and(|frontend| young(frontend.observed.since) || fresh())
+            let young = || {
+                let frontend = state.frontends.get(id);
+                frontend.is_some_and(|f| now.since(f.observed.since) <= FRESH)
+            };
+            load.signals.is_fresh(*id, now) || young()
         });
         heard.fresh += u32::try_from(fresh.count()).unwrap_or(u32::MAX);
     }

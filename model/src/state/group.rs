@@ -99,9 +99,10 @@ impl Group {
         self.slots.get(&slot).into_iter().flatten().copied()
     }
 
-    /// Wanted frontends, by slot.
-    pub fn wanted(&self) -> impl Iterator<Item = FrontendId> {
-        self.slots.values().flatten().copied()
+    /// Those that are wanted and healthy, by slot.
+    pub fn ready(&self) -> impl Iterator<Item = FrontendId> {
+        let wanted = self.slots.values().flatten().copied();
+        wanted.filter(|id| !self.ailing.contains_key(id))
     }
 
     /// Slots that hold wanted frontends.

@@ -42,7 +42,10 @@ impl Lock {
         Ok(Self { _file: file })
     }
 
-    /// The agent that holds the lock now, if one does.
+    /// The process that holds the lock now, if one does.
+    ///
+    /// # Errors
+    /// When one does that has not said who it is.
     pub(super) fn holder(path: &Path) -> Result<Option<u32>, LockError> {
         let failed = |source| LockError::Io {
             path: path.to_owned(),
@@ -53,10 +56,10 @@ impl Lock {
             opened => opened.map_err(failed)?,
         };
         if lock(&file).map_err(failed)? {
-            Ok(None)
-        } else {
-            Ok(pid_in(&mut file))
+            return Ok(None);
         }
+        let nobody = || failed(io::Error::other("whoever holds it has not said its pid"));
+        pid_in(&mut file).ok_or_else(nobody).map(Some)
     }
 }
 

@@ -7,6 +7,7 @@ mod dispatch;
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    mem::ManuallyDrop,
     os::{
         fd::OwnedFd,
         unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -66,6 +67,8 @@ pub(super) fn run(data_dir: &Path) -> Result<(), RunError> {
         tracing::info!("another holder serves this data directory");
         return Ok(());
     };
+    // Not closed before the process has ended: whoever sees the lock free shall see no holder either.
+    let _lock = ManuallyDrop::new(lock);
     let data_dir = data_dir
         .canonicalize()
         .map_err(|source| RunError::Directory {
@@ -73,10 +76,6 @@ pub(super) fn run(data_dir: &Path) -> Result<(), RunError> {
             source,
         })?;
     let mut holder = Holder::set_up(&data_dir).map_err(RunError::SetUp)?;
-    // For people who look for the holder; nothing of ours depends on it.
-    let _ = lock
-        .set_len(0)
-        .and_then(|()| writeln!(&lock, "{}", std::process::id()));
     // Only now: whoever can connect finds everything adopted.
     let run_dir = data_dir.join("run");
     let failed = |source| RunError::Socket {
@@ -91,8 +90,6 @@ pub(super) fn run(data_dir: &Path) -> Result<(), RunError> {
     holder.serve().map_err(RunError::Wait)?;
     // A socket that nobody answers would be taken for a holder that died.
     let _ = fs::remove_file(run_dir.join(wire::SOCKET));
-    // Until the process has ended: whoever sees the lock free shall see no holder either.
-    std::mem::forget(lock);
     Ok(())
 }
 
@@ -217,7 +214,7 @@ fn lock(path: &Path) -> Result<Option<File>, RunError> {
         .map_err(failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {
-            // For people who look for the holder; nothing of ours depends on it.
+            // For people who look for the holder, and for `fleetd stop`, which waits for its end.
             let _ = file
                 .set_len(0)
                 .and_then(|()| writeln!(&file, "{}", std::process::id()));

@@ -190,6 +190,7 @@ impl Attempts<'_> {
                 }
             },
         };
+        pin.slot.begins();
         let timeout = pin.environment.spec.settings.response_timeout;
         let progress = request.body().progress();
         let sent = send(&mut connection, *request, progress.as_deref(), timeout).await;

@@ -1,0 +1,226 @@
+//! Samples that mislead, each as the simulator (`sim/`) met it.
+
+use fleet_model::{
+    State, Time,
+    environment::Limits,
+    frontend::{Desired, Frontend, Observed, Phase},
+    ids::{AppName, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId, ReleaseId},
+    scaling::{
+        Flow, FrontendUsage, Gates, Heard, Past, Policy, Question, ServiceSignals, Signals, Size,
+        Target, decide,
+    },
+    time::Millis,
+};
+
+use crate::common::service;
+
+const ID: FrontendId = FrontendId(1);
+const NODE: NodeId = NodeId(1);
+/// When a leader begins to listen.
+const BEGIN: u64 = 1_000_000;
+/// CPU time of a second of one core.
+const CORE: u64 = 1_000_000;
+
+fn second(second: u64) -> Time {
+    Time(BEGIN + second * 1000)
+}
+
+fn key() -> LoadedKey {
+    LoadedKey {
+        environment: EnvironmentKey {
+            app: AppName::parse("shop").unwrap(),
+            name: EnvironmentName::parse("prod").unwrap(),
+        },
+        release: ReleaseId::from_index(1),
+    }
+}
+
+/// One frontend, and what is heard of it.
+struct Heart {
+    state: State,
+    signals: Signals,
+}
+
+impl Heart {
+    fn new() -> Heart {
+        let mut heart = Heart {
+            state: State::default(),
+            signals: Signals::new(Time(BEGIN)),
+        };
+        heart.phase(Phase::Healthy, 0);
+        heart
+    }
+
+    fn phase(&mut self, phase: Phase, since: u64) {
+        self.state.put_frontend(Frontend {
+            id: ID,
+            loaded: key(),
+            service: service("web"),
+            slot: 1,
+            incarnation: 1,
+            node: NODE,
+            placed: second(0),
+            desired: Desired::Run,
+            desired_since: second(0),
+            observed: Observed {
+                phase,
+                ..Observed::assigned(second(since))
+            },
+            revision: 1,
+        });
+    }
+
+    /// At `at` a sample of `sampled` is heard.
+    fn hear(&mut self, at: u64, sampled: u64, cpu_usec: u64) {
+        let usage = FrontendUsage {
+            frontend: ID,
+            sampled: second(sampled),
+            cpu_usec,
+            memory_bytes: 1 << 20,
+            processes: 1,
+        };
+        self.signals.usage(&self.state, NODE, second(at), &[usage]);
+    }
+
+    fn cpu_usec(&self, window: u64, now: u64) -> u64 {
+        let signals = self.signals.of(&key(), &service("web")).unwrap();
+        signals.over(Millis::seconds(window), second(now)).cpu_usec
+    }
+}
+
+/// Counted, it would ask for more frontends, which start and take as much.
+#[test]
+fn what_starting_takes_of_the_processors_is_not_load() {
+    let mut heart = Heart::new();
+    heart.phase(Phase::Starting, 0);
+    for at in 0..10 {
+        heart.hear(at, at, at * 2 * CORE);
+    }
+    assert_eq!(heart.cpu_usec(10, 10), 0);
+    heart.phase(Phase::Healthy, 10);
+    for at in 10..20 {
+        heart.hear(at, at, 18 * CORE + at * CORE / 10);
+    }
+    // All but the second in which it became ready.
+    assert_eq!(heart.cpu_usec(20, 20), 9 * CORE / 10);
+}
+
+#[test]
+fn a_sample_that_is_repeated_does_not_make_its_frontend_fresh() {
+    let mut heart = Heart::new();
+    heart.hear(0, 0, CORE);
+    heart.hear(1, 1, CORE);
+    assert!(
+        heart.signals.is_fresh(ID, second(2)),
+        "an idle one is heard of"
+    );
+    for at in 2..20 {
+        heart.hear(at, 1, CORE);
+    }
+    assert!(!heart.signals.is_fresh(ID, second(20)));
+}
+
+#[test]
+fn a_counter_that_falls_and_comes_back_is_not_load() {
+    let mut heart = Heart::new();
+    heart.hear(0, 0, 3_000 * CORE);
+    heart.hear(1, 1, 3_001 * CORE);
+    heart.hear(2, 2, 0);
+    heart.hear(3, 3, 3_003 * CORE);
+    assert_eq!(heart.cpu_usec(10, 4), 3 * CORE);
+    // It counts as missing all the same: nothing is lowered for the length of the windows.
+    let signals = heart.signals.of(&key(), &service("web")).unwrap();
+    assert_eq!(signals.usage_since().unwrap().1, second(2));
+}
+
+#[test]
+fn a_frontend_whose_counter_began_anew_is_counted_again_after_a_while() {
+    let mut heart = Heart::new();
+    heart.hear(0, 0, 3_000 * CORE);
+    for at in 1..=80 {
+        heart.hear(at, at, at * CORE);
+    }
+    assert_eq!(heart.cpu_usec(10, 80), 10 * CORE);
+}
+
+#[test]
+fn cpu_time_bridges_the_gaps_of_an_agent_that_stutters() {
+    let mut heart = Heart::new();
+    heart.hear(0, 0, 0);
+    heart.hear(30, 30, 15 * CORE);
+    assert_eq!(heart.cpu_usec(20, 30), 10 * CORE);
+}
+
+/// A minute of calm, then six seconds in which ten times as many requests came as two frontends of
+/// one core can answer; who is not answered hears so at once.
+fn overrun(requests: u64) -> ServiceSignals {
+    let mut signals = ServiceSignals::default();
+    signals.heard_usage(second(0));
+    for at in 0..60 {
+        let burst = at >= 54;
+        let flow = Flow {
+            heard_ms: 2_000,
+            cpu_usec: if burst { 2 * CORE } else { CORE },
+            requests: if burst { requests } else { 100 },
+            errors: if burst {
+                requests.saturating_sub(200)
+            } else {
+                0
+            },
+            ..Flow::default()
+        };
+        signals.add(second(at), second(at + 1), &flow);
+    }
+    signals
+}
+
+fn asked(signals: &ServiceSignals, desired: u32, past: &Past) -> u32 {
+    let heard = Heard {
+        fresh: 2,
+        of: 2,
+        first: Some(second(0)),
+        whole: Some(second(0)),
+    };
+    let target = Target {
+        cpu_percent: Some(50),
+        cooldown: Millis::seconds(60),
+        ..Target::default()
+    };
+    let decision = decide(&Question {
+        policy: Policy::Target(target),
+        bounds: Limits { min: 1, max: 100 },
+        size: Size {
+            cpu_millicores: 1000,
+            memory_bytes: None,
+        },
+        desired,
+        ready: 2,
+        past,
+        signals,
+        frontends: heard,
+        ingresses: heard,
+        gates: Gates::default(),
+        now: second(60),
+    });
+    decision.to
+}
+
+/// Two cores in use say four frontends at 50 %; a thousand requests of 10 ms a second say twenty.
+#[test]
+fn what_saturated_frontends_cannot_show_their_ingresses_know() {
+    let past = Past::default();
+    assert_eq!(asked(&overrun(1_000), 2, &past), 20);
+    assert_eq!(asked(&overrun(200), 2, &past), 4);
+}
+
+/// CPU alone would ask for four in the next second.
+#[test]
+fn what_a_burst_asked_for_stays_for_the_cooldown() {
+    let mut past = Past {
+        grew: Some(second(59)),
+        ..Past::default()
+    };
+    assert_eq!(asked(&overrun(0), 20, &past), 20);
+    past.grew = None;
+    assert!(asked(&overrun(0), 20, &past) < 20);
+}

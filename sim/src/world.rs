@@ -146,10 +146,10 @@ impl<'a> World<'a> {
         };
         let member = &mut self.members[index];
         member.advance(at, &mut self.run);
+        member.sent[ingress].requests += 1;
         if member.queue.accept(work, ingress as u8) {
             member.sent[ingress].in_flight += 1;
         } else {
-            member.sent[ingress].answered += 1;
             member.sent[ingress].refused += 1;
             self.run.minute(at).refused += 1;
         }

@@ -4,7 +4,7 @@ use fleet_model::{
     State, Time,
     environment::Limits,
     frontend::{Desired, Frontend, Observed, Phase},
-    ids::{AppName, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId, ReleaseId},
+    ids::{FrontendId, LoadedKey, NodeId},
     scaling::{
         Flow, FrontendUsage, Gates, Heard, Past, Policy, Question, ServiceSignals, Signals, Size,
         Target, decide,
@@ -12,9 +12,11 @@ use fleet_model::{
     time::Millis,
 };
 
+use super::cluster::Cluster;
 use crate::common::service;
 
-const ID: FrontendId = FrontendId(1);
+/// Of one that the cluster has not placed itself.
+const ID: FrontendId = FrontendId(1_000);
 const NODE: NodeId = NodeId(1);
 /// When a leader begins to listen.
 const BEGIN: u64 = 1_000_000;
@@ -25,26 +27,19 @@ fn second(second: u64) -> Time {
     Time(BEGIN + second * 1000)
 }
 
-fn key() -> LoadedKey {
-    LoadedKey {
-        environment: EnvironmentKey {
-            app: AppName::parse("shop").unwrap(),
-            name: EnvironmentName::parse("prod").unwrap(),
-        },
-        release: ReleaseId::from_index(1),
-    }
-}
-
 /// One frontend, and what is heard of it.
 struct Heart {
+    key: LoadedKey,
     state: State,
     signals: Signals,
 }
 
 impl Heart {
     fn new() -> Heart {
+        let cluster = Cluster::new();
         let mut heart = Heart {
-            state: State::default(),
+            key: cluster.active().0,
+            state: cluster.checked.state,
             signals: Signals::new(Time(BEGIN)),
         };
         heart.phase(Phase::Healthy, 0);
@@ -54,7 +49,7 @@ impl Heart {
     fn phase(&mut self, phase: Phase, since: u64) {
         self.state.put_frontend(Frontend {
             id: ID,
-            loaded: key(),
+            loaded: self.key.clone(),
             service: service("web"),
             slot: 1,
             incarnation: 1,
@@ -83,7 +78,7 @@ impl Heart {
     }
 
     fn cpu_usec(&self, window: u64, now: u64) -> u64 {
-        let signals = self.signals.of(&key(), &service("web")).unwrap();
+        let signals = self.signals.of(&self.key, &service("web")).unwrap();
         signals.over(Millis::seconds(window), second(now)).cpu_usec
     }
 }
@@ -129,7 +124,7 @@ fn a_counter_that_falls_and_comes_back_is_not_load() {
     heart.hear(3, 3, 3_003 * CORE);
     assert_eq!(heart.cpu_usec(10, 4), 3 * CORE);
     // It counts as missing all the same: nothing is lowered for the length of the windows.
-    let signals = heart.signals.of(&key(), &service("web")).unwrap();
+    let signals = heart.signals.of(&heart.key, &service("web")).unwrap();
     assert_eq!(signals.usage_since().unwrap().1, second(2));
 }
 

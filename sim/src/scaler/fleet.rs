@@ -1,14 +1,20 @@
 //! Ours: the leader's memory of signals and the function it decides by, as they are.
 //!
 //! Samples go in as an agent sends them and the answer comes out as the leader commits it; what is
-//! simulated is only who calls. Of the state just the frontends are there, because nothing else is
-//! looked at. Time is the leader's, in milliseconds from a fixed moment on, since zero is no time for
+//! simulated is only who calls. Of the state there is what the leader's memory looks at: the frontends,
+//! and the release whose count may follow the load. Time is the leader's, in milliseconds from a fixed moment on, since zero is no time for
 //! a leader to begin at.
 
-use fleet_model::environment::Limits;
+use std::sync::Arc;
+
+use fleet_model::environment::{Environment, Limits, Loaded, LoadedStatus, Previous, Settings};
 use fleet_model::frontend::{Desired, Frontend, Observed, Phase};
-use fleet_model::ids::{AppName, EnvironmentKey, EnvironmentName, FrontendId, InvalidName};
+use fleet_model::ids::{
+    AppName, BuildId, EnvironmentKey, EnvironmentName, FrontendId, InvalidName,
+};
 use fleet_model::ids::{LoadedKey, NodeId, ReleaseId, ServiceName};
+use fleet_model::manifest::{Manifest, Service};
+use fleet_model::release::Variables;
 use fleet_model::scaling::{
     FrontendTraffic, FrontendUsage, Gates, Heard, Past, Policy, Question, ServiceSignals, Signals,
     Size, decide,
@@ -41,18 +47,17 @@ impl Fleet {
     /// The names it gives its service are not names any more.
     pub fn new(policy: Policy) -> Result<Fleet, InvalidName> {
         let app = AppName::parse("shop")?;
-        let environment = EnvironmentName::parse("prod")?;
+        let name = EnvironmentName::parse("prod")?;
+        let loaded = LoadedKey {
+            environment: EnvironmentKey { app, name },
+            release: ReleaseId::from_index(1),
+        };
+        let service = ServiceName::parse("www")?;
         Ok(Fleet {
             policy,
-            loaded: LoadedKey {
-                environment: EnvironmentKey {
-                    app,
-                    name: environment,
-                },
-                release: ReleaseId::from_index(1),
-            },
-            service: ServiceName::parse("www")?,
-            state: State::default(),
+            state: stage(&loaded, &service),
+            loaded,
+            service,
             signals: Signals::new(Time(BEGIN)),
             past: Past::default(),
             silence: ServiceSignals::default(),
@@ -164,6 +169,54 @@ impl Autoscaler for Fleet {
     }
 }
 
+/// One active release with one service, whose count may be anything from the least to the most.
+fn stage(key: &LoadedKey, service: &ServiceName) -> State {
+    let mut state = State::default();
+    let limits = Limits { min: MIN, max: MAX };
+    let environment = Environment {
+        key: key.environment.clone(),
+        created: Time(BEGIN),
+        updated: Time(BEGIN),
+        active: Some(key.release.clone()),
+        previous: Previous::None,
+        variables: Variables::default(),
+        newest: Some(key.release.clone()),
+        settings: Settings {
+            limits,
+            ..Settings::initial(&key.environment.name)
+        },
+        masked: Default::default(),
+        destroying: false,
+        revision: 1,
+    };
+    let manifest = Manifest {
+        services: [(service.clone(), Service::default())].into(),
+        ..Manifest::default()
+    };
+    let loaded = Loaded {
+        release: key.release.clone(),
+        build: BuildId::from_index(1),
+        name: "1".to_owned(),
+        status: LoadedStatus::Active,
+        loaded: Time(BEGIN),
+        updated: Time(BEGIN),
+        since: Time(BEGIN),
+        manifest: Arc::new(manifest),
+        variables: Variables::default(),
+        desired: [(service.clone(), MIN)].into_iter().collect(),
+        slots: Default::default(),
+        failures: 0,
+        restarts: Default::default(),
+        scaling: Default::default(),
+        revision: 1,
+    };
+    state
+        .environments
+        .insert(key.environment.clone(), environment);
+    state.loaded.insert(key.clone(), loaded);
+    state
+}
+
 /// A counter cannot be "not a number": what a nonsense sample makes of it runs backwards.
 fn usage(sample: &Sample) -> FrontendUsage {
     FrontendUsage {
@@ -178,7 +231,7 @@ fn usage(sample: &Sample) -> FrontendUsage {
 fn traffic(traffic: &Traffic) -> FrontendTraffic {
     FrontendTraffic {
         frontend: frontend_id(traffic.frontend),
-        requests: traffic.answered,
+        requests: traffic.requests,
         server_errors: traffic.refused,
         connection_errors: 0,
         in_flight: traffic.in_flight,

@@ -19,8 +19,8 @@ pub(super) struct Member {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sent {
     pub(super) in_flight: u64,
-    /// Since it last reported; refusals are answers too.
-    pub(super) answered: u64,
+    /// Since it last reported, refused ones too.
+    pub(super) requests: u64,
     pub(super) refused: u64,
 }
 
@@ -94,7 +94,6 @@ impl Member {
         self.queue.advance(until, |end| {
             let sent = &mut sent[usize::from(end.ingress)];
             sent.in_flight -= 1;
-            sent.answered += 1;
             book(run, end);
         });
     }

@@ -29,8 +29,8 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Traffic {
     pub frontend: u32,
-    /// Refusals too.
-    pub answered: u64,
+    /// Sent to it, answered or not.
+    pub requests: u64,
     pub refused: u64,
     /// Now.
     pub in_flight: u64,
@@ -47,11 +47,11 @@ pub(super) fn reports(trace: &Trace, now: u32, members: &mut [Member]) -> Vec<Re
             let sent = &mut member.sent[ingress];
             let traffic = Traffic {
                 frontend: member.id,
-                answered: std::mem::take(&mut sent.answered),
+                requests: std::mem::take(&mut sent.requests),
                 refused: std::mem::take(&mut sent.refused),
                 in_flight: sent.in_flight,
             };
-            (traffic.answered > 0 || traffic.in_flight > 0).then_some(traffic)
+            (traffic.requests > 0 || traffic.in_flight > 0).then_some(traffic)
         });
         Report {
             ingress: ingress as u8,

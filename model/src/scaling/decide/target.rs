@@ -146,8 +146,8 @@ impl Aim {
     ///
     /// A service that uses all it has shows no more than that, however much it lacks: at a target of
     /// 60 % it asks for 1.67 times what is ready and never for [`Target::BURST`]. Its ingresses know
-    /// what came: what was answered, and what is in flight beyond what was before. Times the CPU time
-    /// of a good answer, as the slow window has it.
+    /// what came. Times the CPU time of a good answer, as the slow window has it: of what was sent
+    /// then and is neither failed nor in flight beyond what was before.
     fn demand(&self, question: &Question<'_>, slow: Millis) -> Option<u64> {
         let over = |window, now| question.signals.over(window, now);
         let lately = over(SATURATION_WINDOW, question.now);
@@ -164,12 +164,12 @@ impl Aim {
             errors,
             ..
         } = over(slow, question.now);
-        let good = requests.checked_sub(errors).filter(|good| *good > 0)?;
-        let begin = Time(question.now.0.saturating_sub(Target::FAST_WINDOW.0));
+        let begin = Time(question.now.0.saturating_sub(slow.0));
         let in_flight = |now| over(SECOND, now).in_flight_ms / SECOND.0;
         let piled = in_flight(question.now).saturating_sub(in_flight(begin));
+        let good = requests.checked_sub(errors.saturating_add(piled));
+        let good = good.filter(|good| *good > 0)?;
         let came = over(Target::FAST_WINDOW, question.now).requests;
-        let came = came.saturating_add(piled);
         let usec = u128::from(came) * u128::from(cpu_usec) / u128::from(good);
         u64::try_from(usec).ok()
     }

@@ -68,6 +68,22 @@ pub async fn activate(cli: &Cli, release: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Sets the bounds of the counts in `prod`.
+pub async fn limit(cli: &Cli, min: u32, max: u32) -> Result<()> {
+    let (min, max) = (min.to_string(), max.to_string());
+    let command = [
+        "env",
+        "prod",
+        "autoscaling",
+        "limits",
+        &min,
+        &max,
+        "-a",
+        APP,
+    ];
+    cli.ok(&command).await.map(drop)
+}
+
 /// The whole path of a version: created, loaded, active; the first makes the app. Returns the
 /// release's name.
 pub async fn go_live(cli: &Cli, shop: &mut Shop, label: &str) -> Result<String> {

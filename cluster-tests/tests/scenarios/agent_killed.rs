@@ -37,19 +37,7 @@ async fn everything_else_survives_and_is_adopted() -> Result<()> {
     }
 
     // The adopted frontends are still ours to end: a new count is reached on every node.
-    cluster
-        .cli
-        .ok(&[
-            "env",
-            "prod",
-            "autoscaling",
-            "limits",
-            "3",
-            "10",
-            "-a",
-            app::APP,
-        ])
-        .await?;
+    app::limit(&cluster.cli, 3, 10).await?;
     let api = cluster.api(0)?;
     wait::until("three frontends of www", wait::GENEROUS, async || {
         let description = api.environment(app::APP, "prod").await?;

@@ -18,17 +18,7 @@ async fn apps_come_up_before_control_does() -> Result<()> {
     let mut cluster = Cluster::start(3).await?;
     let mut sources = Shop::create(cluster.path())?;
     app::go_live(&cluster.cli, &mut sources, "one").await?;
-    let limits = [
-        "env",
-        "prod",
-        "autoscaling",
-        "limits",
-        "3",
-        "10",
-        "-a",
-        app::APP,
-    ];
-    cluster.cli.ok(&limits).await?;
+    app::limit(&cluster.cli, 3, 10).await?;
     let wanted = 4;
     wait::until("all frontends", wait::GENEROUS, async || {
         let leader = cluster.leader().await?;

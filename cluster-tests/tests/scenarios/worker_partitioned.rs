@@ -45,17 +45,7 @@ async fn its_singleton_never_lives_twice() -> Result<()> {
     let mut sources = Shop::create(cluster.path())?;
     sources.repository.write("fleet.yml", MANIFEST)?;
     app::go_live(&cluster.cli, &mut sources, "one").await?;
-    let limits = [
-        "env",
-        "prod",
-        "autoscaling",
-        "limits",
-        "3",
-        "10",
-        "-a",
-        app::APP,
-    ];
-    cluster.cli.ok(&limits).await?;
+    app::limit(&cluster.cli, 3, 10).await?;
     count_of(&cluster, "www", 3, wait::GENEROUS).await?;
 
     let lives = Lives::watch(cluster.dirs(), "clock");

@@ -96,8 +96,14 @@ impl Question<'_> {
             policy: self.policy.kind(),
             bounds: self.bounds,
             ready: self.ready,
+            unheard: self.unheard(),
             readings,
         }
+    }
+
+    /// Ready frontends that nobody heard of lately.
+    fn unheard(&self) -> u32 {
+        self.ready.saturating_sub(self.frontends.fresh)
     }
 
     fn hold(&self, hold: Hold, readings: Vec<Reading>) -> Decision {

@@ -18,6 +18,8 @@ pub struct Decision {
     pub bounds: Limits,
     /// Healthy frontends.
     pub ready: u32,
+    /// Those of them that nobody heard of lately: `target` grows as if they did what the others do.
+    pub unheard: u32,
     /// What was measured and what it asked for, the most demanding first.
     pub readings: Vec<Reading>,
 }

@@ -29,12 +29,13 @@ impl fmt::Display for Decision {
             f.write_str(if first { ": " } else { "; " })?;
             self.reading(f, reading)?;
         }
-        let bounds = self.bounds;
-        write!(
-            f,
-            "; {} ready, bounds {} to {}",
-            self.ready, bounds.min, bounds.max
-        )
+        write!(f, "; {} ready", self.ready)?;
+        // That hold has said so.
+        let said = matches!(self.cause, Cause::Held(Hold::UnheardFrontends { .. }));
+        if self.unheard > 0 && !said {
+            write!(f, ", {} of them unheard", self.unheard)?;
+        }
+        write!(f, ", bounds {} to {}", self.bounds.min, self.bounds.max)
     }
 }
 

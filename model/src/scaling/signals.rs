@@ -89,6 +89,8 @@ struct Sample {
     sampled: Time,
     at: Time,
     cpu_usec: u64,
+    /// The most it ever was.
+    most_usec: u64,
     memory_bytes: u64,
     /// Whether it was ready when the sample was taken.
     ready: bool,
@@ -169,6 +171,7 @@ impl Signals {
             sampled: usage.sampled,
             at,
             cpu_usec: usage.cpu_usec,
+            most_usec: before.map_or(0, |b| b.most_usec).max(usage.cpu_usec),
             memory_bytes: usage.memory_bytes,
             // Asked until it is: then it has been.
             ready: before.is_some_and(|before| before.ready) || is_ready(state, usage.frontend),
@@ -452,7 +455,10 @@ fn between(before: &Sample, after: &Sample) -> Option<(Time, Flow)> {
     let elapsed = after.sampled.since(before.sampled);
     let drift = elapsed.0.abs_diff(after.at.since(before.at).0);
     let possible = is_possible(cpu_usec, elapsed);
-    if !forward || elapsed > LONGEST_BRIDGE || drift > LONGEST_DRIFT.0 || !possible {
+    // What fell and comes back was not used meanwhile.
+    let returned = before.cpu_usec < before.most_usec && after.cpu_usec >= before.most_usec;
+    let late = elapsed > LONGEST_BRIDGE || drift > LONGEST_DRIFT.0;
+    if !forward || late || !possible || returned {
         return None;
     }
     let memory_kib = after.memory_bytes / 1024;

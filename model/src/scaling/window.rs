@@ -182,9 +182,9 @@ impl ServiceSignals {
         }
     }
 
-    /// The most that `amount` was in any window of a minute, at steps of ten seconds, of those that
-    /// ended within `within` before `now`; or in any of six seconds, at steps of one, of those that
-    /// lie in the last minute. Both are given, with the lengths of their windows.
+    /// The most that `amount` was in any window of `slow`, at steps of ten seconds, of those that
+    /// ended within `within` before `now`; and in any of `fast`, at steps of one, of those that lie in
+    /// the last `slow`.
     #[must_use]
     pub fn peaks(
         &self,

@@ -153,6 +153,34 @@ fn a_mute_agent_holds_the_count_says_so_and_is_forgiven() {
     assert!(took >= 55, "a window must be whole first: {took}");
 }
 
+/// Those of the other nodes stand for those that nobody hears of, and the decision says so.
+#[test]
+fn a_mute_agent_does_not_blind_growth() {
+    let mut cluster = Cluster::new();
+    cluster.target(50);
+    cluster.demand = 1_900;
+    cluster.until(240, |cluster| cluster.count() == 4);
+    cluster.seconds(60);
+    let mut of_node = std::collections::BTreeMap::<_, u32>::new();
+    for frontend in cluster.checked.state.frontends.values() {
+        *of_node.entry(frontend.node).or_default() += 1;
+    }
+    let mute = *of_node.iter().max_by_key(|(_, count)| **count).unwrap().0;
+    cluster.muted_agents.insert(mute);
+    cluster.seconds(60);
+    assert_eq!(cluster.count(), 4, "silence asks for nothing by itself");
+    cluster.demand = 3_000;
+    let took = cluster.until(60, |cluster| cluster.count() >= 6);
+    assert!(took <= 45, "{took} s");
+    cluster.seconds(120);
+    assert_eq!(cluster.count(), 6, "{:#?}", cluster.lines());
+    let lines = cluster.lines();
+    assert!(
+        lines.iter().any(|line| line.contains(" of them unheard, ")),
+        "{lines:#?}"
+    );
+}
+
 #[test]
 fn a_mute_ingress_holds_a_count_that_follows_requests() {
     let mut cluster = Cluster::new();

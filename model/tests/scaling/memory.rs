@@ -102,6 +102,7 @@ fn the_last_decisions_are_kept_and_holds_are_told_once() {
         policy: PolicyKind::Step,
         bounds: fleet_model::environment::Limits { min: 1, max: 10 },
         ready: 2,
+        unheard: 0,
         readings: Vec::new(),
     };
     let held = |at, hold| decision(at, 2, Cause::Held(hold));

@@ -6,8 +6,8 @@ use fleet_model::{
     frontend::{Desired, Frontend, Observed, Phase},
     ids::{FrontendId, LoadedKey, NodeId},
     scaling::{
-        Flow, FrontendUsage, Gates, Heard, Past, Policy, Question, ServiceSignals, Signals, Size,
-        Target, decide,
+        Decision, Flow, FrontendUsage, Gates, Heard, Past, Policy, Question, ServiceSignals,
+        Signals, Size, Target, decide,
     },
     time::Millis,
 };
@@ -128,6 +128,24 @@ fn a_counter_that_falls_and_comes_back_is_not_load() {
     assert_eq!(signals.usage_since().unwrap().1, second(2));
 }
 
+/// The one before it fell is too old to reckon from by then; what was used is not known, and is not what
+/// the counter rose by.
+#[test]
+fn a_counter_that_falls_after_a_silence_and_comes_back_is_not_load() {
+    let mut heart = Heart::new();
+    heart.hear(0, 0, 3_000 * CORE);
+    heart.hear(1, 1, 3_001 * CORE);
+    for at in 62..64 {
+        heart.hear(at, at, 0);
+    }
+    heart.hear(64, 64, 3_060 * CORE);
+    assert_eq!(heart.cpu_usec(10, 65), 0);
+    let signals = heart.signals.of(&heart.key, &service("web")).unwrap();
+    assert_eq!(signals.usage_since().unwrap().1, second(64));
+    heart.hear(65, 65, 3_061 * CORE);
+    assert_eq!(heart.cpu_usec(10, 65), CORE);
+}
+
 #[test]
 fn a_frontend_whose_counter_began_anew_is_counted_again_after_a_while() {
     let mut heart = Heart::new();
@@ -170,9 +188,19 @@ fn overrun(requests: u64) -> ServiceSignals {
 }
 
 fn asked(signals: &ServiceSignals, desired: u32, past: &Past) -> u32 {
-    let heard = Heard {
-        fresh: 2,
-        of: 2,
+    asked_by((2, 2), signals, desired, past).to
+}
+
+/// What is decided when so many of so many ready frontends were heard of lately.
+fn asked_by(
+    (fresh, ready): (u32, u32),
+    signals: &ServiceSignals,
+    desired: u32,
+    past: &Past,
+) -> Decision {
+    let all = Heard {
+        fresh: ready,
+        of: ready,
         first: Some(second(0)),
         whole: Some(second(0)),
     };
@@ -181,7 +209,7 @@ fn asked(signals: &ServiceSignals, desired: u32, past: &Past) -> u32 {
         cooldown: Millis::seconds(60),
         ..Target::default()
     };
-    let decision = decide(&Question {
+    decide(&Question {
         policy: Policy::Target(target),
         bounds: Limits { min: 1, max: 100 },
         size: Size {
@@ -189,15 +217,64 @@ fn asked(signals: &ServiceSignals, desired: u32, past: &Past) -> u32 {
             memory_bytes: None,
         },
         desired,
-        ready: 2,
+        ready,
         past,
         signals,
-        frontends: heard,
-        ingresses: heard,
+        frontends: Heard { fresh, ..all },
+        ingresses: all,
         gates: Gates::default(),
         now: second(60),
-    });
-    decision.to
+    })
+}
+
+/// A minute in which so many frontends were heard of at each second, all of which used four fifths of
+/// their cores.
+fn heard_of(frontends: impl Fn(u64) -> u64) -> ServiceSignals {
+    let mut signals = ServiceSignals::default();
+    signals.heard_usage(second(0));
+    for at in 0..60 {
+        let flow = Flow {
+            heard_ms: frontends(at) * 1000,
+            cpu_usec: frontends(at) * CORE * 4 / 5,
+            ..Flow::default()
+        };
+        signals.add(second(at), second(at + 1), &flow);
+    }
+    signals
+}
+
+/// Each uses 80 % and is to use 50 %.
+#[test]
+fn those_that_are_heard_stand_for_as_many_that_are_not() {
+    let past = Past::default();
+    let asked = |fresh: u32, ready: u32| {
+        let decision = asked_by((fresh, ready), &heard_of(|_| fresh.into()), ready, &past);
+        (decision.to, decision.line())
+    };
+    assert_eq!(asked(4, 4).0, 7, "4 x 80 / 50");
+    let (to, line) = asked(2, 4);
+    assert_eq!(to, 7, "{line}");
+    assert_eq!(
+        line,
+        "4 -> 7: cpu 320 % over 20 s asks for ceil(320 / 50) = 7; 4 ready, 2 of them unheard, \
+         bounds 1 to 100"
+    );
+    assert_eq!(asked(3, 4).0, 7);
+    // Two stand for two more, and four times 80 % is less than ten are meant for.
+    let (to, line) = asked(2, 10);
+    assert_eq!(to, 10, "{line}");
+    assert!(line.starts_with("held at 10: only 2 of 10"), "{line}");
+    let (to, line) = asked(0, 4);
+    assert_eq!(to, 4, "{line}");
+}
+
+/// One that fell silent within the window said what it did before: nothing is counted twice.
+#[test]
+fn only_the_time_that_is_missing_is_reckoned() {
+    let past = Past::default();
+    let signals = heard_of(|at| if at < 50 { 4 } else { 2 });
+    let decision = asked_by((2, 4), &signals, 4, &past);
+    assert_eq!(decision.readings[0].value, 320_000, "{}", decision.line());
 }
 
 /// Two cores in use say four frontends at 50 %; a thousand requests of 10 ms a second say twenty.

@@ -11,9 +11,8 @@ pub(super) fn decide(question: &Question<'_>, step: &Step) -> Decision {
     let desired = question.desired;
     let up = {
         // Frontends that start, and those that nobody heard of, count as idle.
-        let unheard = question.ready.saturating_sub(question.frontends.fresh);
         let starting = desired.saturating_sub(question.ready);
-        let idle = u64::from(unheard) + u64::from(starting);
+        let idle = u64::from(question.unheard()) + u64::from(starting);
         mean(question, Step::UP_WINDOW, idle)
     };
     let down = mean(question, Step::DOWN_WINDOW, 0);

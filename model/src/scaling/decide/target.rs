@@ -119,10 +119,7 @@ impl Aim {
             return None;
         }
         let slow = Millis(age.0.min(Target::SLOW_WINDOW.0) / 1000 * 1000);
-        let of = |window: Millis| {
-            let amount = self.amount(&question.signals.over(window, question.now));
-            self.reading(window, amount)
-        };
+        let of = |window: Millis| self.reading(window, self.load(question, window));
         let demand = self.demand(question, slow);
         let demand = demand.map(|amount| self.reading(Target::FAST_WINDOW, amount));
         let (slow, fast) = (of(slow), of(Target::FAST_WINDOW));
@@ -142,6 +139,21 @@ impl Aim {
         Some((reading, load > u128::from(100 + TOLERANCE_PERCENT)))
     }
 
+    /// The amount of a window, with the silent reckoned as those that were heard.
+    fn load(&self, question: &Question<'_>, window: Millis) -> u64 {
+        let flow = question.signals.over(window, question.now);
+        let amount = self.amount(&flow);
+        match self.signal {
+            Signal::Cpu | Signal::Memory => {
+                let heard = u128::from(flow.heard_ms);
+                let all = heard + u128::from(silent(question, window, flow.heard_ms));
+                let amount = u128::from(amount) * all / heard.max(1);
+                u64::try_from(amount).unwrap_or(u64::MAX)
+            }
+            Signal::Requests | Signal::InFlight => amount,
+        }
+    }
+
     /// CPU time that the requests of the fast window take, when the processors are all in use.
     ///
     /// A service that uses all it has shows no more than that, however much it lacks: at a target of
@@ -159,11 +171,9 @@ impl Aim {
             return None;
         }
         let Flow {
-            cpu_usec,
-            requests,
-            errors,
-            ..
+            requests, errors, ..
         } = over(slow, question.now);
+        let cpu_usec = self.load(question, slow);
         let begin = Time(question.now.0.saturating_sub(slow.0));
         let in_flight = |now| over(SECOND, now).in_flight_ms / SECOND.0;
         let piled = in_flight(question.now).saturating_sub(in_flight(begin));
@@ -222,6 +232,17 @@ impl Aim {
             Signal::Requests | Signal::InFlight => question.unsound_traffic(window),
         }
     }
+}
+
+/// Time of ready frontends that nobody heard of, in ms, each for itself: what is missing of a window, of
+/// those that are silent now.
+///
+/// Ingresses spread requests over all that are ready, so those that were heard stand for the others. They
+/// do for at most as many as they are themselves: a few that are heard by chance are no measure of many.
+fn silent(question: &Question<'_>, window: Millis, heard_ms: u64) -> u64 {
+    let of = |count: u32| u64::from(count).saturating_mul(window.0);
+    let missing = of(question.ready).saturating_sub(heard_ms);
+    missing.min(of(question.unheard())).min(heard_ms)
 }
 
 /// CPU of so many frontends that use nearly all they request.

@@ -172,6 +172,7 @@ impl Stored for Decision {
             policy,
             bounds,
             ready,
+            unheard,
             readings,
         } = self;
         stored::ScalingDecision {
@@ -182,6 +183,7 @@ impl Stored for Decision {
             policy: policy.to_stored(),
             bounds: Some(bounds.to_stored()),
             ready: *ready,
+            unheard: *unheard,
             readings: all_stored(readings),
         }
     }
@@ -196,6 +198,7 @@ impl Stored for Decision {
             bounds,
             ready,
             readings,
+            unheard,
         } = wire;
         Ok(Self {
             at: Time(at_ms),
@@ -205,6 +208,7 @@ impl Stored for Decision {
             policy: PolicyKind::from_stored(policy)?,
             bounds: required(bounds, "scaling.bounds")?,
             ready,
+            unheard,
             readings: all(readings)?,
         })
     }

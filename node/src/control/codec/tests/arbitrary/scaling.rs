@@ -63,11 +63,11 @@ fn decision() -> impl Strategy<Value = Decision> {
         cause(),
         select(&PolicyKind::ALL[..]),
         limits,
-        any::<u32>(),
+        (any::<u32>(), any::<u32>()),
         vec(reading(), 0..3),
     )
         .prop_map(
-            |((at, from, to), cause, policy, bounds, ready, readings)| Decision {
+            |((at, from, to), cause, policy, bounds, (ready, unheard), readings)| Decision {
                 at: Time(at),
                 from,
                 to,
@@ -75,6 +75,7 @@ fn decision() -> impl Strategy<Value = Decision> {
                 policy,
                 bounds,
                 ready,
+                unheard,
                 readings,
             },
         )

@@ -229,22 +229,23 @@ proptest! {
         prop_assert!(asked.ready > 0);
         prop_assert!(decision.to >= 1, "nobody would bring it back");
         prop_assert_eq!(asked.gates.shrink, None);
-        let whole = |heard: Heard| heard.whole.map(|whole| asked.now.since(whole));
-        let minute = Some(Target::SLOW_WINDOW);
-        let complete = |heard: Heard, of: u32| heard.fresh >= of && whole(heard) >= minute;
+        let complete = |heard: Heard, of: u32, window: Millis| {
+            let since = |time: Option<Time>| time.map(|time| asked.now.since(time));
+            heard.fresh >= of && since(heard.first).min(since(heard.whole)) >= Some(window)
+        };
+        let all = asked.frontends.of.max(asked.ready);
         match asked.policy {
-            Policy::Step(_) => {
-                prop_assert!(complete(asked.frontends, asked.frontends.of.max(asked.ready)));
-                prop_assert!(whole(asked.frontends) >= Some(Step::DOWN_WINDOW));
-            }
+            Policy::Step(_) => prop_assert!(complete(asked.frontends, all, Step::DOWN_WINDOW)),
             Policy::Target(target) => {
+                // As far back as the load is remembered, if the cooldown is longer.
+                let window = target.cooldown.min(Millis::seconds(300)).max(Target::SLOW_WINDOW);
                 let memory = target.memory_percent.is_some() && asked.size.memory_bytes.is_some();
                 if target.cpu_percent.is_some() || memory {
-                    prop_assert!(complete(asked.frontends, asked.frontends.of.max(asked.ready)));
+                    prop_assert!(complete(asked.frontends, all, window));
                 }
                 if target.rps.is_some() || target.concurrency.is_some() {
                     prop_assert!(asked.ingresses.of > 0);
-                    prop_assert!(complete(asked.ingresses, asked.ingresses.of));
+                    prop_assert!(complete(asked.ingresses, asked.ingresses.of, window));
                 }
             }
         }

@@ -66,7 +66,8 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
     }
 }
 
-/// Frontends that were saturated for so long may lack more than they show.
+/// Frontends that were saturated for so long may lack more than they show: what came in this time is what
+/// there is to do. Six seconds still hold what was before a leap.
 const SATURATION_WINDOW: Millis = Millis::seconds(2);
 const SECOND: Millis = Millis::seconds(1);
 
@@ -121,7 +122,7 @@ impl Aim {
         let slow = Millis(age.0.min(Target::SLOW_WINDOW.0) / 1000 * 1000);
         let of = |window: Millis| self.reading(window, self.load(question, window));
         let demand = self.demand(question, slow);
-        let demand = demand.map(|amount| self.reading(Target::FAST_WINDOW, amount));
+        let demand = demand.map(|amount| self.reading(SATURATION_WINDOW, amount));
         let (slow, fast) = (of(slow), of(Target::FAST_WINDOW));
         let fast = demand
             .filter(|demand| demand.value > fast.value)
@@ -154,7 +155,7 @@ impl Aim {
         }
     }
 
-    /// CPU time that the requests of the fast window take, when the processors are all in use.
+    /// CPU time that the requests of [`SATURATION_WINDOW`] take, when the processors are all in use.
     ///
     /// A service that uses all it has shows no more than that, however much it lacks: at a target of
     /// 60 % it asks for 1.67 times what is ready and never for [`Target::BURST`]. Its ingresses know
@@ -179,7 +180,7 @@ impl Aim {
         let piled = in_flight(question.now).saturating_sub(in_flight(begin));
         let good = requests.checked_sub(errors.saturating_add(piled));
         let good = good.filter(|good| *good > 0)?;
-        let came = over(Target::FAST_WINDOW, question.now).requests;
+        let came = lately.requests;
         let usec = u128::from(came) * u128::from(cpu_usec) / u128::from(good);
         u64::try_from(usec).ok()
     }
@@ -250,14 +251,14 @@ fn saturated(ready: u32) -> u64 {
     u64::from(ready) * u64::from(Target::SATURATED_PERCENT) * 1000
 }
 
-/// Whether the count grew by the fast window within the length of the slow one, which still holds
-/// the time before the burst.
+/// Whether the count grew by the fast window, or by what came to the saturated, within the length of the
+/// slow one, which still holds the time before the burst.
 fn bursting(question: &Question<'_>) -> bool {
     let recent = |decision: &&Decision| question.now.since(decision.at) < Target::SLOW_WINDOW;
     let decisions = question.past.decisions.iter().rev();
     decisions.take_while(recent).any(|decision| {
         let by = decision.readings.first();
-        decision.cause == Cause::Grew && by.is_some_and(|r| r.window == Target::FAST_WINDOW)
+        decision.cause == Cause::Grew && by.is_some_and(|r| r.window <= Target::FAST_WINDOW)
     })
 }
 

@@ -32,6 +32,7 @@ pub struct Cluster {
     pub muted_ingresses: BTreeSet<NodeId>,
     pub waiting: Plan,
     cpu_usec: BTreeMap<FrontendId, u64>,
+    in_flight: BTreeMap<FrontendId, u64>,
 }
 
 pub const SECOND: Millis = Millis::seconds(1);
@@ -60,6 +61,7 @@ impl Cluster {
             muted_ingresses: BTreeSet::new(),
             waiting: Plan::default(),
             cpu_usec: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
         };
         cluster.lead();
         for number in 1..=cluster.nodes {
@@ -216,8 +218,11 @@ impl Cluster {
         let serving = || healthy.iter().filter(|(.., serves)| *serves);
         let offered = self.demand / serving().count().max(1) as u64;
         let share = offered.min(1000);
+        let in_flight = offered / 100;
+        let mut before = BTreeMap::new();
         for (id, ..) in serving() {
             *self.cpu_usec.entry(*id).or_default() += share * 1000;
+            before.insert(*id, self.in_flight.insert(*id, in_flight).unwrap_or(0));
         }
         for node in (1..=self.nodes).map(NodeId) {
             let of_node = || healthy.iter().filter(|(_, on, _)| *on == node);
@@ -235,15 +240,21 @@ impl Cluster {
                     .usage(&self.checked.state, node, self.now, &usage);
             }
             // A request takes a hundredth of a core for a second; each node gets its share of them.
-            // What a frontend cannot take waits, all of it in the first ingress.
+            // What a frontend cannot take waits, all of it in the first ingress, and who waits sends
+            // nothing else: what was sent is what was answered and what waits longer than before.
             let traffic: Vec<FrontendTraffic> = serving()
-                .map(|(frontend, ..)| FrontendTraffic {
-                    frontend: *frontend,
-                    requests: share / 10 / self.nodes,
-                    server_errors: 0,
-                    connection_errors: 0,
-                    in_flight: if node == NodeId(1) { offered / 100 } else { 0 },
-                    latency: vec![(40, 1)],
+                .map(|(frontend, ..)| {
+                    let answered = share / 10 / self.nodes;
+                    let first = node == NodeId(1);
+                    let sent = (answered + in_flight).saturating_sub(before[frontend]);
+                    FrontendTraffic {
+                        frontend: *frontend,
+                        requests: if first { sent } else { answered },
+                        server_errors: 0,
+                        connection_errors: 0,
+                        in_flight: if first { in_flight } else { 0 },
+                        latency: vec![(40, 1)],
+                    }
                 })
                 .collect();
             if !self.muted_ingresses.contains(&node) {

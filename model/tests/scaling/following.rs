@@ -28,8 +28,8 @@ fn ten_times_the_load_is_answered_within_three_seconds_and_the_start() {
     assert!(took <= 10, "{took} s: {:#?}", cluster.lines());
 }
 
-/// Two frontends at their limit cannot show what there is beyond it; it comes to light as others
-/// take their share.
+/// Two frontends at their limit cannot show what there is beyond it, which is 9.3 at the target, nor do
+/// their ingresses know more than that somebody waits; it comes to light as others take their share.
 #[test]
 fn frontends_that_are_saturated_are_followed_by_the_second() {
     let mut cluster = Cluster::new();
@@ -38,7 +38,7 @@ fn frontends_that_are_saturated_are_followed_by_the_second() {
     cluster.demand = 6_500;
     let took = cluster.until(30, |cluster| cluster.count() > 2);
     assert!(took <= 7, "{took} s: {:#?}", cluster.lines());
-    assert_eq!(cluster.count(), 3);
+    assert_eq!(cluster.count(), 4);
     let took = cluster.until(120, |cluster| cluster.healthy() >= 9);
     assert!(took <= 60, "{took} s: {:#?}", cluster.lines());
     cluster.seconds(100);
@@ -63,7 +63,7 @@ fn a_calm_hour_lets_it_shrink_to_its_minimum_and_not_before_the_cooldown() {
     assert_eq!(last.cause, Cause::Shrank);
     assert_eq!(
         last.line(),
-        "4 -> 2: cpu 100 % over 20 s asks for ceil(100 / 50) = 2; 4 ready, bounds 2 to 20"
+        "4 -> 2: cpu 73 % over 20 s asks for ceil(73 / 50) = 2; 4 ready, bounds 2 to 20"
     );
     let events = &cluster.checked.state.events;
     let told = events

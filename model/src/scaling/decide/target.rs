@@ -182,7 +182,10 @@ impl Aim {
         let good = good.filter(|good| *good > 0)?;
         let came = lately.requests;
         let usec = u128::from(came) * u128::from(cpu_usec) / u128::from(good);
-        u64::try_from(usec).ok()
+        // They show it all, give or take what a mean of two seconds is worth.
+        let shown = self.load(question, SATURATION_WINDOW);
+        let beyond = usec * 100 > u128::from(shown) * u128::from(100 + TOLERANCE_PERCENT);
+        Some(u64::try_from(usec).ok().filter(|_| beyond).unwrap_or(shown))
     }
 
     /// The most it asked for within the cooldown.

@@ -12,6 +12,9 @@ use crate::world;
 /// The seed of docs/autoscaling.md. The numbers of `target` were chosen on the seeds 1 to 3.
 pub const SEED: u64 = 101;
 
+/// Ten times as many others, to see how much of its figures is luck.
+pub const MANY: std::ops::RangeInclusive<u64> = 401..=430;
+
 /// The seeds of a campaign: what single runs show is luck to a minute or two.
 pub fn seeds(seed: u64) -> [u64; 3] {
     [0, 1, 2].map(|more| seed.wrapping_add(more))
@@ -66,6 +69,18 @@ impl Campaign {
             seeds: seeds.to_vec(),
             contenders: contenders.to_vec(),
             results: done.into_values().collect(),
+        }
+    }
+
+    /// What came of some of the seeds.
+    #[must_use]
+    pub fn of(&self, seeds: &[u64]) -> Campaign {
+        let results = self.results.iter();
+        let results = results.filter(|result| seeds.contains(&result.seed));
+        Campaign {
+            seeds: seeds.to_vec(),
+            contenders: self.contenders.clone(),
+            results: results.cloned().collect(),
         }
     }
 

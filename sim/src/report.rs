@@ -1,6 +1,7 @@
 //! A campaign as people read it: tables in Markdown, and what became of the goals.
 
 pub mod goals;
+pub mod luck;
 pub mod plot;
 
 use std::fmt::Write as _;

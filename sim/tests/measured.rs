@@ -56,6 +56,16 @@ fn the_document_says_what_other_set_points_give() {
 }
 
 #[test]
+fn the_document_says_how_much_of_it_is_luck() {
+    if std::env::var_os("FLEET_LONG").is_none() {
+        return;
+    }
+    let seeds: Vec<u64> = campaign::MANY.collect();
+    let campaign = Campaign::run(&seeds, &report::luck::FIELD);
+    expect_section("luck", &report::luck::luck(&campaign));
+}
+
+#[test]
 fn the_pictures_are_those_of_the_campaign() {
     for (name, picture) in plot::plots(&CAMPAIGN) {
         let path = docs().join("autoscaling").join(&name);
@@ -74,6 +84,12 @@ fn the_pictures_are_those_of_the_campaign() {
 #[test]
 fn target_is_not_worse_than_the_hpa_in_both_on_any_trace() {
     let worse = worse_in_both(&CAMPAIGN, Contender::TARGET, Contender::HPA);
+    assert!(worse.is_empty(), "{worse:?}");
+}
+
+#[test]
+fn target_is_not_worse_than_the_kpa_in_both_on_any_trace() {
+    let worse = worse_in_both(&CAMPAIGN, Contender::TARGET, Contender::KPA);
     assert!(worse.is_empty(), "{worse:?}");
 }
 

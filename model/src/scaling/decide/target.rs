@@ -66,8 +66,8 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
     }
 }
 
-/// Frontends that were saturated for so long may lack more than they show: what came in this time is what
-/// there is to do. Six seconds still hold what was before a leap.
+/// Frontends that were saturated for so long may lack more than they show: what they used and what came in
+/// this time is what there is to do. Six seconds still hold what was before a leap.
 const SATURATION_WINDOW: Millis = Millis::seconds(2);
 const SECOND: Millis = Millis::seconds(1);
 
@@ -155,7 +155,8 @@ impl Aim {
         }
     }
 
-    /// CPU time that the requests of [`SATURATION_WINDOW`] take, when the processors are all in use.
+    /// CPU time that [`SATURATION_WINDOW`] asks for when the processors are all in use: what was used, or
+    /// what the requests take that came then, if that is clearly more.
     ///
     /// A service that uses all it has shows no more than that, however much it lacks: at a target of
     /// 60 % it asks for 1.67 times what is ready and never for [`Target::BURST`]. Its ingresses know

@@ -57,6 +57,13 @@ async fn a_release_goes_live_while_the_count_grows() -> Result<()> {
         Ok(())
     })
     .await?;
+    let look = wait::until("a look after the rollout", wait::GENEROUS, async || {
+        let seen = counts.so_far();
+        let mut later = seen.iter().filter(|count| count.at > over);
+        let after = later.find(|count| !count.rolling).copied();
+        after.context("it is still under way for whoever looks")
+    })
+    .await?;
     let history = load.stop().await?;
     let seen = counts.stop().await?;
     eprintln!("{story}\n{:?}\n{history}", scaling::steps(&seen));
@@ -76,8 +83,7 @@ async fn a_release_goes_live_while_the_count_grows() -> Result<()> {
         let earlier = seen.iter().filter(|count| count.at <= until);
         earlier.map(|count| count.desired).max()
     };
-    let after = seen.iter().find(|count| count.at > over && !count.rolling);
-    let after = after.context("nothing was seen after it")?.desired;
+    let after = look.desired;
     ensure!(Some(after) >= peak(began), "{after} are wanted after it");
     cluster.end()
 }

@@ -248,11 +248,11 @@ fn ingresses(load: &Load, ingresses: &Ingresses<'_>, now: Time) -> Heard {
         .filter(|node| load.signals.is_ingress_fresh(**node, now))
         .count();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let whole = load.signals.traffic_since();
+    let since = load.signals.traffic_since();
     Heard {
         fresh: count(fresh),
         of: count(expected.len()),
-        first: whole,
-        whole,
+        first: since.map(|(first, _)| first),
+        whole: since.map(|(_, whole)| whole),
     }
 }

@@ -10,7 +10,9 @@ use fleet_cluster_tests::scaling::{self, Counts, MANIFEST, MIN, RPS, described};
 use fleet_cluster_tests::wait;
 
 const CALM: u32 = 20;
-const CROWD: u32 = 400;
+/// What two frontends can carry, and more than they are meant for: what queues up in front of those
+/// that leave is not what this is about.
+const CROWD: u32 = 250;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_goes_live_while_the_count_grows() -> Result<()> {

@@ -21,15 +21,18 @@ const CROWD: u32 = 400;
 /// than what makes a worker lost and an ingress not waited for (15 s).
 const SILENCE: Duration = Duration::from_secs(12);
 
-/// Once the crowd has left the window the count comes down. A silence at the beginning of that time puts
-/// it off until the silence has left the window, too: this long after the window it is still held, and
-/// without the silence it would not be.
-const PUT_OFF: Duration = Duration::from_secs(9);
+/// The windows and when, after the crowd has gone, they say that fewer would do: first when the fast
+/// one, which is looked for in the length of the slow one, has no crowd in it any more.
+const FAST: Duration = Duration::from_secs(6);
+
+/// What an ingress does not tell is missing until it has left the window, too: so long after the
+/// window has left the crowd behind the count is still held, and without the silence it would not be.
+const PUT_OFF: Duration = Duration::from_secs(8);
 
 /// And what a busy machine adds.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 
-/// The crowd goes, and at once agent and ingress of a node stand still.
+/// The crowd goes, and agent and ingress of a node stand still.
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_lowers_nothing() -> Result<()> {
     let (cluster, _sources) = live().await?;
@@ -52,22 +55,33 @@ async fn silence_lowers_nothing() -> Result<()> {
     for silent in rounds {
         let wanted = CROWD.div_ceil(RPS);
         load.change_rate(CROWD);
-        reached(&api, wanted - 1).await?;
+        let crowded = reached(&api, wanted - 1).await?;
         load.change_rate(CALM);
         let gone = Instant::now();
+        // An agent makes up for its silence as it speaks again: CPU time is a counter. So it is silent
+        // while the count would come down. What an ingress counted may be of any time.
+        let lossy = silent.contains(&Role::Ingress);
+        if !lossy {
+            let calm = window(&crowded)?.saturating_sub(FAST);
+            stays(&api, crowded.desired, calm.saturating_sub(gone.elapsed())).await?;
+        }
+        let began = Instant::now();
         let node = &cluster.nodes[mute];
         let frozen: Vec<_> = silent
             .iter()
             .map(|role| faults::freeze(node, *role))
             .collect::<Result<_>>()?;
         let held = unheard(&api).await?;
-        stays(&api, held.desired, SILENCE.saturating_sub(gone.elapsed())).await?;
+        let rest = SILENCE.saturating_sub(began.elapsed());
+        stays(&api, held.desired, rest).await?;
         drop(frozen);
-        let put_off = window(&held)? + PUT_OFF;
-        stays(&api, held.desired, put_off.saturating_sub(gone.elapsed())).await?;
-        let now = described(&api).await?;
-        eprintln!("{silent:?} silent: {}\nlater: {}", held.next, now.next);
-        ensure!(now.next.contains("missing in the window"), "{}", now.next);
+        if lossy {
+            let put_off = window(&held)? + PUT_OFF;
+            stays(&api, held.desired, put_off.saturating_sub(gone.elapsed())).await?;
+            let now = described(&api).await?;
+            eprintln!("{silent:?} silent: {}\nlater: {}", held.next, now.next);
+            ensure!(now.next.contains("missing in the window"), "{}", now.next);
+        }
         wait::until("the count to come back", BACK_WITHIN, async || {
             let now = described(&api).await?;
             ensure!(
@@ -183,11 +197,11 @@ async fn live() -> Result<(Cluster, Shop)> {
     Ok((cluster, sources))
 }
 
-async fn reached(api: &Api, count: u32) -> Result<()> {
+async fn reached(api: &Api, count: u32) -> Result<v1::ScaledService> {
     wait::until(&format!("{count} frontends"), wait::GENEROUS, async || {
         let now = described(api).await?;
         ensure!(now.ready >= count, "{} are ready: {}", now.ready, now.next);
-        Ok(())
+        Ok(now)
     })
     .await
 }

@@ -10,7 +10,9 @@ use fleet_cluster_tests::scaling::{self, Counts, MANIFEST, MIN, RPS, described};
 use fleet_cluster_tests::wait;
 
 const CALM: u32 = 20;
-const CROWD: u32 = 400;
+/// What two frontends can carry, and more than they are meant for: what queues up in front of those
+/// that leave is not what this is about.
+const CROWD: u32 = 250;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_goes_live_while_the_count_grows() -> Result<()> {
@@ -48,13 +50,15 @@ async fn a_release_goes_live_while_the_count_grows() -> Result<()> {
     let wanted = CROWD.div_ceil(RPS);
     wait::until("the count to follow", wait::GENEROUS, async || {
         let now = described(&api).await?;
-        ensure!(
-            now.ready + 1 >= wanted,
-            "{} are ready: {}",
-            now.ready,
-            now.next
-        );
+        ensure!(now.ready >= wanted, "{} are ready: {}", now.ready, now.next);
         Ok(())
+    })
+    .await?;
+    let look = wait::until("a look after the rollout", wait::GENEROUS, async || {
+        let seen = counts.so_far();
+        let mut later = seen.iter().filter(|count| count.at > over);
+        let after = later.find(|count| !count.rolling).copied();
+        after.context("it is still under way for whoever looks")
     })
     .await?;
     let history = load.stop().await?;
@@ -76,8 +80,7 @@ async fn a_release_goes_live_while_the_count_grows() -> Result<()> {
         let earlier = seen.iter().filter(|count| count.at <= until);
         earlier.map(|count| count.desired).max()
     };
-    let after = seen.iter().find(|count| count.at > over && !count.rolling);
-    let after = after.context("nothing was seen after it")?.desired;
+    let after = look.desired;
     ensure!(Some(after) >= peak(began), "{after} are wanted after it");
     cluster.end()
 }

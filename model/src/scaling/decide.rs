@@ -49,6 +49,8 @@ pub enum Gate {
     Rollout,
     /// The release is kept warm, to be switched to at once.
     Warm { until: Time },
+    /// The release has not carried the load for as long as its windows reach.
+    Young { until: Time },
 }
 
 /// How many frontends there shall be, and why.
@@ -167,6 +169,9 @@ impl Gate {
         match self {
             Self::Rollout => Hold::Rollout,
             Self::Warm { until } => Hold::Warm {
+                rest: until.since(now),
+            },
+            Self::Young { until } => Hold::Filling {
                 rest: until.since(now),
             },
         }

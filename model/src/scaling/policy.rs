@@ -114,6 +114,17 @@ impl Target {
     pub const SATURATED_PERCENT: u32 = 90;
 }
 
+impl Target {
+    /// The part of the cooldown in which it is known what the load asked for.
+    #[must_use]
+    pub fn reach(&self) -> Millis {
+        self.cooldown.min(REMEMBERED)
+    }
+}
+
+/// How far back it is known what the load asked for.
+const REMEMBERED: Millis = Millis::seconds(300);
+
 /// A load that differs by less than this from what the count is meant for changes nothing.
 pub const TOLERANCE_PERCENT: u32 = 10;
 
@@ -167,6 +178,15 @@ impl Policy {
         match autoscaling.policy {
             PolicyKind::Step => Self::Step(autoscaling.step),
             PolicyKind::Target => Self::Target(autoscaling.target),
+        }
+    }
+
+    /// How far back is looked before a count is lowered.
+    #[must_use]
+    pub fn reach(&self) -> Millis {
+        match self {
+            Self::Step(_) => Step::DOWN_WINDOW,
+            Self::Target(target) => target.reach().max(Target::SLOW_WINDOW),
         }
     }
 

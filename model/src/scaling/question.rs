@@ -135,10 +135,11 @@ impl<'a> Subject<'a> {
         }
         let signals = signals.ok_or(Unscaled::Unheard)?;
         let past = loaded.scaling.get(service).unwrap_or(&NOTHING);
+        let policy = policy_of(loaded, service, settings);
         Ok(Self {
             key: key.clone(),
             past,
-            policy: policy_of(loaded, service, settings),
+            policy,
             bounds,
             size: Size::of(
                 loaded.requests(service, settings),
@@ -149,7 +150,7 @@ impl<'a> Subject<'a> {
             frontends: frontends(state, load, &groups, &signals, now),
             ingresses: self::ingresses(load, ingresses, now),
             signals,
-            gates: gates(loaded, past, rollout, now),
+            gates: gates(loaded, past, rollout, &policy, now),
             now,
         })
     }
@@ -196,20 +197,28 @@ fn other_key(promotion: &Rollout, key: &LoadedKey) -> Option<LoadedKey> {
 }
 
 /// What must not happen to a release just now, whatever is measured.
-fn gates(loaded: &Loaded, past: &Past, rollout: Option<&Rollout>, now: Time) -> Gates {
+fn gates(
+    loaded: &Loaded,
+    past: &Past,
+    rollout: Option<&Rollout>,
+    policy: &Policy,
+    now: Time,
+) -> Gates {
     if rollout.is_some() {
         return Gates {
             shrink: Some(Gate::Rollout),
         };
     }
-    let until = past
-        .set
-        .map_or(loaded.since, |set| set.max(loaded.since))
-        .plus(WARM);
-    let warm = loaded.status != LoadedStatus::Active && until > now;
-    Gates {
-        shrink: warm.then_some(Gate::Warm { until }),
-    }
+    let gate = if loaded.status == LoadedStatus::Active {
+        // Until it took over, another carried the load, or a part of it.
+        let until = loaded.since.plus(policy.reach());
+        (until > now).then_some(Gate::Young { until })
+    } else {
+        let set = past.set.map_or(loaded.since, |set| set.max(loaded.since));
+        let until = set.plus(WARM);
+        (until > now).then_some(Gate::Warm { until })
+    };
+    Gates { shrink: gate }
 }
 
 /// How many ready frontends were heard of lately.
@@ -248,11 +257,11 @@ fn ingresses(load: &Load, ingresses: &Ingresses<'_>, now: Time) -> Heard {
         .filter(|node| load.signals.is_ingress_fresh(**node, now))
         .count();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let whole = load.signals.traffic_since();
+    let since = load.signals.traffic_since();
     Heard {
         fresh: count(fresh),
         of: count(expected.len()),
-        first: whole,
-        whole,
+        first: since.map(|(first, _)| first),
+        whole: since.map(|(_, whole)| whole),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use super::{Flow, ServiceSignals};
+use super::{Flow, ServiceSignals, window::SETTLED};
 use crate::{
     State, Time,
     ids::{FrontendId, LoadedKey, NodeId, ServiceName},
@@ -63,6 +63,8 @@ pub struct Signals {
     frontends: OrdMap<FrontendId, Sample>,
     /// Ingress processes, and when each last spoke.
     ingresses: OrdMap<(NodeId, u64), Time>,
+    /// When the first ingress was heard.
+    first_traffic: Option<Time>,
     /// Since when no traffic is missing that should be there.
     whole_traffic: Option<Time>,
     next_number: u32,
@@ -234,8 +236,7 @@ impl Signals {
             *before <= at && gap <= LONGEST_GAP
         });
         let Some(from) = from else {
-            // What it counted before belongs to a time nobody knows.
-            self.whole_traffic = self.whole_traffic.max(Some(at));
+            self.miss_traffic(at);
             return;
         };
         let elapsed = at.since(from).0;
@@ -264,6 +265,17 @@ impl Signals {
             signals.add_latency(at, &report.latency);
             self.news.insert(service);
         }
+    }
+
+    /// What an ingress counted before `at` belongs to a time nobody knows: nothing is lowered until
+    /// the windows have left it behind. What the others counted stands.
+    fn miss_traffic(&mut self, at: Time) {
+        let first = *self.first_traffic.get_or_insert(at);
+        if at.since(first) <= SETTLED {
+            // A new leader hears one ingress after the other: the windows begin with the last.
+            self.first_traffic = Some(first.max(at));
+        }
+        self.whole_traffic = self.whole_traffic.max(Some(at));
     }
 
     /// The number of a frontend's service, if its count may follow the load; `node` is who speaks of
@@ -412,10 +424,10 @@ impl Signals {
         self.ingresses.values().max().copied()
     }
 
-    /// Since when no traffic is missing; `None` while no ingress has spoken twice.
+    /// When the first ingress was heard, and since when no traffic is missing.
     #[must_use]
-    pub fn traffic_since(&self) -> Option<Time> {
-        self.whole_traffic
+    pub fn traffic_since(&self) -> Option<(Time, Time)> {
+        self.first_traffic.zip(self.whole_traffic)
     }
 
     /// Bytes it takes, tree nodes reckoned as half full.

@@ -181,16 +181,22 @@ fn a_mute_agent_does_not_blind_growth() {
     );
 }
 
-#[test]
-fn a_mute_ingress_holds_a_count_that_follows_requests() {
+/// Scaled by requests alone, `rps` a second for each.
+fn by_requests(rps: u32) -> Cluster {
     let mut cluster = Cluster::new();
     cluster.policy(PolicyKind::Target);
     cluster.set(AutoscalingChange::Cooldown(Millis::seconds(60)));
     cluster.set(AutoscalingChange::Targets(TargetsChange {
         cpu_percent: Some(None),
-        rps: Some(Some(40)),
+        rps: Some(Some(rps)),
         ..TargetsChange::default()
     }));
+    cluster
+}
+
+#[test]
+fn a_mute_ingress_holds_a_count_that_follows_requests() {
+    let mut cluster = by_requests(40);
     cluster.demand = 2_000;
     cluster.until(300, |cluster| cluster.count() >= 4);
     cluster.seconds(120);
@@ -205,7 +211,26 @@ fn a_mute_ingress_holds_a_count_that_follows_requests() {
         Cause::Held(Hold::UnheardIngresses { heard: 2, of: 3 })
     );
     cluster.muted_ingresses.clear();
+    // It was there before: its silence is a gap, and no window begins anew.
+    cluster.until(5, |cluster| {
+        let last = cluster.decisions().pop().unwrap();
+        matches!(last.cause, Cause::Held(Hold::Gap { .. }))
+    });
+    assert_eq!(cluster.count(), before);
     cluster.until(300, |cluster| cluster.count() == 2);
+}
+
+#[test]
+fn an_ingress_that_comes_back_does_not_make_growth_blind() {
+    let mut cluster = by_requests(10);
+    cluster.seconds(60);
+    assert_eq!(cluster.count(), 2);
+    cluster.muted_ingresses.insert(fleet_model::ids::NodeId(2));
+    cluster.seconds(20);
+    cluster.muted_ingresses.clear();
+    cluster.demand = 2_000;
+    let took = cluster.until(10, |cluster| cluster.count() > 2);
+    assert!(took <= 3, "as if nothing had happened, not after {took} s");
 }
 
 #[test]

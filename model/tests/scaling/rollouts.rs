@@ -2,7 +2,7 @@
 
 use fleet_model::{
     Command,
-    command::Scale,
+    command::{AutoscalingChange, Scale, TargetsChange},
     environment::LoadedStatus,
     rollout::Phase,
     scaling::{Cause, Hold},
@@ -201,4 +201,52 @@ fn what_is_being_activated_grows_with_the_release_it_takes_over_from() {
     cluster.demand = 4_000;
     cluster.until(120, |cluster| cluster.active().1.name == "bbbb222");
     assert!(cluster.count() >= 8, "{}", cluster.count());
+}
+
+/// What a release has not carried for long says nothing of what it will have to carry.
+#[test]
+fn a_release_that_takes_over_keeps_the_count_that_the_load_needs() {
+    for (by_requests, at_once) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut cluster = Cluster::new();
+        cluster.target(50);
+        cluster.set(AutoscalingChange::Cooldown(Millis::seconds(10)));
+        cluster.commit(Command::SetGuard {
+            environment: prod(),
+            guard: Millis::seconds(3),
+        });
+        if by_requests {
+            cluster.set(AutoscalingChange::Targets(TargetsChange {
+                cpu_percent: Some(None),
+                rps: Some(Some(48)),
+                ..TargetsChange::default()
+            }));
+        }
+        cluster.build("bbbb222", 2, web());
+        cluster.commit(Command::Load {
+            environment: prod(),
+            reference: "bbbb222".to_owned(),
+        });
+        cluster.demand = 4_000;
+        cluster.until(300, |cluster| cluster.count() >= 8);
+        cluster.seconds(1_000);
+        assert_eq!(cluster.count(), 8, "{:#?}", cluster.lines());
+        if at_once {
+            cluster.commit(Command::Activate {
+                environment: prod(),
+                reference: "bbbb222".to_owned(),
+                now: false,
+            });
+        } else {
+            cluster.promote("bbbb222");
+        }
+        cluster.until(200, |cluster| cluster.active().1.name == "bbbb222");
+        for second in 0..100 {
+            assert!(
+                cluster.count() >= 8,
+                "by requests {by_requests}, at once {at_once}, {second} s: {:#?}",
+                cluster.lines()
+            );
+            cluster.second();
+        }
+    }
 }

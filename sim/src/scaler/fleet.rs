@@ -126,8 +126,8 @@ impl Fleet {
         Heard {
             fresh: count(fresh.count()),
             of: count(INGRESSES),
-            first: since,
-            whole: since,
+            first: since.map(|(first, _)| first),
+            whole: since.map(|(_, whole)| whole),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
     if let Some(most) = most.filter(|most| *most > desired) {
         return question.grow(most, readings(now));
     }
-    let reach = Millis(target.cooldown.0.min(REACH.0));
+    let reach = target.reach();
     let unsound = aims.iter().find_map(|aim| aim.unsound(question, reach));
     let peaks: Vec<Reading> = aims.iter().map(|aim| aim.peak(question, reach)).collect();
     let least = peaks.iter().map(|reading| reading.asks).max().unwrap_or(0);
@@ -47,7 +47,7 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
         // What it grew to was asked for then, by whatever window: no less within the cooldown.
         let asked = question.past.set.max(question.past.grew);
         let waited = question.resting(asked, target.cooldown).or_else(|| {
-            let long = target.cooldown > REACH;
+            let long = target.cooldown > reach;
             let since = question.past.changed().filter(|_| long);
             question.resting(since, target.cooldown)
         });
@@ -70,9 +70,6 @@ pub(super) fn decide(question: &Question<'_>, target: &Target) -> Decision {
 /// this time is what there is to do. Six seconds still hold what was before a leap.
 const SATURATION_WINDOW: Millis = Millis::seconds(2);
 const SECOND: Millis = Millis::seconds(1);
-
-/// How far back it is known what the load asked for.
-const REACH: Millis = Millis::seconds(300);
 
 /// A signal with a target.
 struct Aim {

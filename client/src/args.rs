@@ -1,18 +1,20 @@
 //! The canonical commands as a clap tree. The grammar has already put the words in order; clap
 //! checks options, converts values and writes the help pages.
 
+mod autoscaling;
 mod cluster;
 mod environment;
+mod log;
 mod node;
 mod release;
 mod service;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use autoscaling::{AutoscalingVerb, Policy, Target, TargetOptions};
 pub use cluster::{BackupArgs, BackupVerb, CaVerb, ClusterVerb, Copy, Every};
-pub use environment::{
-    AutoscalingVerb, ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb,
-};
+pub use environment::{ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb};
+pub use log::{LogVerb, ViewArgs};
 pub use node::{LabelsVerb, NodeVerb, Role, TokenVerb};
 pub use release::{
     BuildArgs, BuildVerb, CreateFrom, DeployArgs, PromoteOptions, ReleaseCreate, ReleaseVerb,
@@ -115,6 +117,9 @@ pub enum Noun {
     Ps(ProcessArgs),
     /// The history
     Events(EventArgs),
+    /// Logs, in groups
+    #[command(subcommand)]
+    Log(LogVerb),
     /// Nodes: the machines
     #[command(subcommand)]
     Node(NodeVerb),

@@ -8,6 +8,7 @@ mod config;
 mod context;
 mod environment;
 mod events;
+mod log;
 mod node;
 mod processes;
 mod promotion;
@@ -40,6 +41,7 @@ pub(crate) async fn run(session: &mut Session, noun: Noun) -> Result<(), Failure
         Noun::Config(verb) => Box::pin(config::run(session, verb)).await,
         Noun::Ps(options) => Box::pin(processes::list(session, options)).await,
         Noun::Events(options) => Box::pin(events::run(session, options)).await,
+        Noun::Log(verb) => Box::pin(log::run(session, verb)).await,
         Noun::Node(verb) => Box::pin(node::run(session, verb)).await,
         Noun::Cluster(verb) => Box::pin(cluster::run(session, verb)).await,
         Noun::Context(verb) => Box::pin(context::run(session, verb)).await,

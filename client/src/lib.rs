@@ -23,6 +23,7 @@ use std::io::Write as _;
 
 pub use exit::Exit;
 pub use failure::Failure;
+pub use output::sparkline;
 pub use surroundings::Surroundings;
 
 use args::Format;

@@ -2,6 +2,7 @@
 //! names that stay (docs/cli.md), and prints itself as text; so text and JSON say the same.
 
 mod app;
+mod autoscaling;
 mod backup;
 mod build;
 mod cluster;
@@ -10,6 +11,7 @@ mod description;
 mod environment;
 mod event;
 mod local;
+mod log;
 mod masking;
 mod node;
 mod process;
@@ -23,6 +25,7 @@ mod variables;
 mod golden;
 
 pub(crate) use app::{AppList, AppView};
+pub(crate) use autoscaling::AutoscalingView;
 pub(crate) use backup::{BackupList, BackupView, RecoveredView, RestoredView};
 pub(crate) use build::{BuildList, BuildLogView, BuildView, BuiltView};
 pub(crate) use cluster::ClusterView;
@@ -31,6 +34,7 @@ pub(crate) use description::DescriptionView;
 pub(crate) use environment::EnvironmentList;
 pub(crate) use event::EventView;
 pub(crate) use local::{FoundedView, JoinedView, LocalView};
+pub(crate) use log::{LogLineView, LogList};
 pub(crate) use masking::Masking;
 pub(crate) use node::{NodeDescriptionView, NodeList};
 pub(crate) use process::ProcessList;

@@ -86,6 +86,34 @@ impl Api {
         answer.description.context("the answer describes nothing")
     }
 
+    /// What the leader measures and decides of every loaded release.
+    pub async fn autoscaling(
+        &self,
+        app: &str,
+        name: &str,
+    ) -> Result<v1::DescribeAutoscalingResponse> {
+        let request = v1::DescribeAutoscalingRequest {
+            app: app.to_owned(),
+            environment: name.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.environments().describe_autoscaling(request).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// The first page of a log of a release.
+    pub async fn log(&self, app: &str, name: &str, log: &str) -> Result<Vec<v1::LogLine>> {
+        let mut client = v1::logs_client::LogsClient::new(self.channel.clone());
+        let request = v1::ViewLogRequest {
+            app: app.to_owned(),
+            environment: name.to_owned(),
+            release: "active".to_owned(),
+            group: log.to_owned(),
+            ..Default::default()
+        };
+        Ok(client.view_log(request).await?.into_inner().lines)
+    }
+
     pub async fn frontends(&self, app: &str) -> Result<Vec<v1::Process>> {
         let mut client = v1::processes_client::ProcessesClient::new(self.channel.clone());
         let request = v1::ListProcessesRequest {

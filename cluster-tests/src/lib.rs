@@ -24,6 +24,8 @@ pub mod ports;
 pub mod process;
 pub mod repository;
 pub mod sampler;
+pub mod scaling;
+pub mod surge;
 pub mod told;
 pub mod wait;
 pub mod workload;

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::history::{Exchange, History, Outcome};
 use crate::wait;
@@ -45,6 +45,7 @@ pub struct Load {
 pub struct Running {
     history: Arc<Mutex<History>>,
     stop: watch::Sender<bool>,
+    rate: watch::Sender<u32>,
     generator: JoinHandle<()>,
 }
 
@@ -52,10 +53,12 @@ impl Load {
     pub fn start(self) -> Running {
         let history = Arc::new(Mutex::new(History::default()));
         let (stop, stopped) = watch::channel(false);
-        let generator = tokio::spawn(generate(self, Arc::clone(&history), stopped));
+        let (rate, rates) = watch::channel(self.rate);
+        let generator = tokio::spawn(generate(self, Arc::clone(&history), rates, stopped));
         Running {
             history,
             stop,
+            rate,
             generator,
         }
     }
@@ -68,6 +71,17 @@ impl Running {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Sends `rate` requests per second from now on.
+    pub fn change_rate(&self, rate: u32) {
+        self.rate.send_replace(rate);
+    }
+
+    /// What was due at or after `moment` and has ended.
+    pub fn since(&self, moment: Instant) -> History {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.since(moment)
     }
 
     /// Waits until `count` more requests have ended: for load that must be seen before a fault.
@@ -111,20 +125,26 @@ impl Running {
     }
 }
 
-async fn generate(load: Load, history: Arc<Mutex<History>>, mut stopped: watch::Receiver<bool>) {
+async fn generate(
+    load: Load,
+    history: Arc<Mutex<History>>,
+    mut rates: watch::Receiver<u32>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let doors: Vec<Arc<Door>> = load
         .ingresses
         .iter()
         .map(|address| Arc::new(Door::to(*address)))
         .collect();
-    let gap = Duration::from_secs(1) / load.rate.max(1);
-    let mut clock = tokio::time::interval(gap);
-    // What a busy processor made us miss is sent at once: the rate is a promise.
-    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut clock = ticks(load.rate);
     let mut under_way = tokio::task::JoinSet::new();
     for turn in 0_usize.. {
         let due = tokio::select! {
             due = clock.tick() => due.into_std(),
+            Ok(()) = rates.changed() => {
+                clock = ticks(*rates.borrow_and_update());
+                continue;
+            }
             _ = stopped.changed() => break,
         };
         let door = Arc::clone(&doors[turn % doors.len()]);
@@ -141,6 +161,13 @@ async fn generate(load: Load, history: Arc<Mutex<History>>, mut stopped: watch::
         while under_way.try_join_next().is_some() {}
     }
     while under_way.join_next().await.is_some() {}
+}
+
+fn ticks(rate: u32) -> Interval {
+    let mut clock = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
+    // What a busy processor made us miss is sent at once: the rate is a promise.
+    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    clock
 }
 
 /// Sends `requests` as fast as `connections` kept connections are answered: for figures of cost per

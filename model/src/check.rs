@@ -21,6 +21,7 @@ pub fn violations(state: &State) -> Vec<String> {
     frontends_belong(state, &mut found);
     incarnations_are_unique(state, &mut found);
     counts_are_in_bounds(state, &mut found);
+    promotions_aim_within_bounds(state, &mut found);
     indexes_are_true(state, &mut found);
     memory_is_bounded(state, &mut found);
     build_steps_are_due(state, &mut found);
@@ -176,6 +177,35 @@ fn counts_are_in_bounds(state: &State, found: &mut Vec<String>) {
     }
 }
 
+/// What autoscaling added to a promotion is part of what the promotion aims at, and that is within
+/// bounds like every count.
+fn promotions_aim_within_bounds(state: &State, found: &mut Vec<String>) {
+    for rollout in state.rollouts.values().filter(|r| !r.phase.over()) {
+        let Some(roll) = rollout.roll() else { continue };
+        let environment = state.environments.get(&rollout.environment);
+        let sides = [
+            (rollout.incoming_key(), &roll.targets, &roll.grown.targets),
+            (rollout.outgoing_key(), &roll.outgoing, &roll.grown.outgoing),
+        ];
+        for (key, counts, grown) in sides {
+            let loaded = key.and_then(|key| state.loaded.get(&key));
+            let (Some(environment), Some(loaded)) = (environment, loaded) else {
+                continue;
+            };
+            for (service, count) in counts {
+                let bounds = loaded.bounds(service, &environment.settings);
+                let grown = grown.get(service).copied().unwrap_or(0);
+                if bounds.clamp(*count) != *count || grown > *count {
+                    found.push(format!(
+                        "{} aims at {count} of {service}, {grown} of them grown, within {bounds:?}",
+                        rollout.id
+                    ));
+                }
+            }
+        }
+    }
+}
+
 fn indexes_are_true(state: &State, found: &mut Vec<String>) {
     let by_loaded: BTreeSet<FrontendId> = state.by_loaded.values().flatten().copied().collect();
     let by_node: BTreeSet<FrontendId> = state.by_node.values().flatten().copied().collect();
@@ -202,4 +232,10 @@ fn memory_is_bounded(state: &State, found: &mut Vec<String>) {
     {
         found.push(format!("{} answers are remembered", state.requests.len()));
     }
+    let pasts = state.loaded.values().flat_map(|loaded| &loaded.scaling);
+    let long = pasts.filter(|(_, past)| past.decisions.len() > crate::scaling::KEPT_DECISIONS);
+    found.extend(long.map(|(service, past)| {
+        let kept = past.decisions.len();
+        format!("{kept} decisions about {service} are kept")
+    }));
 }

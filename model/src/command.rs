@@ -18,6 +18,7 @@ mod promotion;
 mod release;
 mod rollout;
 mod scale;
+mod scaling;
 mod settings;
 mod source;
 mod trust;
@@ -35,6 +36,7 @@ pub use node::NodeChange;
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
 pub use release::KEPT_RELEASES;
 pub use scale::Scale;
+pub use scaling::{AutoscalingChange, Rescale, TargetsChange};
 pub use source::{BuildReport, Built};
 pub use trust::{Change as TrustChange, NewAuthority, NewToken, Presented};
 pub use variables::{LONGEST_VALUE, MOST_VARIABLES, SYSTEM};
@@ -164,6 +166,11 @@ pub enum Command {
         environment: EnvironmentKey,
         limits: Limits,
     },
+    /// How counts follow the load.
+    SetAutoscaling {
+        environment: EnvironmentKey,
+        change: AutoscalingChange,
+    },
     SetDesired {
         environment: EnvironmentKey,
         reference: Option<String>,
@@ -279,6 +286,8 @@ pub enum Command {
         service: ServiceName,
         count: u32,
     },
+    /// The load asks for other counts, or the reason why they stay is another.
+    Rescale(Vec<Rescale>),
 
     // From workers.
     Observe {
@@ -451,6 +460,11 @@ impl State {
                 environment,
                 limits,
             } => settings::limits(self, &environment, limits, actor),
+            Command::SetAutoscaling {
+                environment,
+                change,
+            } => scaling::set(self, &environment, change, actor),
+            Command::Rescale(items) => scaling::rescale(self, items),
             Command::SetDesired {
                 environment,
                 reference,

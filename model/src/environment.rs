@@ -11,6 +11,7 @@ use crate::{
     ids::{AppName, BuildId, EnvironmentKey, EnvironmentName, ReleaseId, ServiceName},
     manifest::{Manifest, Resources},
     release::Variables,
+    scaling::{Autoscaling, Past},
     time::Millis,
 };
 
@@ -68,6 +69,8 @@ pub struct Settings {
     pub guard: Millis,
     /// What `scale` set by hand, stronger than the manifest.
     pub scale: OrdMap<ServiceName, Scaling>,
+    /// How counts follow the load.
+    pub autoscaling: Autoscaling,
 }
 
 /// What `scale` set for a service. An absent value leaves the manifest's or the environment's.
@@ -121,6 +124,7 @@ impl Settings {
             drain: DEFAULT_DRAIN,
             guard: DEFAULT_GUARD,
             scale: OrdMap::new(),
+            autoscaling: Autoscaling::default(),
         }
     }
 }
@@ -147,6 +151,8 @@ pub struct Loaded {
     pub failures: u32,
     /// Services whose frontends placed before a moment are to be replaced (`restart`).
     pub restarts: OrdMap<ServiceName, Time>,
+    /// When and why counts changed, of services whose count follows the load.
+    pub scaling: OrdMap<ServiceName, Past>,
     /// Log index of the last change of `status` or `desired`.
     pub revision: u64,
 }
@@ -285,6 +291,15 @@ impl Loaded {
             cpu_millicores: by_hand.cpu_millicores.or(own.cpu_millicores),
             memory_bytes: by_hand.memory_bytes.or(own.memory_bytes),
         }
+    }
+
+    /// Whether the count of a service may follow the load: it is no agent, and its bounds leave a
+    /// choice.
+    #[must_use]
+    pub fn is_elastic(&self, service: &ServiceName, settings: &Settings) -> bool {
+        let Limits { min, max } = self.bounds(service, settings);
+        let described = self.manifest.services.get(service);
+        min < max && described.is_some_and(|service| !service.agent)
     }
 
     /// Whether the environment scales this service, in contrast to its own manifest entry.

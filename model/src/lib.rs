@@ -29,6 +29,7 @@ pub mod release;
 pub mod report;
 pub mod rollout;
 pub mod route;
+pub mod scaling;
 pub mod state;
 pub mod time;
 pub mod trust;

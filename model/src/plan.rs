@@ -14,7 +14,8 @@
 //! [`rollout`] how far activations are; [`warmth`] when a release is warm enough to be switched to;
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
-//! [`membership`] who votes; `trust` how far the replacement of the authority is.
+//! `scaling` how many frontends the load asks for; [`membership`] who votes; `trust` how far the
+//! replacement of the authority is.
 
 pub mod balance;
 pub mod builds;
@@ -29,6 +30,7 @@ pub mod placement;
 mod promotion;
 pub mod rolling;
 pub mod rollout;
+mod scaling;
 pub mod slots;
 pub mod storm;
 mod trust;
@@ -42,6 +44,7 @@ use crate::{
     command::{Command, Placement, Step},
     ids::{EnvironmentKey, FrontendId, LoadedKey, NodeId},
     report::Waiting,
+    scaling::Signals,
     time::Millis,
 };
 
@@ -56,6 +59,8 @@ pub struct Load {
     pub ingresses: BTreeMap<NodeId, BTreeMap<u64, IngressFacts>>,
     /// What ingresses counted of the answers of each loaded release.
     pub answers: BTreeMap<LoadedKey, Answers>,
+    /// What agents and ingresses measured ([`Signals::look`]).
+    pub signals: Signals,
 }
 
 /// Answers of the frontends of a release.
@@ -108,6 +113,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     copies::plan(state, &mut draft);
     trust::plan(state, &mut draft);
     balance::plan(state, &mut draft);
+    scaling::plan(state, load, &ingresses, &mut draft);
     if leases > 0 {
         // Who is lost changes what all others would decide: they wait for the next look.
         draft.commands.truncate(leases);
@@ -115,6 +121,19 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
         draft.placements.clear();
     }
     draft.finish()
+}
+
+/// Decides what the load asks for, and nothing else: the part of a plan that is made again whenever
+/// something was measured. It costs in proportion to the services that were.
+#[must_use]
+pub fn rescale(state: &State, load: &Load, now: Time) -> Vec<Command> {
+    let mut draft = Draft {
+        now,
+        ..Draft::default()
+    };
+    let ingresses = ingress::Ingresses::of(state, load, now);
+    scaling::plan(state, load, &ingresses, &mut draft);
+    draft.finish().commands
 }
 
 /// A plan in the making.

@@ -32,6 +32,8 @@ pub enum Reason {
     /// No node can take another frontend.
     NoNode {
         service: ServiceName,
+        /// Of so many that are wanted.
+        wanted: u32,
         missing: u32,
         refusals: Vec<Refusal>,
     },
@@ -113,10 +115,15 @@ impl fmt::Display for Reason {
             }
             Self::NoNode {
                 service,
+                wanted,
                 missing,
                 refusals,
             } => {
-                write!(f, "no node can take {missing} more of {service}")?;
+                let placed = wanted.saturating_sub(*missing);
+                write!(
+                    f,
+                    "no node can take {missing} more of {service}, {placed} of {wanted} are placed"
+                )?;
                 refused(f, refusals)
             }
             Self::Stuck { frontend, why } => write!(f, "{frontend} {why}"),

@@ -48,6 +48,8 @@ pub struct Roll {
     pub targets: OrdMap<ServiceName, u32>,
     /// Frontends the outgoing release had when it began.
     pub outgoing: OrdMap<ServiceName, u32>,
+    /// How many of them autoscaling added since.
+    pub grown: Grown,
     /// Frontends the incoming release had: it was loaded before, and is RUNNING again after a
     /// reversal. `None`: the promotion loaded it.
     pub incoming: Option<OrdMap<ServiceName, u32>>,
@@ -56,6 +58,17 @@ pub struct Roll {
     /// Failures of frontends of the outgoing release in the time a guard lasts before it began: so
     /// much does not speak against the incoming one.
     pub tolerated: u32,
+}
+
+/// What autoscaling added to the counts of a promotion under way. They are wanted like the others,
+/// but the promotion neither waits for them nor keeps old frontends for them: a cluster that has no
+/// room for more must not hold it up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grown {
+    /// Of [`Roll::targets`].
+    pub targets: OrdMap<ServiceName, u32>,
+    /// Of [`Roll::outgoing`].
+    pub outgoing: OrdMap<ServiceName, u32>,
 }
 
 /// docs/rollout.md has a picture of each strategy.

@@ -6,6 +6,7 @@ mod random;
 
 pub use checked::Checked;
 pub use names::{
-    app, build_of, change, digest, drain, environment, manifest, registration, removal, web,
+    app, build_of, change, digest, drain, environment, manifest, registration, removal, service,
+    web,
 };
 pub use random::Random;

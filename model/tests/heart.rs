@@ -4,7 +4,7 @@
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
 //! through seeded faults; [`anew`] is about logs that begin with a state, [`builds`] about their
 //! steps, [`nodes`] about machines that come and go, [`singletons`] about services of which there may
-//! never be two, [`trust`] about who is let in; [`scripts`] are readable stories with their expected
+//! never be two, [`scaling`] about counts that follow the load, [`trust`] about who is let in; [`scripts`] are readable stories with their expected
 //! words; [`promises`]
 //! were broken once.
 
@@ -18,6 +18,7 @@ mod common;
 mod nodes;
 mod promises;
 mod properties;
+mod scaling;
 mod scripts;
 mod singletons;
 mod trust;

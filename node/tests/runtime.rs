@@ -205,6 +205,7 @@ async fn an_order_repeated_by_a_new_agent_starts_nothing() {
         .await
         .unwrap();
     assert_eq!(usage.len(), 1);
+    assert_eq!(usage[0].processes, 1, "{usage:?}");
     let exit = after
         .stop(FrontendKey(3), Duration::from_secs(10))
         .await

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::autoscaling::AutoscalingVerb;
+
 /// ON or OFF, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnOff {
@@ -79,7 +81,7 @@ pub enum EnvironmentVerb {
         #[arg(value_name = "ENV")]
         environment: String,
     },
-    /// Limits and counts of frontends
+    /// How counts of frontends follow the load, and what was decided
     #[command(subcommand)]
     Autoscaling(AutoscalingVerb),
     /// ON: replace unhealthy frontends. OFF: only take them out of routing
@@ -151,25 +153,6 @@ impl CloneOptions {
         .into_iter()
         .find_map(|(asked, option)| asked.then_some(option))
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub enum AutoscalingVerb {
-    /// Bounds of the count of each loaded release
-    Limits {
-        #[arg(value_name = "ENV")]
-        environment: String,
-        min: u32,
-        max: u32,
-    },
-    /// Set the count of a loaded release now
-    Desired {
-        #[arg(value_name = "ENV")]
-        environment: String,
-        /// [RELEASE] COUNT; without a release, the active one
-        #[arg(num_args = 1..=2, required = true, value_names = ["RELEASE", "COUNT"])]
-        words: Vec<String>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,6 +25,17 @@ fn canonical_words_parse() {
         "env autoscaling limits prod 2 10",
         "env prod autoscaling desired 4",
         "env autoscaling desired prod 8ef9d2f 4",
+        "env autoscaling thresholds prod 20 80",
+        "env prod autoscaling rates 1 10",
+        "env autoscaling grace-period prod 300",
+        "env prod autoscaling policy TARGET",
+        "env autoscaling targets prod --cpu 70 --memory none --rps 50 --concurrency 20",
+        "env autoscaling cooldown prod 120",
+        "env prod autoscaling describe active -s web",
+        "log",
+        "log list prod active",
+        "log view prod active autoscaling-logs -f",
+        "log view prod 8ef9d2f autoscaling-logs --start-time 2026-01-01T00:00:00+0000 --end-time 2026-01-02T00:00:00Z",
         "env recycling prod on",
         "env create qa --protected --no-snapshot",
         "release",
@@ -85,6 +96,21 @@ fn half_a_source_makes_no_release() {
         "releases create-from --build-from RABCDEFGHI",
         "releases create-from --use-active-release-env",
         "releases create-from --build-from RABCDEFGHI --use-active-release-build --env-from active",
+    ] {
+        assert!(parsed(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn what_makes_no_number_of_anything_is_refused() {
+    for line in [
+        "env autoscaling thresholds prod low high",
+        "env autoscaling policy prod magic",
+        "env autoscaling targets prod",
+        "env autoscaling targets prod --cpu 0",
+        "env autoscaling targets prod --rps many",
+        "log view prod active autoscaling-logs --start-time yesterday",
+        "log view autoscaling-logs a b c",
     ] {
         assert!(parsed(line).is_err(), "{line}");
     }

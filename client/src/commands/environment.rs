@@ -1,5 +1,6 @@
 //! `env` verbs about environments: what is in them, what runs, and their settings.
 
+mod autoscaling;
 mod destroy;
 mod settings;
 
@@ -66,7 +67,7 @@ pub(super) async fn run(session: &mut Session, verb: EnvironmentVerb) -> Result<
             ..
         } => unload(session, environment, release).await,
         EnvironmentVerb::Cancel { environment } => cancel(session, environment).await,
-        EnvironmentVerb::Autoscaling(verb) => settings::autoscaling(session, verb).await,
+        EnvironmentVerb::Autoscaling(verb) => autoscaling::run(session, verb).await,
         EnvironmentVerb::Recycling {
             environment,
             switch,

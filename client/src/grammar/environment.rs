@@ -9,8 +9,8 @@ use super::misuse::Misuse;
 use super::nearest::nearest;
 use super::positionals::Line;
 use super::words::{
-    DESCRIBE, ENVIRONMENT_VERBS, VARIABLE_VERBS, Verb, find, has_name_shape, is_environment_name,
-    is_release_reference,
+    AUTOSCALING_VERBS, DESCRIBE, ENVIRONMENT_VERBS, VARIABLE_VERBS, Verb, find, has_name_shape,
+    is_environment_name, is_release_reference,
 };
 
 /// `env ...`, after the word `env`.
@@ -272,7 +272,7 @@ fn neither(first: &str, second: &str) -> Misuse {
 
 fn unknown(noun: &str, word: &str) -> Misuse {
     let near = match noun {
-        "env autoscaling" => nearest(word, ["limits", "desired", "thresholds", "rates"]),
+        "env autoscaling" => nearest(word, AUTOSCALING_VERBS.iter().map(|verb| verb.word)),
         "vars" => nearest(word, VARIABLE_VERBS.iter().map(|verb| verb.word)),
         _ => nearest(word, all_verbs()),
     };

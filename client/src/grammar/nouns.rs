@@ -68,6 +68,13 @@ const NOUNS: &[Noun] = &[
         now: &["show", "default-env", "domain"],
         later: &["repo", "publickey", "billing-alarm", "sql", "get", "set"],
     },
+    Noun {
+        word: "log",
+        canonical: &["log"],
+        default: "list",
+        now: &["list", "view"],
+        later: &["delete"],
+    },
     NODE,
     Noun {
         word: "nodes",
@@ -150,7 +157,6 @@ const LATER: &[&str] = &[
     "instances",
     "key",
     "limits",
-    "log",
     "login",
     "logs",
     "notifications",
@@ -191,7 +197,7 @@ pub(super) fn dispatch(line: Line) -> Result<Vec<String>, Misuse> {
         return environment::variables(line.without_first());
     }
     let Some(noun) = NOUNS.iter().find(|noun| noun.word == word) else {
-        return Err(unknown(word, &line));
+        return Err(unknown(word));
     };
     let line = line.without_first();
     let mut words: Vec<String> = noun.canonical.iter().map(|&word| word.to_owned()).collect();
@@ -218,12 +224,9 @@ pub(super) fn dispatch(line: Line) -> Result<Vec<String>, Misuse> {
     Ok(words)
 }
 
-fn unknown(word: String, line: &Line) -> Misuse {
+fn unknown(word: String) -> Misuse {
     if LATER.contains(&word.as_str()) {
-        // The second word tells two verbs of one noun apart, unless it is an argument.
-        let verb = line.positional(1).filter(|_| &*word == "log");
-        let what = verb.map_or_else(|| word.clone(), |verb| format!("{word} {verb}"));
-        return Misuse::NotYet { what };
+        return Misuse::NotYet { what: word };
     }
     let known = NOUNS
         .iter()

@@ -41,6 +41,10 @@ const VALUE_OPTIONS: &[&str] = &[
     "--keep",
     "--dir",
     "--from",
+    "--rps",
+    "--concurrency",
+    "--start-time",
+    "--end-time",
 ];
 
 /// Whether the word after this one is its value.

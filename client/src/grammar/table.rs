@@ -91,6 +91,21 @@ fn documented_environment_forms() {
         env autoscaling desired prod 8ef9d2f 4     => envs autoscaling desired prod 8ef9d2f 4
         env autoscaling desired prod 4             => envs autoscaling desired prod 4
         env prod autoscaling desired 4             => envs autoscaling desired prod 4
+        env autoscaling thresholds prod 20 80      => envs autoscaling thresholds prod 20 80
+        env prod autoscaling thresholds 20 80      => envs autoscaling thresholds prod 20 80
+        env autoscaling rates prod 1 10            => envs autoscaling rates prod 1 10
+        env prod autoscaling rates 1 10            => envs autoscaling rates prod 1 10
+        env autoscaling grace-period prod 300      => envs autoscaling grace-period prod 300
+        env prod autoscaling grace-period 300      => envs autoscaling grace-period prod 300
+        env autoscaling policy prod target         => envs autoscaling policy prod target
+        env prod autoscaling policy step           => envs autoscaling policy prod step
+        env autoscaling targets prod --cpu 70      => envs autoscaling targets prod --cpu 70
+        env prod autoscaling targets --rps none    => envs autoscaling targets prod --rps none
+        env autoscaling targets --rps 9 prod       => envs autoscaling targets --rps 9 prod
+        env autoscaling cooldown prod 120          => envs autoscaling cooldown prod 120
+        env prod autoscaling cooldown 120          => envs autoscaling cooldown prod 120
+        env autoscaling describe prod              => envs autoscaling describe prod
+        env prod autoscaling describe active       => envs autoscaling describe prod active
         env cancel prod                            => envs cancel prod
         "
     );
@@ -135,9 +150,6 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "env cert prod shop",
         "env prod cert shop",
         "env whitelist prod office",
-        "env autoscaling thresholds prod 20 80",
-        "env prod autoscaling rates 1 10",
-        "env autoscaling grace-period prod 300",
         "env workers prod AUTO",
         "env cache flush prod",
         "env prod cache flush",
@@ -157,8 +169,7 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "cert list",
         "whitelist list",
         "key add N",
-        "log list prod",
-        "log view prod active web",
+        "log delete --environment prod",
         "report usage",
         "notifications list",
         "config repo",
@@ -208,6 +219,9 @@ fn flags_stand_anywhere() {
         env describe -e load               => --env=load envs describe load
         env autoscaling desired 4 -e qa    => --env=qa envs autoscaling desired qa 4
         env autoscaling limits 2 4 -e qa   => --env=qa envs autoscaling limits qa 2 4
+        env autoscaling thresholds 20 80 -e qa => --env=qa envs autoscaling thresholds qa 20 80
+        env autoscaling describe -e qa     => --env=qa envs autoscaling describe qa
+        env autoscaling targets --cpu 70 -e qa => --env=qa envs autoscaling targets qa --cpu 70
         env protected ON -e qa             => --env=qa envs protected qa ON
         env list --stale --stale           => --stale envs list
         ps --timeout 5 -e qa               => --timeout=5 --env=qa ps
@@ -258,6 +272,10 @@ fn other_nouns() {
         racks                      => context list
         switch home                => context use home
         events -f                  => events -f
+        log                        => log list
+        log list prod active       => log list prod active
+        log view prod active autoscaling-logs -f => log view prod active autoscaling-logs -f
+        log view --start-time 2026-01-01T00:00:00+0000 prod 8ef9d2f autoscaling-logs => log view --start-time 2026-01-01T00:00:00+0000 prod 8ef9d2f autoscaling-logs
         version                    => version
         help env load              => env load --help
         env --help                 => env --help
@@ -283,6 +301,15 @@ fn slips_become_errors_with_the_nearest_verb() {
             "env autoscaling limit prod 1 2",
             "did you mean: fleet env autoscaling limits",
         ),
+        (
+            "env autoscaling treshold prod 1 2",
+            "did you mean: fleet env autoscaling thresholds",
+        ),
+        (
+            "env autoscaling rates prod 1",
+            "usage: fleet env autoscaling rates ENV REMOVE ADD",
+        ),
+        ("log veiw prod", "did you mean: fleet log view"),
         ("relase create HEAD", "did you mean: fleet release"),
         ("apps creat shop", "did you mean: fleet apps create"),
         (
@@ -321,6 +348,7 @@ fn two_environments_on_one_line_are_refused() {
         "env describe prod -e qa",
         "env recycling prod ON -e qa",
         "env autoscaling desired prod 4 -e qa",
+        "env autoscaling thresholds prod 20 80 -e qa",
         "env create dev -e qa",
     ] {
         let got = canonical(&words(line));

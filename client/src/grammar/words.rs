@@ -29,20 +29,10 @@ pub(super) const ENVIRONMENT_VERBS: &[Verb] = &[
         "autoscaling",
         0,
         None,
-        "env autoscaling limits|desired ENV ...",
+        "env autoscaling limits|desired|thresholds|rates|grace-period|policy|targets|cooldown|\
+         describe ENV ...",
     )
-    .with(&[
-        Verb::now("limits", 3, Some(3), "env autoscaling limits ENV MIN MAX"),
-        Verb::now(
-            "desired",
-            2,
-            Some(3),
-            "env autoscaling desired ENV [RELEASE] COUNT",
-        ),
-        Verb::later("thresholds"),
-        Verb::later("rates"),
-        Verb::later("grace-period"),
-    ]),
+    .with(AUTOSCALING_VERBS),
     Verb::later("cert"),
     Verb::later("whitelist"),
     Verb::later("workers"),
@@ -62,6 +52,54 @@ pub(super) const ENVIRONMENT_VERBS: &[Verb] = &[
     Verb::later("export"),
     Verb::later("import"),
     Verb::later("wait"),
+];
+
+/// What follows `env autoscaling`.
+pub(super) const AUTOSCALING_VERBS: &[Verb] = &[
+    Verb::now("limits", 3, Some(3), "env autoscaling limits ENV MIN MAX"),
+    Verb::now(
+        "desired",
+        2,
+        Some(3),
+        "env autoscaling desired ENV [RELEASE] COUNT",
+    ),
+    Verb::now(
+        "thresholds",
+        3,
+        Some(3),
+        "env autoscaling thresholds ENV DOWN UP",
+    ),
+    Verb::now("rates", 3, Some(3), "env autoscaling rates ENV REMOVE ADD"),
+    Verb::now(
+        "grace-period",
+        2,
+        Some(2),
+        "env autoscaling grace-period ENV SECONDS",
+    ),
+    Verb::now(
+        "policy",
+        2,
+        Some(2),
+        "env autoscaling policy ENV step|target",
+    ),
+    Verb::now(
+        "targets",
+        1,
+        Some(1),
+        "env autoscaling targets ENV [--cpu N] [--memory N] [--rps N] [--concurrency N]",
+    ),
+    Verb::now(
+        "cooldown",
+        2,
+        Some(2),
+        "env autoscaling cooldown ENV SECONDS",
+    ),
+    Verb::now(
+        "describe",
+        1,
+        Some(2),
+        "env autoscaling describe ENV [RELEASE]",
+    ),
 ];
 
 /// What a bare name means.

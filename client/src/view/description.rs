@@ -7,6 +7,7 @@ use fleet_proto::v1::{
 };
 use serde::Serialize;
 
+use super::autoscaling::SettingsView;
 use super::environment::EnvironmentView;
 use super::{on_off, word};
 use crate::output::{Align, Block, Columns, escape, escape_lines, rfc3339, stamp};
@@ -24,6 +25,8 @@ pub(crate) struct DescriptionView {
     previous_release: Option<String>,
     autoscaling_min: u32,
     autoscaling_max: u32,
+    /// Missing where the cluster is older than autoscaling.
+    autoscaling: Option<SettingsView>,
     rollout: Option<RolloutView>,
     releases: Vec<LoadedReleaseView>,
     endpoints: Vec<EndpointView>,
@@ -140,6 +143,10 @@ impl DescriptionView {
         block.row("previous release", previous);
         block.row("autoscaling min", self.autoscaling_min.to_string());
         block.row("autoscaling max", self.autoscaling_max.to_string());
+        let settings = self.autoscaling.as_ref();
+        if let Some(settings) = settings.filter(|settings| settings.out_of_the_ordinary()) {
+            settings.rows(&mut block);
+        }
         if environment.protected {
             block.row("protected", "ON");
         }
@@ -220,6 +227,7 @@ impl From<&EnvironmentDescription> for DescriptionView {
             previous_release: (state == "release").then_some(previous.release),
             autoscaling_min: description.autoscaling_min,
             autoscaling_max: description.autoscaling_max,
+            autoscaling: description.autoscaling.as_ref().map(SettingsView::from),
             rollout: description.rollout.as_ref().map(RolloutView::from),
             releases: description
                 .releases

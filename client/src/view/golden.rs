@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod autoscaling;
+
 use fleet_proto::v1::*;
 use insta::assert_snapshot;
 

@@ -2,6 +2,7 @@
 
 mod backups;
 mod library;
+mod logs;
 mod releases;
 mod services;
 
@@ -18,6 +19,7 @@ use fleet_proto::v1::builds_server::BuildsServer;
 use fleet_proto::v1::cluster_server::ClusterServer;
 use fleet_proto::v1::environments_server::EnvironmentsServer;
 use fleet_proto::v1::local_server::LocalServer;
+use fleet_proto::v1::logs_server::LogsServer;
 use fleet_proto::v1::progress_server::ProgressServer;
 use fleet_proto::v1::releases_server::ReleasesServer;
 use fleet_proto::v1::services_server::ServicesServer;
@@ -68,6 +70,12 @@ pub(crate) struct Script {
     pub(crate) backup_breaks: VecDeque<usize>,
     /// What was last set as the schedule of backups.
     pub(crate) schedule: Option<fleet_proto::v1::BackupSchedule>,
+    /// What decides counts was changed so.
+    pub(crate) changes: Vec<fleet_proto::v1::set_autoscaling_request::Change>,
+    /// How logs were asked for.
+    pub(crate) views: Vec<fleet_proto::v1::ViewLogRequest>,
+    /// The pages of a log after the first; then it is at its end.
+    pub(crate) pages: VecDeque<Vec<fleet_proto::v1::LogLine>>,
     /// A promotion of the release asked for is under way already.
     pub(crate) under_way: bool,
 }
@@ -107,6 +115,7 @@ impl Fake {
             .add_service(ReleasesServer::new(self.clone()))
             .add_service(ServicesServer::new(self.clone()))
             .add_service(LocalServer::new(self.clone()))
+            .add_service(LogsServer::new(self.clone()))
     }
 
     pub(crate) fn refuse(&self, status: Status) {

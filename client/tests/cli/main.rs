@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod autoscaling;
 mod backups;
 mod contexts;
 mod environments;

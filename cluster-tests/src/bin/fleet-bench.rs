@@ -1,6 +1,7 @@
 //! `./dev bench`: what a request costs in our ingress, beside the proxies found on this machine, how
 //! long acknowledged commands take, and what planning costs. `./dev bench planning` is the last alone;
-//! `./dev bench failover [TRIALS]` is how long a dead leader is noticed, beside etcd.
+//! `./dev bench failover [TRIALS]` is how long a dead leader is noticed, beside etcd, and `./dev bench
+//! autoscale [--seed N]` what autoscalers cost and miss under simulated load: the same bytes everywhere.
 //!
 //! Wall time means little on a shared machine, so the figure is processor time of the proxy per
 //! request, all proxies in front of the same frontends, in legs that alternate (A B B A). What has no
@@ -17,12 +18,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::{self, Process, Role};
 use fleet_cluster_tests::{binaries, failover, planning, wait, workload};
 use fleet_proto::v1;
+use fleet_sim::campaign::{self, Campaign};
+use fleet_sim::contender::Contender;
+use fleet_sim::report;
 
 /// Requests per leg: at some 30 us each, a hundred of the kernel's 10 ms steps.
 const REQUESTS: usize = 20_000;
@@ -38,6 +42,7 @@ async fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("planning") => return plans(),
         Some("failover") => return failovers().await,
+        Some("autoscale") => return autoscale(),
         _ => {}
     }
     let cluster = Cluster::start(3).await?;
@@ -56,7 +61,7 @@ fn plans() -> Result<()> {
     println!("planning: instructions of one plan in the middle of a rolling update");
     let mut before = None;
     for frontends in planning::SIZES {
-        let Some(count) = planning::instructions(&program, frontends)? else {
+        let Some(count) = planning::instructions(&program, &[frontends])? else {
             println!("  (valgrind, which counts them, is not installed)");
             return Ok(());
         };
@@ -67,6 +72,51 @@ fn plans() -> Result<()> {
         );
         before = Some(count);
     }
+    match found.fleetd.parent().and_then(Path::parent) {
+        // Optimised, unlike the other: what it takes is a promise.
+        Some(target) => counts(&target.join("release/examples/scaling_cost")),
+        None => Ok(()),
+    }
+}
+
+/// What autoscaling has to look at grows with the services that there is news of.
+fn counts(program: &Path) -> Result<()> {
+    let services = planning::SERVICES;
+    println!(
+        "planning: instructions and processor time of one plan of {services} services with ten"
+    );
+    println!("frontends each, by how many of them there is news of and the load asks for more");
+    let mut idle = None;
+    for changed in planning::CHANGED {
+        let sizes = [services, changed];
+        let cpu = planning::cpu(program, &sizes)?;
+        let count = planning::instructions(program, &sizes)?;
+        let of_each = |count: u64| count.saturating_sub(*idle.get_or_insert(count));
+        let each = count.map(of_each).filter(|_| changed > 0);
+        let each = each.map(|more| format!("{:>9} each", more / u64::from(changed)));
+        println!(
+            "  {changed:>6} changed {:>13} {:>7.1} ms {}",
+            count.unwrap_or_default(),
+            cpu.as_secs_f64() * 1000.0,
+            each.unwrap_or_default()
+        );
+    }
+    Ok(())
+}
+
+/// Every autoscaler under every load, as docs/autoscaling.md shows it, and then with other set points.
+fn autoscale() -> Result<()> {
+    let mut arguments = std::env::args().skip(2);
+    let seed = match (arguments.next().as_deref(), arguments.next()) {
+        (None, _) => campaign::SEED,
+        (Some("--seed"), Some(seed)) => seed.parse().context("the seed")?,
+        _ => bail!("bench autoscale takes --seed N and nothing else"),
+    };
+    let seeds = campaign::seeds(seed);
+    let field = Campaign::run(&seeds, &Contender::FIELD);
+    println!("{}", report::measured(&field));
+    let ladder = Campaign::run(&seeds, &Contender::ladder());
+    print!("{}", report::ladder(&ladder));
     Ok(())
 }
 

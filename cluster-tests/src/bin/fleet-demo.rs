@@ -1,5 +1,5 @@
-//! `./dev demo`: three nodes on this machine, an app released three times under steady load, and
-//! things killed meanwhile. Prints what it saw, and fails if a request did.
+//! `./dev demo`: three nodes on this machine, an app released three times under steady load, things
+//! killed meanwhile, and a surge that its count follows. Prints what it saw, and fails if a request did.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
@@ -13,6 +13,8 @@ use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::history::History;
 use fleet_cluster_tests::process::Role;
 use fleet_cluster_tests::sampler::Sampler;
+use fleet_cluster_tests::scaling::{self, Counts};
+use fleet_cluster_tests::surge::Surge;
 use fleet_cluster_tests::workload::{Load, Running};
 use fleet_cluster_tests::{binaries, census, faults, wait};
 
@@ -87,6 +89,7 @@ async fn demo(arguments: &Arguments) -> Result<()> {
     kill_leader(&cluster, &second, &mut table).await?;
     replace_ingress(&cluster, other, &load, &mut table).await?;
     promote(&cluster, &mut shop, &first, &mut table).await?;
+    surge(&cluster, &load, &mut table).await?;
 
     let missing = REQUESTS.saturating_sub(load.so_far().sent());
     if missing > 0 {
@@ -281,6 +284,66 @@ async fn promote(cluster: &Cluster, shop: &mut Shop, idle: &str, table: &mut Tab
 
 /// Frontends of the release that the promotion replaces.
 const PROMOTED: u32 = 6;
+
+/// Requests a second that each frontend is meant for: five carry the steady load, ten the surge.
+const EACH: u32 = 40;
+
+/// The load doubles, and the count follows by itself.
+async fn surge(cluster: &Cluster, load: &Running, table: &mut Table) -> Result<()> {
+    let each = EACH.to_string();
+    let settings: [&[&str]; 2] = [
+        &["targets", "prod", "--cpu", "none", "--rps", &each],
+        &["policy", "prod", "target"],
+    ];
+    for setting in settings {
+        let words = [&["env", "autoscaling"], setting, &["-a", app::APP]].concat();
+        cluster.cli.ok(&words).await?;
+    }
+    scale(cluster, RATE / EACH).await?;
+    let told = format!("{EACH} requests a second for each frontend");
+    table.row("let the count follow the load", &told);
+
+    let apis = (0..3).map(|index| cluster.api(index));
+    let counts = Counts::watch(apis.collect::<Result<_>>()?);
+    let began = Instant::now();
+    load.more(CALM * RATE as usize).await?;
+    load.change_rate(2 * RATE);
+    let doubled = Instant::now();
+    let grown = 2 * RATE / EACH;
+    wait::until(
+        "as many frontends as twice the load needs",
+        wait::GENEROUS,
+        async || {
+            let last = counts.so_far().last().copied();
+            let healthy = last.map_or(0, |count| count.healthy);
+            ensure!(healthy >= grown, "{healthy} of {grown} are healthy");
+            Ok(())
+        },
+    )
+    .await?;
+    let took = doubled.elapsed();
+    load.more(2 * CALM * RATE as usize).await?;
+    load.change_rate(RATE);
+    load.more(CALM * RATE as usize).await?;
+    let seen = counts.stop().await?;
+    let shown = Surge::between(began, Instant::now(), &load.since(began), &seen);
+    let steps: Vec<String> = scaling::steps(&seen).iter().map(u32::to_string).collect();
+    table.row(
+        "double the load for a while",
+        &format!(
+            "{} frontends, the last healthy after {:.1} s",
+            steps.join(" -> "),
+            took.as_secs_f64()
+        ),
+    );
+    for line in shown.lines() {
+        println!("{:>52} {line}", "");
+    }
+    Ok(())
+}
+
+/// Seconds of load before the surge, at its height, and after it.
+const CALM: usize = 5;
 
 /// Brings the active release to `count` frontends and waits until they are healthy.
 async fn scale(cluster: &Cluster, count: u32) -> Result<()> {

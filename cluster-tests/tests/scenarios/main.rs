@@ -6,6 +6,9 @@
 mod agent_frozen;
 mod agent_killed;
 mod archives;
+mod autoscaling;
+mod autoscaling_muted;
+mod autoscaling_promotion;
 mod backup_restore;
 mod bad_apps;
 mod broken_promotions;

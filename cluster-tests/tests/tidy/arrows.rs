@@ -5,8 +5,9 @@ use crate::source::{SourceFile, Workspace};
 
 /// What the manifest of a crate may name under `[dependencies]`; `None` means anything but
 /// `forbidden_crates`.
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 2] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 3] = [
     ("model", &["imbl", "thiserror"]),
+    ("sim", &["fleet-model", "rand_xoshiro"]),
     ("proto", &["prost", "prost-types", "tonic", "tonic-prost"]),
 ];
 

@@ -5,7 +5,15 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// The crates whose files and manifests the rules look at.
-const MEMBERS: [&str; 6] = ["proto", "model", "trust", "node", "client", "cluster-tests"];
+const MEMBERS: [&str; 7] = [
+    "proto",
+    "model",
+    "trust",
+    "node",
+    "client",
+    "sim",
+    "cluster-tests",
+];
 
 /// All sources, real or planted by a test of the rules themselves.
 pub(crate) struct Workspace {

@@ -129,6 +129,7 @@ pub(super) fn first_time(
         slots: imbl::OrdMap::new(),
         failures: 0,
         restarts: imbl::OrdMap::new(),
+        scaling: imbl::OrdMap::new(),
         revision: state.index,
     })
 }

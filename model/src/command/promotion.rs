@@ -23,7 +23,8 @@ use crate::{
     ids::{EnvironmentKey, LoadedKey, ReleaseId, ServiceName},
     plan::rolling::{bounds, targets},
     reference::{self, Loadable},
-    rollout::{Phase, Roll, Strategy},
+    rollout::{Grown, Phase, Roll, Strategy},
+    scaling::Past,
 };
 
 pub(super) fn promote(
@@ -143,6 +144,7 @@ fn start(
         previous: environment.previous.clone(),
         tolerated: outgoing.map_or(0, |o| recent_failures(state, o, environment)),
         targets,
+        grown: Grown::default(),
     };
     let services: Vec<ServiceName> = roll.targets.keys().cloned().collect();
     let nothing = || {
@@ -157,6 +159,7 @@ fn start(
         status: LoadedStatus::Activating,
         slots: forgiven(&loaded.slots),
         failures: 0,
+        scaling: carried(&loaded, outgoing),
         since: state.now,
         updated: state.now,
         revision: state.index,
@@ -184,6 +187,21 @@ fn start(
         release: Some(release.clone()),
         name,
     })
+}
+
+/// When counts last changed is of the service, whichever release it is of: a promotion is no way
+/// around the grace period.
+fn carried(loaded: &Loaded, outgoing: Option<&Loaded>) -> OrdMap<ServiceName, Past> {
+    let mut scaling = loaded.scaling.clone();
+    for (service, past) in outgoing.into_iter().flat_map(|outgoing| &outgoing.scaling) {
+        if loaded.manifest.services.contains_key(service) {
+            let own = scaling.entry(service.clone()).or_default();
+            own.grew = own.grew.max(past.grew);
+            own.shrank = own.shrank.max(past.shrank);
+            own.set = own.set.max(past.set);
+        }
+    }
+    scaling
 }
 
 fn not_now(name: &str, status: &LoadedStatus, key: &EnvironmentKey) -> Rejection {

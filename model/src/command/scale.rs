@@ -70,6 +70,9 @@ pub(super) fn scale(
         if let Some(count) = loaded.desired.get_mut(&service) {
             *count = bounds.clamp(asked.unwrap_or(*count));
             loaded.revision = index;
+            if asked.is_some() {
+                loaded.scaling.entry(service.clone()).or_default().set = Some(now);
+            }
         }
         // A running process keeps the size it was started with.
         if resized && loaded.desired.contains_key(&service) {
@@ -115,6 +118,13 @@ fn wish(scale: &Scale, before: Scaling, bounds: Limits) -> Result<Scaling, Rejec
                 limits.min, limits.max
             ),
             "give both: fleet scale SERVICE --min N --max N",
+        );
+    }
+    if scale.min == Some(0) && limits.max > 0 {
+        return refuse(
+            format!("the minimum of {service} must be at least 1 while its maximum is not 0"),
+            "scaling to zero needs requests to be held until a frontend runs, which comes later; \
+             to switch it off: fleet scale SERVICE --count 0 --min 0 --max 0",
         );
     }
     if let Some(count) = scale.count

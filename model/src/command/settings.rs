@@ -91,19 +91,40 @@ fn clamp_targets(state: &mut State, key: &EnvironmentKey) {
     };
     let of = |key: Option<LoadedKey>| key.and_then(|key| state.loaded.get(&key));
     if let Some(incoming) = of(rollout.incoming_key()) {
-        roll.targets = clamped(incoming, &settings, &roll.targets);
+        let targets = clamped(incoming, &settings, &roll.targets);
+        roll.grown.targets = rest_of(&roll.grown.targets, &roll.targets, &targets);
+        roll.targets = targets;
         roll.incoming = roll
             .incoming
             .map(|counts| clamped(incoming, &settings, &counts));
     }
     if let Some(outgoing) = of(rollout.outgoing_key()) {
-        roll.outgoing = clamped(outgoing, &settings, &roll.outgoing);
+        let counts = clamped(outgoing, &settings, &roll.outgoing);
+        roll.grown.outgoing = rest_of(&roll.grown.outgoing, &roll.outgoing, &counts);
+        roll.outgoing = counts;
     }
     let index = state.index;
     if let Some(rollout) = state.rollouts.get_mut(key) {
         rollout.strategy = Strategy::Roll(roll);
         rollout.revision = index;
     }
+}
+
+/// What is left of growth when counts are brought within limits: it is the first to go.
+fn rest_of(
+    grown: &OrdMap<ServiceName, u32>,
+    before: &OrdMap<ServiceName, u32>,
+    after: &OrdMap<ServiceName, u32>,
+) -> OrdMap<ServiceName, u32> {
+    let of = |counts: &OrdMap<ServiceName, u32>, service: &ServiceName| {
+        counts.get(service).copied().unwrap_or(0)
+    };
+    let rest = |(service, grown): (&ServiceName, &u32)| {
+        let began = of(before, service).saturating_sub(*grown);
+        let rest = of(after, service).saturating_sub(began).min(*grown);
+        (service.clone(), rest)
+    };
+    grown.iter().map(rest).collect()
 }
 
 fn clamped(
@@ -156,6 +177,7 @@ pub(super) fn desired(
         .collect();
     for service in scaled {
         let bounds = loaded.bounds(&service, &settings);
+        loaded.scaling.entry(service.clone()).or_default().set = Some(now);
         loaded.desired.insert(service, bounds.clamp(count));
     }
     loaded.updated = now;
@@ -260,7 +282,7 @@ fn switched(
 }
 
 /// Changes settings and answers what they were.
-fn change(
+pub(super) fn change(
     state: &mut State,
     key: &EnvironmentKey,
     change: impl FnOnce(&mut Settings),

@@ -1,6 +1,6 @@
 //! What a manifest may ask for and this version does not do.
 
-use super::{Manifest, Service};
+use super::{Manifest, Scale, Service};
 use crate::ids::ServiceName;
 
 impl Manifest {
@@ -43,6 +43,15 @@ fn unsupported(name: &ServiceName, service: &Service) -> Option<String> {
         return Some(format!(
             "service {name:?} has no command, and the one of its Dockerfile is not known yet: \
              images come with a later version"
+        ));
+    }
+    if let Some(Scale {
+        min: 0, max: 1.., ..
+    }) = service.scale
+    {
+        return Some(format!(
+            "service {name:?} cannot be scaled to 0 by its load yet, since requests are not held \
+             until a frontend runs: its scale.min must be at least 1"
         ));
     }
     let checks = [
@@ -118,6 +127,16 @@ mod tests {
                     });
                 }),
                 r#"service "web" has no port that its startupProbe could ask"#,
+            ),
+            (
+                manifest(|service| {
+                    service.scale = Some(Scale {
+                        count: 1,
+                        min: 0,
+                        max: 5,
+                    });
+                }),
+                r#"service "web" cannot be scaled to 0 by its load yet, since requests are not held until a frontend runs: its scale.min must be at least 1"#,
             ),
             (
                 manifest(|service| service.later = ["volumes".to_owned()].into()),

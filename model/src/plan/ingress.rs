@@ -106,6 +106,14 @@ impl<'a> Ingresses<'a> {
         names(self.silent.iter().filter(holds))
     }
 
+    /// Nodes whose ingresses may send requests, as far as anybody knows: silent ones that are not
+    /// yet given up included.
+    pub fn expected(&self) -> impl Iterator<Item = NodeId> {
+        let held = |ingress: &&Ingress<'_>| self.now.since(ingress.heard) < SILENT_INGRESS_HOLD;
+        let silent = self.silent.iter().filter(held);
+        self.live.iter().chain(silent).map(|ingress| ingress.id)
+    }
+
     /// When the next live ingress would be called silent, or a silent one be given up.
     #[must_use]
     pub fn next_change(&self) -> Option<Time> {

@@ -7,7 +7,8 @@
 //! by any step of the controller's own ([`bounds`]). [`step`] says what may be done next; it is
 //! asked again after every change. New frontends start as long as there is room for them; old ones
 //! leave as new ones become healthy, and below `count` only where there is no room to begin with
-//! ("break one, make one"). A reversal is the same with the releases changed about.
+//! ("break one, make one"). What autoscaling adds meanwhile is room for more and nothing to wait for
+//! ([`crate::rollout::Grown`]): `minimum` is of the count without it, `maximum` of the count with it. A reversal is the same with the releases changed about.
 
 use std::collections::BTreeSet;
 
@@ -151,8 +152,9 @@ pub fn progress(state: &State, rollout: &Rollout) -> (u32, u32) {
     course
         .to
         .aims
-        .iter()
-        .map(|(service, aim)| (course.to.tally(state, service).healthy.min(*aim), *aim))
+        .keys()
+        .map(|service| (service, course.to.base(service)))
+        .map(|(service, base)| (course.to.tally(state, service).healthy.min(base), base))
         .fold((0, 0), |(a, b), (healthy, aim)| (a + healthy, b + aim))
 }
 
@@ -174,13 +176,23 @@ impl<'a> Course<'a> {
         let (from, to) = if matches!(rollout.phase, Phase::Reverting { .. }) {
             let before = roll.incoming.clone().unwrap_or_default();
             (
-                Side::of(state, incoming, before),
-                Side::of(state, outgoing, roll.outgoing.clone()),
+                Side::of(state, incoming, before, nothing()),
+                Side::of(
+                    state,
+                    outgoing,
+                    roll.outgoing.clone(),
+                    roll.grown.outgoing.clone(),
+                ),
             )
         } else {
             (
-                Side::of(state, outgoing, nothing()),
-                Side::of(state, incoming, roll.targets.clone()),
+                Side::of(state, outgoing, nothing(), nothing()),
+                Side::of(
+                    state,
+                    incoming,
+                    roll.targets.clone(),
+                    roll.grown.targets.clone(),
+                ),
             )
         };
         Some(Self {
@@ -208,14 +220,17 @@ impl<'a> Course<'a> {
             .and_then(described)
             .or_else(|| self.from.loaded.and_then(described))
             .unwrap_or_default();
-        bounds(deployment, self.to.aim(service))
+        Bounds {
+            maximum: bounds(deployment, self.to.aim(service)).maximum,
+            ..bounds(deployment, self.to.base(service))
+        }
     }
 
     fn arrived(&self, state: &State) -> bool {
         self.to
             .aims
-            .iter()
-            .all(|(service, aim)| self.to.tally(state, service).healthy >= *aim)
+            .keys()
+            .all(|service| self.to.tally(state, service).healthy >= self.to.base(service))
     }
 }
 
@@ -224,16 +239,34 @@ struct Side<'a> {
     key: Option<LoadedKey>,
     loaded: Option<&'a Loaded>,
     aims: OrdMap<ServiceName, u32>,
+    /// How many of these autoscaling added.
+    grown: OrdMap<ServiceName, u32>,
 }
 
 impl<'a> Side<'a> {
-    fn of(state: &'a State, key: Option<LoadedKey>, aims: OrdMap<ServiceName, u32>) -> Self {
+    fn of(
+        state: &'a State,
+        key: Option<LoadedKey>,
+        aims: OrdMap<ServiceName, u32>,
+        grown: OrdMap<ServiceName, u32>,
+    ) -> Self {
         let loaded = key.as_ref().and_then(|key| state.loaded.get(key));
-        Self { key, loaded, aims }
+        Self {
+            key,
+            loaded,
+            aims,
+            grown,
+        }
     }
 
     fn aim(&self, service: &ServiceName) -> u32 {
         self.aims.get(service).copied().unwrap_or(0)
+    }
+
+    /// What it has to come to, and what is kept meanwhile: without what autoscaling added.
+    fn base(&self, service: &ServiceName) -> u32 {
+        let grown = self.grown.get(service).copied().unwrap_or(0);
+        self.aim(service).saturating_sub(grown)
     }
 
     fn tally(&self, state: &State, service: &ServiceName) -> Tally {

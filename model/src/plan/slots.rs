@@ -329,6 +329,7 @@ fn place(
                     since: loaded.since,
                     reason: Reason::NoNode {
                         service: service.clone(),
+                        wanted: loaded.desired.get(service).copied().unwrap_or(0),
                         missing: (slots.len() - index) as u32,
                         refusals,
                     },

@@ -99,6 +99,12 @@ impl Group {
         self.slots.get(&slot).into_iter().flatten().copied()
     }
 
+    /// Those that are wanted and healthy, by slot.
+    pub fn ready(&self) -> impl Iterator<Item = FrontendId> {
+        let wanted = self.slots.values().flatten().copied();
+        wanted.filter(|id| !self.ailing.contains_key(id))
+    }
+
     /// Slots that hold wanted frontends.
     pub fn slots(&self) -> impl DoubleEndedIterator<Item = u32> {
         self.slots.keys().copied()

@@ -330,14 +330,27 @@ fn command(words: &[&str]) -> Command {
             service: None,
         },
         ["scale", env, service, count] => Command::Scale(Scale {
-            environment: key(env),
-            service: reference(service),
             count: Some(count.parse().unwrap()),
-            min: None,
-            max: None,
-            cpu_millicores: None,
-            memory_bytes: None,
+            ..scaled(env, service)
+        }),
+        ["scale", env, service, "within", min, max] => Command::Scale(Scale {
+            min: Some(min.parse().unwrap()),
+            max: Some(max.parse().unwrap()),
+            ..scaled(env, service)
         }),
         _ => panic!("{words:?} is no line of a story"),
+    }
+}
+
+/// `scale` that is asked for nothing.
+fn scaled(env: &str, service: &str) -> Scale {
+    Scale {
+        environment: key(env),
+        service: service.to_owned(),
+        count: None,
+        min: None,
+        max: None,
+        cpu_millicores: None,
+        memory_bytes: None,
     }
 }

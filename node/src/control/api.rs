@@ -5,12 +5,14 @@
 //! leader's index.
 
 mod apps;
+mod autoscaling;
 mod blobs;
 mod builds;
 mod cluster;
 mod describe;
 mod environments;
 mod events;
+mod logs;
 mod membership;
 mod nodes;
 mod page;
@@ -52,6 +54,7 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
             environments::Api(of()),
         ))
         .add_service(v1::events_server::EventsServer::new(events::Api(of())))
+        .add_service(v1::logs_server::LogsServer::new(logs::Api(of())))
         .add_service(v1::nodes_server::NodesServer::new(nodes::Api(of())))
         .add_service(v1::processes_server::ProcessesServer::new(processes::Api(
             of(),

@@ -183,4 +183,4 @@ fn repeated(path: Option<&String>, timings: Timings) -> RepeatedCheck {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

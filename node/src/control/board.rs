@@ -7,10 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use fleet_model::{
-    Time,
+    State, Time,
     ids::{BuildId, LoadedKey, NodeId},
     node::SUSPECT_AFTER,
     plan::{Answers, IngressFacts, Load},
+    scaling::{FrontendTraffic, FrontendUsage, Signals},
 };
 use tokio::sync::{Notify, watch};
 
@@ -27,6 +28,8 @@ struct Inner {
     heard: Mutex<Heard>,
     /// Something was heard that a plan may depend on.
     news: Notify,
+    /// Something was measured that counts may follow.
+    measures: Notify,
     /// Moves whenever a build step has said something.
     said: watch::Sender<()>,
 }
@@ -65,6 +68,7 @@ impl Board {
         let mut heard = self.lock();
         heard.load = Load {
             since: now,
+            signals: Signals::new(now),
             ..Load::default()
         };
         heard.connected.clear();
@@ -77,9 +81,58 @@ impl Board {
         self.lock().load.clone()
     }
 
+    /// The load for a plan to be made at `now`: what was measured since the last such look is due
+    /// in this one, and in no other.
+    pub(crate) fn look(&self, now: Time) -> Load {
+        let mut heard = self.lock();
+        let signals = heard.load.signals.look(now);
+        Load {
+            signals,
+            ..heard.load.clone()
+        }
+    }
+
     /// Resolves when something was heard since the last call returned.
     pub(crate) async fn news(&self) {
         self.inner.news.notified().await;
+    }
+
+    /// Resolves when something was measured that no plan has looked at.
+    pub(crate) async fn measured(&self) {
+        while !self.lock().load.signals.has_news() {
+            self.inner.measures.notified().await;
+        }
+    }
+
+    /// A worker read what its frontends use.
+    pub(crate) fn usage(&self, state: &State, node: NodeId, at: Time, read: &[FrontendUsage]) {
+        self.measure(|signals| signals.usage(state, node, at, read));
+    }
+
+    /// An ingress process told what it sent to whom.
+    pub(crate) fn traffic(
+        &self,
+        state: &State,
+        (node, process): (NodeId, u64),
+        at: Time,
+        counted: &[FrontendTraffic],
+    ) {
+        self.measure(|signals| signals.traffic(state, node, process, at, counted));
+    }
+
+    fn measure(&self, take: impl FnOnce(&mut Signals)) {
+        let mut heard = self.lock();
+        take(&mut heard.load.signals);
+        let news = heard.load.signals.has_news();
+        drop(heard);
+        if news {
+            self.inner.measures.notify_one();
+        }
+    }
+
+    /// Forgets what was measured of frontends and services that are gone.
+    pub(crate) fn forget_measures(&self, state: &State) {
+        self.lock().load.signals.forget(state);
     }
 
     /// A worker spoke. A heartbeat alone is no news, unless it ends a silence.
@@ -132,7 +185,13 @@ impl Board {
             load, connected, ..
         } = &mut *heard;
         let processes = load.ingresses.entry(node).or_default();
-        processes.retain(|other, _| connected.contains(&(node, *other)));
+        processes.retain(|other, _| {
+            let speaks = connected.contains(&(node, *other));
+            if !speaks && *other != process {
+                load.signals.forget_ingress(node, *other);
+            }
+            speaks
+        });
         processes.insert(process, facts);
         connected.insert((node, process));
         drop(heard);
@@ -208,6 +267,7 @@ impl Board {
                 .any(|other| *other != process && connected.contains(&(node, *other)));
             if successor || goodbye {
                 processes.remove(&process);
+                load.signals.forget_ingress(node, process);
             }
         }
         drop(heard);
@@ -234,7 +294,15 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use fleet_model::{
+        environment::{Environment, Previous, Settings},
+        ids::{EnvironmentName, FrontendId, ServiceName},
+    };
+    use futures::FutureExt as _;
+
     use super::*;
+    use crate::control::assignments::tests::state;
 
     fn facts(applied: u64) -> IngressFacts {
         IngressFacts {
@@ -293,5 +361,68 @@ mod tests {
         assert_eq!(board.load().ingresses[&node].len(), 2);
         board.ingress_closed(node, 7, true);
         assert_eq!(board.load().ingresses[&node].len(), 1);
+    }
+
+    /// Gives the release of [`state`] bounds between which the count of `plain` may move.
+    fn follow(state: &mut State) {
+        let (key, mut loaded) = state
+            .loaded
+            .iter()
+            .next()
+            .map(|(k, l)| (k.clone(), l.clone()))
+            .unwrap();
+        loaded
+            .desired
+            .insert(ServiceName::parse("plain").unwrap(), 1);
+        let environment = Environment {
+            key: key.environment.clone(),
+            created: Time(0),
+            updated: Time(0),
+            active: None,
+            previous: Previous::Never,
+            variables: imbl::OrdMap::new(),
+            newest: None,
+            settings: Settings::initial(&EnvironmentName::parse("prod").unwrap()),
+            masked: imbl::OrdSet::new(),
+            destroying: false,
+            revision: 1,
+        };
+        state
+            .environments
+            .insert(key.environment.clone(), environment);
+        state.loaded.insert(key, loaded);
+    }
+
+    #[test]
+    fn measures_wake_whoever_follows_them_once_and_sleepers_never() {
+        let board = Board::default();
+        board.reset(Time(0));
+        let reading = |at: u64| FrontendUsage {
+            frontend: FrontendId(1),
+            sampled: Time(at),
+            cpu_usec: at,
+            memory_bytes: 1,
+            processes: 1,
+        };
+        let rings = || board.measured().now_or_never().is_some();
+        let mut state = state("plain");
+        board.usage(&state, NodeId(1), Time(1_000), &[reading(1_000)]);
+        assert!(!rings(), "nothing follows any load");
+
+        follow(&mut state);
+        board.usage(&state, NodeId(2), Time(1_500), &[reading(1_500)]);
+        assert!(!rings(), "it runs on another node");
+        board.usage(&state, NodeId(1), Time(2_000), &[reading(2_000)]);
+        assert!(rings());
+        let due = |load: &Load| load.signals.due().count();
+        assert_eq!(due(&board.load()), 0, "readers take nothing");
+        assert_eq!(due(&board.look(Time(2_000))), 1);
+        assert!(!rings(), "it was looked at");
+
+        board.reset(Time(3_000));
+        assert!(
+            board.load().signals.is_empty(),
+            "another leader knows nothing"
+        );
     }
 }

@@ -19,6 +19,7 @@ mod names;
 mod node;
 mod release;
 mod rollout;
+mod scaling;
 mod trust;
 
 use fleet_model::Time;

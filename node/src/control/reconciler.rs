@@ -1,17 +1,26 @@
 //! Runs the planner on the leader: whenever the state or what was heard changed, or the last plan
 //! asked to be woken. Nothing is decided here.
+//!
+//! Measures come all the time and change little: what they alone may ask for is planned once a second
+//! at most, and without the rest of the plan. A cluster in which no count follows the load has none.
 
 use std::{sync::Arc, time::Duration};
 
-use fleet_model::{Command, command::Code, plan, report::Waiting};
+use fleet_model::{Command, State, command::Code, plan, report::Waiting};
 use futures::future::join_all;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Context, context::Refused};
 
 /// Rest after a plan none of whose commands had an effect, so that a disagreement between planner
 /// and domain costs a line in the log and not a core.
 const REST: Duration = Duration::from_millis(250);
+
+/// Between two looks at what was measured. Agents and ingresses speak each second.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two times that what was measured of what is gone is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: Arc<Context>, mut stopped: watch::Receiver<bool>) {
     let mut leadership = context.consensus.leadership();
@@ -42,9 +51,15 @@ async fn lead(context: &Context) {
         tokio::time::sleep(REST).await;
     }
     let mut state = context.state.clone();
+    let mut forgot = Instant::now();
     loop {
         let snapshot = state.borrow_and_update().clone();
-        let plan = plan::plan(&snapshot, &context.board.load(), context.now());
+        if forgot.elapsed() >= FORGET_EVERY {
+            forgot = Instant::now();
+            context.board.forget_measures(&snapshot);
+        }
+        let now = context.now();
+        let plan = plan::plan(&snapshot, &context.board.look(now), now);
         publish(context, plan.waiting);
         if !plan.commands.is_empty() {
             if carry_out(context, &plan.commands).await == 0 {
@@ -55,10 +70,29 @@ async fn lead(context: &Context) {
         let wake = plan.next_wake.map_or(Duration::from_secs(3600), |at| {
             Duration::from_millis(at.since(context.now()).0)
         });
-        tokio::select! {
-            changed = state.changed() => if changed.is_err() { return },
-            () = context.board.news() => {}
-            () = tokio::time::sleep(wake) => {}
+        let commands = tokio::select! {
+            changed = state.changed() => match changed {
+                Ok(()) => Vec::new(),
+                Err(_) => return,
+            },
+            () = context.board.news() => Vec::new(),
+            () = tokio::time::sleep(wake) => Vec::new(),
+            commands = followed(context, &snapshot) => commands,
+        };
+        carry_out(context, &commands).await;
+    }
+}
+
+/// Looks at what was measured until counts shall follow it. `state` is the newest.
+async fn followed(context: &Context, state: &State) -> Vec<Command> {
+    loop {
+        // The rest first: the plan before this has just looked.
+        tokio::time::sleep(LOOK_EVERY).await;
+        context.board.measured().await;
+        let now = context.now();
+        let commands = plan::rescale(state, &context.board.look(now), now);
+        if !commands.is_empty() {
+            return commands;
         }
     }
 }

@@ -120,29 +120,21 @@ impl Table {
 
     /// Readings of those that run.
     pub(super) fn usage(&self, ids: &[ProcessId]) -> Vec<Usage> {
-        let running = ids
-            .iter()
-            .filter_map(|id| self.processes.get(id))
-            .filter(|process| process.main.is_some());
-        let usage = |process: &Process| {
-            let Reading {
-                cpu_usec,
-                memory_bytes,
-                pids,
-                oom_kills,
-            } = match &process.cgroup {
-                Some(cgroup) => cgroup.reading(),
-                None => tree::reading(&tree::mark(&self.node, &process.spec.id), process.pid()),
-            };
-            Usage {
-                id: process.spec.id.clone(),
-                cpu_usec,
-                memory_bytes,
-                pids,
-                oom_kills,
-            }
+        let running = ids.iter().filter_map(|id| self.processes.get(id));
+        let running = running.filter(|process| process.main.is_some());
+        let (grouped, loose): (Vec<_>, Vec<_>) = running.partition(|p| p.cgroup.is_some());
+        let marked = |process: &&Process| {
+            let mark = tree::mark(&self.node, &process.spec.id);
+            (mark, process.pid())
         };
-        running.map(usage).collect()
+        let trees: Vec<_> = loose.iter().map(marked).collect();
+        let grouped = grouped.into_iter().filter_map(|process| {
+            let cgroup = process.cgroup.as_ref()?;
+            Some(usage(process, cgroup.reading()))
+        });
+        let loose = loose.into_iter().zip(tree::readings(&trees));
+        let loose = loose.map(|(process, reading)| usage(process, reading));
+        grouped.chain(loose).collect()
     }
 
     /// Drops all that is kept of a process that has ended; one that is not known has been dropped.
@@ -287,4 +279,20 @@ const LONGEST_GRACE: Duration = Duration::from_secs(24 * 3600);
 
 fn after(now: Now, pause: Duration) -> Instant {
     now.mono + pause.min(LONGEST_GRACE)
+}
+
+fn usage(process: &Process, reading: Reading) -> Usage {
+    let Reading {
+        cpu_usec,
+        memory_bytes,
+        pids,
+        oom_kills,
+    } = reading;
+    Usage {
+        id: process.spec.id.clone(),
+        cpu_usec,
+        memory_bytes,
+        pids,
+        oom_kills,
+    }
 }

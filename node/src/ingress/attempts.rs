@@ -193,6 +193,7 @@ impl Attempts<'_> {
                 }
             },
         };
+        pin.slot.begins();
         let timeout = pin.environment.spec.settings.response_timeout;
         let progress = request.body().progress();
         let sent = if repeatable {

@@ -237,6 +237,7 @@ pub(super) fn load_to_wire(load: FrontendLoad) -> wire::FrontendLoad {
     let (latency_bucket, latency_count) = load.counted.latency.into_iter().unzip();
     wire::FrontendLoad {
         frontend_id: load.id,
+        sent: load.counted.sent,
         requests: load.counted.requests,
         server_errors: load.counted.server_errors,
         connection_errors: load.counted.connection_errors,
@@ -340,5 +341,30 @@ mod tests {
         for (change, sentence) in table {
             assert_eq!(&refusal(*change), sentence);
         }
+    }
+
+    /// docs/autoscaling.md says what reports cost.
+    #[test]
+    fn the_load_of_a_frontend_takes_at_most_64_bytes() {
+        use prost::Message as _;
+        // A thousand requests a second, with latencies over four powers of two.
+        let counted = super::super::load::Delta {
+            sent: 1000,
+            requests: 1000,
+            latency: (60..76).map(|bucket| (bucket, 62)).collect(),
+            ..Default::default()
+        };
+        let load = FrontendLoad {
+            id: 1_000_000,
+            in_flight: 20,
+            ejected: false,
+            counted,
+        };
+        let status = wire::IngressStatus {
+            busy: vec![load.id],
+            load: vec![load_to_wire(load)],
+            ..wire::IngressStatus::default()
+        };
+        assert!(status.encoded_len() <= 64, "{}", status.encoded_len());
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Load(Sharded<Cell>);
 
 #[derive(Debug)]
 struct Cell {
+    sent: AtomicU64,
     requests: AtomicU64,
     server_errors: AtomicU64,
     connection_errors: AtomicU64,
@@ -36,6 +37,8 @@ struct Cell {
 /// Counters since the previous reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Delta {
+    /// Attempts that began. What a frontend that is overrun is asked shows here alone.
+    pub(super) sent: u64,
     pub(super) requests: u64,
     pub(super) server_errors: u64,
     pub(super) connection_errors: u64,
@@ -46,6 +49,11 @@ pub(super) struct Delta {
 impl Load {
     pub(super) fn new() -> Self {
         Self(Sharded::new())
+    }
+
+    /// An attempt begins.
+    pub(super) fn send(&self) {
+        self.0.mine().sent.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count(&self, outcome: Outcome) {
@@ -69,6 +77,7 @@ impl Load {
         let mut delta = Delta::default();
         let mut latency = [0u32; BUCKETS];
         for cell in self.0.iter() {
+            delta.sent += take(&cell.sent);
             delta.connection_errors += take(&cell.connection_errors);
             let requests = take(&cell.requests);
             if requests == 0 {
@@ -93,6 +102,7 @@ impl Load {
 impl Default for Cell {
     fn default() -> Self {
         Self {
+            sent: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             server_errors: AtomicU64::new(0),
             connection_errors: AtomicU64::new(0),
@@ -103,7 +113,7 @@ impl Default for Cell {
 
 impl Delta {
     pub(super) fn is_empty(&self) -> bool {
-        self.requests == 0 && self.connection_errors == 0
+        self.sent == 0 && self.requests == 0 && self.connection_errors == 0
     }
 }
 
@@ -147,6 +157,7 @@ mod tests {
     #[test]
     fn what_is_taken_is_gone() {
         let load = Load::new();
+        load.send();
         load.count(Outcome::Answered {
             status: 200,
             after: Duration::from_micros(4),
@@ -157,6 +168,7 @@ mod tests {
         });
         load.count(Outcome::Lost);
         let expected = Delta {
+            sent: 1,
             requests: 2,
             server_errors: 1,
             connection_errors: 1,
@@ -164,5 +176,10 @@ mod tests {
         };
         assert_eq!(load.take(), expected);
         assert!(load.take().is_empty());
+        load.send();
+        assert!(
+            !load.take().is_empty(),
+            "nobody answered it, but it was sent"
+        );
     }
 }

@@ -84,6 +84,11 @@ impl<C: Connections> Slot<C> {
         }
     }
 
+    /// Counts an attempt's beginning: there is a connection for it.
+    pub(super) fn begins(&self) {
+        self.load.send();
+    }
+
     /// Counts an attempt's end and keeps the record that ejects.
     pub(super) fn ended(&self, outcome: Outcome, now_ms: u64) {
         self.load.count(outcome);

@@ -5,6 +5,7 @@ mod control;
 mod frontend;
 mod life;
 mod raw;
+mod reports;
 mod retries;
 mod routing;
 mod streams;

@@ -202,6 +202,13 @@ fn short_forms() {
         })
     );
     assert_eq!(with("scale: {cpu: 256, memory: 512}").scale, None);
+    let said_twice = "scale: {targets: {cpu: 70}, autoscale: {cpu: {threshold: 70}}}";
+    assert_eq!(with(said_twice).targets.cpu_percent, Some(70));
+    let a_minute = with("scale: {targets: {requests: 3599}}").targets;
+    assert_eq!((a_minute.rps, a_minute.any()), (Some(59), true));
+    let cooldown = with("scale: {autoscale: {cooldownPeriod: 60}}").targets;
+    assert_eq!(cooldown.cooldown, Some(Millis::seconds(60)));
+    assert!(!cooldown.any(), "a cooldown is nothing to aim at");
     assert!(with("internalRouter: true").internal);
     assert_eq!(with("domain: 'a.org, b.org'").domains, ["a.org", "b.org"]);
     assert_eq!(with("domain: [a.org, '${B}']").domains, ["a.org", "${B}"]);
@@ -340,6 +347,18 @@ fn errors_name_place_key_and_the_nearest_known_key() {
         (
             "services: {www: {command: a, scale: 5-2}}",
             r#"line 1, column 37: scale must be as 2 or 1-5, up to 10000, not the text "5-2""#,
+        ),
+        (
+            "services: {www: {command: a, scale: {targets: {cpu: 70}, autoscale: {cpu: 80}}}}",
+            "line 1, column 37: scale of service www has cpu 70 in targets and 80 in autoscale; choose one",
+        ),
+        (
+            "services: {www: {command: a, scale: {targets: {rps: 5, requests: 300}}}}",
+            "line 1, column 37: targets of scale of service www have both rps and requests; choose one",
+        ),
+        (
+            "services: {www: {command: a, scale: {targets: {requests: 59}}}}",
+            "line 1, column 58: requests must be a whole number from 60 to 60000000, not the number 59",
         ),
         (
             "services: {www: {command: a, scale: {min: 3, max: 2}}}",

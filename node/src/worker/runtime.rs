@@ -134,6 +134,8 @@ pub struct Usage {
     pub cpu_usec: u64,
     /// Resident bytes without reclaimable cache.
     pub memory_bytes: u64,
+    /// Those that are alive.
+    pub processes: u32,
 }
 
 /// A frontend that ended; nothing of it runs any more.

@@ -1,12 +1,8 @@
-//! Settings of an environment: counts and switches.
+//! Settings of an environment: switches, and how long promotions are watched.
 
 use fleet_proto::v1::environments_client::EnvironmentsClient;
-use fleet_proto::v1::{
-    Receipt, SetAutoscalingDesiredRequest, SetAutoscalingLimitsRequest, SetGuardRequest,
-    SwitchRequest,
-};
+use fleet_proto::v1::{Receipt, SetGuardRequest, SwitchRequest};
 
-use crate::args::AutoscalingVerb;
 use crate::commands::receipt;
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -78,89 +74,6 @@ pub(super) async fn guard(
             "Promoted releases are now watched for {seconds} s in environment {}",
             r.environment
         ),
-    };
-    receipt::tell(session, answer.receipt, message).await
-}
-
-pub(super) async fn autoscaling(
-    session: &mut Session,
-    verb: AutoscalingVerb,
-) -> Result<(), Failure> {
-    match verb {
-        AutoscalingVerb::Limits {
-            environment,
-            min,
-            max,
-        } => limits(session, environment, min, max).await,
-        AutoscalingVerb::Desired { environment, words } => {
-            let (release, count) = match words.as_slice() {
-                [count] => (String::new(), count),
-                [release, count] => (release.clone(), count),
-                _ => return Err(Failure::usage("autoscaling desired ENV [RELEASE] COUNT")),
-            };
-            let count = count
-                .parse()
-                .map_err(|_| Failure::usage(format!("\"{count}\" is no number of frontends")))?;
-            desired(session, environment, release, count).await
-        }
-    }
-}
-
-async fn limits(
-    session: &mut Session,
-    environment: String,
-    min: u32,
-    max: u32,
-) -> Result<(), Failure> {
-    let app = session.app().await?;
-    let request_id = Connection::request_id();
-    let command = SetAutoscalingLimitsRequest {
-        request_id,
-        app,
-        environment,
-        min,
-        max,
-    };
-    let answer = session
-        .write(command, |c, r| async move {
-            EnvironmentsClient::new(c).set_autoscaling_limits(r).await
-        })
-        .await?;
-    let message = |r: &Receipt| {
-        format!(
-            "Autoscaling limits of environment {} are now {min} to {max}",
-            r.environment
-        )
-    };
-    receipt::tell(session, answer.receipt, message).await
-}
-
-async fn desired(
-    session: &mut Session,
-    environment: String,
-    release: String,
-    count: u32,
-) -> Result<(), Failure> {
-    let app = session.app().await?;
-    let request_id = Connection::request_id();
-    let command = SetAutoscalingDesiredRequest {
-        request_id,
-        app,
-        environment,
-        release,
-        count,
-    };
-    let answer = session
-        .write(command, |c, r| async move {
-            EnvironmentsClient::new(c).set_autoscaling_desired(r).await
-        })
-        .await?;
-    let message = |r: &Receipt| {
-        let plural = if count == 1 { "" } else { "s" };
-        format!(
-            "Release {} is now being scaled to {count} frontend{plural} in environment {}",
-            r.release, r.environment
-        )
     };
     receipt::tell(session, answer.receipt, message).await
 }

@@ -150,6 +150,41 @@ impl environments_server::Environments for Fake {
         self.mutate(&request, Seen { release, ..call }, WaitGoal::CountReached)
     }
 
+    async fn set_autoscaling(
+        &self,
+        request: Request<SetAutoscalingRequest>,
+    ) -> Answer<EnvironmentResponse> {
+        let asked = request.get_ref();
+        let call = seen(
+            "set_autoscaling",
+            &asked.request_id,
+            &asked.app,
+            &asked.environment,
+        );
+        self.script.lock().unwrap().changes.extend(asked.change);
+        self.mutate(&request, call, WaitGoal::Unspecified)
+    }
+
+    async fn describe_autoscaling(
+        &self,
+        request: Request<DescribeAutoscalingRequest>,
+    ) -> Answer<DescribeAutoscalingResponse> {
+        let asked = request.get_ref();
+        let call = seen("describe_autoscaling", "", &asked.app, &asked.environment);
+        let release = asked.release.clone();
+        self.note(&request, Seen { release, ..call })?;
+        Ok(Response::new(DescribeAutoscalingResponse {
+            app: "shop".to_owned(),
+            environment: asked.environment.clone(),
+            releases: vec![ScaledRelease {
+                name: "8ef9d2f".to_owned(),
+                services: ["admin", "web"].map(scaled).to_vec(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }))
+    }
+
     async fn set_protected(&self, request: Request<SwitchRequest>) -> Answer<EnvironmentResponse> {
         let asked = request.get_ref();
         let call = seen(
@@ -449,6 +484,13 @@ impl local_server::Local for Fake {
             text: "the new ingress listens".to_owned(),
         };
         Ok(Response::new(Box::pin(futures::stream::iter([Ok(line)]))))
+    }
+}
+
+fn scaled(name: &str) -> ScaledService {
+    ScaledService {
+        name: name.to_owned(),
+        ..Default::default()
     }
 }
 

@@ -79,6 +79,12 @@ fn roll(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) -> Result<()
 /// The incoming release is complete, the outgoing one gone: the pointer follows.
 fn settle(state: &mut State, key: &EnvironmentKey, rollout: &Rollout) -> Result<(), Rejection> {
     move_pointer(state, key, rollout)?;
+    if let (Some(incoming), Some(roll)) = (rollout.incoming_key(), rollout.roll())
+        && !roll.grown.targets.is_empty()
+    {
+        // It was not waited for what autoscaling added: from here on nothing rolls any more.
+        set_counts(state, &incoming, &roll.targets);
+    }
     touch(state, key);
     let generation = state.reroute(key);
     status(state, key, "Updating", "Running");

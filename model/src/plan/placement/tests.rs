@@ -77,6 +77,7 @@ fn state(change: impl FnOnce(&mut Service)) -> State {
         slots: OrdMap::new(),
         failures: 0,
         restarts: OrdMap::new(),
+        scaling: OrdMap::new(),
         revision: 0,
     };
     let nodes = [

@@ -28,9 +28,16 @@ pub(super) fn bounds_hold(before: &State, after: &State, said: &str) {
             continue;
         };
         for (service, count) in &roll.targets {
-            // A service the outgoing release has less of, or more, is bounded by either count.
+            // A service the outgoing release has less of, or more, is bounded by either count. What
+            // autoscaling added meanwhile is room for more, and not to be kept.
+            let began = |count: u32, grown: &imbl::OrdMap<ServiceName, u32>| {
+                count - grown.get(service).copied().unwrap_or(0)
+            };
             let (low, high) = match roll.outgoing.get(service) {
-                Some(other) => (*count.min(other), *count.max(other)),
+                Some(other) => (
+                    began(*count, &roll.grown.targets).min(began(*other, &roll.grown.outgoing)),
+                    *count.max(other),
+                ),
                 None => (0, *count),
             };
             let deployment = deployment(after, rollout, service);

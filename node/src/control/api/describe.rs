@@ -15,7 +15,7 @@ use fleet_proto::v1::{
     self, EnvironmentStatus, PreviousReleaseState, RolloutPhase, RolloutStrategy,
 };
 
-use super::instant;
+use super::{autoscaling, instant};
 use crate::control::{Context, forward};
 
 /// A row of `env list`.
@@ -76,6 +76,7 @@ pub(super) fn description(
         endpoints: endpoints(state, found),
         waiting,
         rollout: rollout.map(|rollout| self::rollout(state, rollout)),
+        autoscaling: Some(autoscaling::settings(&found.settings.autoscaling)),
     }
 }
 

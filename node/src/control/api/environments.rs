@@ -6,7 +6,7 @@ use fleet_model::{Command, environment::Limits, ids::EnvironmentKey, reference, 
 use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
 use tonic::{Request, Response, Status};
 
-use super::{ACTOR, describe, message, page, request_id, resolve};
+use super::{ACTOR, autoscaling, describe, message, page, request_id, resolve};
 use crate::control::{
     Context,
     context::Done,
@@ -170,6 +170,24 @@ impl Environments for Api {
         };
         let outcome = self.commit(&asked.request_id, &command).await?;
         answer(resolve::of_release(&key, &outcome, WaitGoal::CountReached))
+    }
+
+    async fn set_autoscaling(&self, request: Request<v1::SetAutoscalingRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let command = Command::SetAutoscaling {
+            environment: key.clone(),
+            change: autoscaling::change(asked.change)?,
+        };
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(resolve::receipt(&outcome, &key))
+    }
+
+    async fn describe_autoscaling(
+        &self,
+        request: Request<v1::DescribeAutoscalingRequest>,
+    ) -> Result<Response<v1::DescribeAutoscalingResponse>, Status> {
+        autoscaling::describe(&self.0, message(request)).await
     }
 
     async fn set_protected(&self, request: Request<v1::SwitchRequest>) -> Answer {

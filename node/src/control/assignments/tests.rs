@@ -31,7 +31,7 @@ services:
 ";
 
 /// A state in which node 1 runs one frontend of the service.
-fn state(service: &str) -> State {
+pub(in crate::control) fn state(service: &str) -> State {
     let key = LoadedKey {
         environment: EnvironmentKey {
             app: AppName::parse("shop").unwrap(),
@@ -75,6 +75,7 @@ fn state(service: &str) -> State {
         slots: imbl::OrdMap::new(),
         failures: 0,
         restarts: imbl::OrdMap::new(),
+        scaling: imbl::OrdMap::new(),
         revision: 1,
     };
     let mut state = State::default();

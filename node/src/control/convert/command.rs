@@ -4,6 +4,7 @@ mod asked;
 mod node;
 mod planned;
 mod reported;
+mod scaling;
 mod trust;
 
 use fleet_model::{
@@ -106,6 +107,11 @@ impl Stored for Command {
                 environment: Some(environment.to_stored()),
                 limits: Some(limits.to_stored()),
             }),
+            Self::SetAutoscaling {
+                environment,
+                change,
+            } => scaling::change_to_stored(environment, *change),
+            Self::Rescale(items) => scaling::rescale_to_stored(items),
             Self::SetDesired {
                 environment,
                 reference,
@@ -332,6 +338,8 @@ impl Stored for Command {
                 environment: key(environment)?,
                 limits: required::<_, Limits>(limits, "set_limits.limits")?,
             },
+            Wire::SetAutoscaling(set) => scaling::change_from_stored(set)?,
+            Wire::Rescale(stored::Rescale { items }) => Self::Rescale(all(items)?),
             Wire::SetDesired(stored::SetDesired {
                 environment,
                 reference,

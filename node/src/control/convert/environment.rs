@@ -116,6 +116,7 @@ impl Stored for Settings {
             drain,
             guard,
             scale,
+            autoscaling,
         } = self;
         stored::Settings {
             whitelist: whitelist.clone(),
@@ -131,6 +132,7 @@ impl Stored for Settings {
                 .iter()
                 .map(|(service, scaling)| (service.to_stored(), scaling.to_stored()))
                 .collect(),
+            autoscaling: Some(autoscaling.to_stored()),
         }
     }
 
@@ -146,6 +148,7 @@ impl Stored for Settings {
             drain_ms,
             guard_ms,
             scale,
+            autoscaling,
         } = wire;
         Ok(Self {
             whitelist,
@@ -166,6 +169,7 @@ impl Stored for Settings {
                     ))
                 })
                 .collect::<Result<_, DecodeError>>()?,
+            autoscaling: optional(autoscaling)?.unwrap_or_default(),
         })
     }
 }

@@ -6,6 +6,7 @@ use fleet_model::{
     Time,
     environment::{Failure, Loaded, LoadedStatus, Slot},
     ids::{BuildId, LoadedKey, ServiceName},
+    scaling::Past,
 };
 use fleet_proto::stored::{self, loaded_status::Status};
 use imbl::OrdMap;
@@ -43,6 +44,7 @@ impl Stored for LoadedAt {
             // The slots have them.
             failures: _,
             restarts,
+            scaling,
             revision,
         } = loaded;
         stored::Loaded {
@@ -65,6 +67,10 @@ impl Stored for LoadedAt {
                 .iter()
                 .map(|(service, at)| (service.to_stored(), at.0))
                 .collect(),
+            scaling: scaling
+                .iter()
+                .map(|(service, past)| (service.to_stored(), past.to_stored()))
+                .collect(),
         }
     }
 
@@ -83,6 +89,7 @@ impl Stored for LoadedAt {
             slots,
             revision,
             restarts_ms,
+            scaling,
         } = wire;
         let key: LoadedKey = required(key, "loaded.key")?;
         let slots: OrdMap<(ServiceName, u32), Slot> = slots
@@ -105,6 +112,12 @@ impl Stored for LoadedAt {
             restarts: restarts_ms
                 .into_iter()
                 .map(|(service, at)| Ok((ServiceName::from_stored(service)?, Time(at))))
+                .collect::<Result<_, DecodeError>>()?,
+            scaling: scaling
+                .into_iter()
+                .map(|(service, past)| {
+                    Ok((ServiceName::from_stored(service)?, Past::from_stored(past)?))
+                })
                 .collect::<Result<_, DecodeError>>()?,
             revision,
         };

@@ -3,7 +3,7 @@
 use fleet_model::{
     Time,
     ids::{ReleaseId, RolloutId},
-    rollout::{Phase, Roll, Rollout, Strategy},
+    rollout::{Grown, Phase, Roll, Rollout, Strategy},
 };
 use fleet_proto::stored::{self, rollout, rollout_phase};
 
@@ -109,6 +109,7 @@ impl Stored for Roll {
             incoming,
             previous,
             tolerated,
+            grown,
         } = self;
         stored::Roll {
             targets: counts_to_stored(targets),
@@ -118,6 +119,8 @@ impl Stored for Roll {
             }),
             previous: Some(previous.to_stored()),
             tolerated: *tolerated,
+            grown_targets: counts_to_stored(&grown.targets),
+            grown_outgoing: counts_to_stored(&grown.outgoing),
         }
     }
 
@@ -128,6 +131,8 @@ impl Stored for Roll {
             incoming,
             previous,
             tolerated,
+            grown_targets,
+            grown_outgoing,
         } = wire;
         Ok(Self {
             targets: counts_from_stored(targets)?,
@@ -137,6 +142,10 @@ impl Stored for Roll {
                 .transpose()?,
             previous: required(previous, "roll.previous")?,
             tolerated,
+            grown: Grown {
+                targets: counts_from_stored(grown_targets)?,
+                outgoing: counts_from_stored(grown_outgoing)?,
+            },
         })
     }
 }

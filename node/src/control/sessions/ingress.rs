@@ -7,10 +7,11 @@ use fleet_model::{
     ids::{AppName, EnvironmentKey, EnvironmentName, FrontendId, LoadedKey, NodeId},
     node::Role,
     plan::{Answers, IngressFacts},
+    scaling::FrontendTraffic,
 };
 use fleet_proto::internal::{
-    IngressHello, IngressOrder, IngressReport, IngressStatus, OldestRoutes, ingress_order::Routes,
-    ingress_report, ingress_sessions_server::IngressSessions,
+    FrontendLoad, IngressHello, IngressOrder, IngressReport, IngressStatus, OldestRoutes,
+    ingress_order::Routes, ingress_report, ingress_sessions_server::IngressSessions,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
@@ -105,9 +106,12 @@ async fn listen(
         context
             .board
             .forget_answers(|key| state.loaded.contains_key(key));
+        let facts = heard(context, &status);
+        let who = (node, process);
         context
             .board
-            .ingress(node, process, heard(context, &status));
+            .traffic(&state, who, facts.heard, &traffic(&status));
+        context.board.ingress(node, process, facts);
     }
     None
 }
@@ -192,6 +196,22 @@ fn counted<'a>(
         };
         Some((frontend.loaded.clone(), answers))
     })
+}
+
+/// What each frontend was asked since the last status: of those that are not named, nothing.
+fn traffic(status: &IngressStatus) -> Vec<FrontendTraffic> {
+    let of = |load: &FrontendLoad| {
+        let latency = load.latency_bucket.iter().zip(&load.latency_count);
+        FrontendTraffic {
+            frontend: FrontendId(load.frontend_id),
+            requests: load.sent,
+            server_errors: load.server_errors,
+            connection_errors: load.connection_errors,
+            in_flight: load.in_flight,
+            latency: latency.map(|(bucket, count)| (*bucket, *count)).collect(),
+        }
+    };
+    status.load.iter().map(of).collect()
 }
 
 fn outdated(routes: &[OldestRoutes]) -> std::collections::BTreeMap<EnvironmentKey, u64> {

@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use fleet_model::{
-    Command, State,
+    Command, State, Time,
     command::{NodeChange, Report},
     frontend::{Exit, Phase},
     ids::{BuildId, FrontendId, NodeId},
     node::{Capability, Facts, Lease, Role},
+    scaling::FrontendUsage,
 };
 use fleet_proto::internal::{
-    BuildEnded, BuildOutput, FrontendObserved, WorkerHello, WorkerOrder, WorkerReport,
+    BuildEnded, BuildOutput, FrontendObserved, WorkerHello, WorkerOrder, WorkerReport, WorkerUsage,
     capability::Verdict, frontend_observed, worker_report, worker_sessions_server::WorkerSessions,
 };
 use tokio::sync::{mpsc, watch};
@@ -176,10 +177,25 @@ async fn listen(
             Some(worker_report::Report::Heartbeat(beat)) => {
                 news.beats.send_replace(beat.sequence);
             }
-            Some(worker_report::Report::Usage(_)) | None => {}
+            Some(worker_report::Report::Usage(usage)) => {
+                let (state, now) = (context.snapshot(), context.now());
+                context.board.usage(&state, node, now, &read(&usage));
+            }
+            None => {}
         }
     }
     None
+}
+
+fn read(usage: &WorkerUsage) -> Vec<FrontendUsage> {
+    let of = |frontend: &fleet_proto::internal::FrontendUsage| FrontendUsage {
+        frontend: FrontendId(frontend.frontend_id),
+        sampled: Time(usage.sampled_boot_ms),
+        cpu_usec: frontend.cpu_usec,
+        memory_bytes: frontend.memory_bytes,
+        processes: frontend.processes,
+    };
+    usage.frontends.iter().map(of).collect()
 }
 
 /// Keeps what a build step says, if it is the one that this worker shall run.

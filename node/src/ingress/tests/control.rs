@@ -152,6 +152,14 @@ impl Control {
             .await
     }
 
+    /// Every status since one, in the order of their coming.
+    pub(super) fn since(&self, sequence: u64) -> Vec<wire::IngressStatus> {
+        let state = self.inner.state.lock().unwrap();
+        let later = state.statuses.iter();
+        let later = later.filter(|status| status.sequence > sequence);
+        later.cloned().collect()
+    }
+
     /// The `index`th hello.
     pub(super) async fn hello(&self, index: usize) -> wire::IngressHello {
         self.wait("a hello", |state| state.hellos.get(index).cloned())

@@ -1,6 +1,6 @@
 //! The keys of `scale` and `deployment`.
 
-use super::{COUNT, Key, Kind, key};
+use super::{COUNT, HOUR, Key, Kind, key};
 
 /// A hundred thousand cores and ten tebibytes: more than any machine has.
 const MILLICORES: Kind = Kind::Whole(1, 100_000_000);
@@ -10,11 +10,10 @@ const FRONTENDS: Kind = Kind::Whole(*COUNT.start(), *COUNT.end());
 pub(super) const SCALE: &[Key] = &[
     key(
         "autoscale",
-        Kind::Anything,
+        Kind::Section(AUTOSCALE),
         "{cpu: {threshold: 70}}",
-        "thresholds of autoscaling",
-    )
-    .ignored(),
+        "the same as `targets`, in other words",
+    ),
     key(
         "count",
         Kind::Count,
@@ -60,9 +59,8 @@ pub(super) const SCALE: &[Key] = &[
         "targets",
         Kind::Section(TARGETS),
         "{cpu: 70}",
-        "what autoscaling aims at",
-    )
-    .ignored(),
+        "what each frontend should have to do; the count follows, whatever policy the environment has",
+    ),
     key(
         "vpa",
         Kind::Anything,
@@ -83,18 +81,82 @@ const LIMIT: &[Key] = &[
     .or("`scale.memory`"),
 ];
 
+const PERCENT: Kind = Kind::Whole(1, 1000);
+
 const TARGETS: &[Key] = &[
-    key("cpu", Kind::Whole(1, 1000), "70", "percent of `scale.cpu`"),
-    key("custom", Kind::Anything, "[]", "measures of a provider").ignored(),
-    key("external", Kind::Anything, "[]", "measures from outside").ignored(),
+    key(
+        "concurrency",
+        Kind::Whole(1, 1_000_000),
+        "20",
+        "requests in flight",
+    ),
+    key(
+        "cpu",
+        PERCENT,
+        "70",
+        "percent of `scale.cpu`, or of one core",
+    ),
+    key("custom", Kind::Anything, "[]", "measures of a provider").refused(),
+    key("external", Kind::Anything, "[]", "measures from outside").refused(),
     key(
         "memory",
-        Kind::Whole(1, 1000),
+        PERCENT,
         "80",
-        "percent of `scale.memory`",
+        "percent of `scale.memory`, or of `scale.limit.memory`",
     ),
-    key("requests", Kind::Anything, "200", "requests per minute").ignored(),
+    key(
+        "requests",
+        Kind::Whole(60, 60_000_000),
+        "3000",
+        "requests a minute, as 60 times `rps`",
+    ),
+    key("rps", Kind::Whole(1, 1_000_000), "50", "requests a second"),
 ];
+
+const AUTOSCALE: &[Key] = &[
+    key(
+        "cooldownPeriod",
+        Kind::Whole(0, HOUR),
+        "300",
+        "seconds over which the most that was wanted counts when the number shrinks",
+    )
+    .or("the environment's"),
+    key(
+        "cpu",
+        Kind::Or(&PERCENT, THRESHOLD),
+        "{threshold: 70}",
+        "as `targets.cpu`",
+    ),
+    key(
+        "gpuUtilization",
+        Kind::Anything,
+        "{threshold: 80}",
+        "how busy graphics processors are",
+    )
+    .refused(),
+    key(
+        "memory",
+        Kind::Or(&PERCENT, THRESHOLD),
+        "{threshold: 80}",
+        "as `targets.memory`",
+    ),
+    key(
+        "pollingInterval",
+        Kind::Whole(1, HOUR),
+        "30",
+        "seconds between two looks; fleet looks whenever there is news",
+    )
+    .ignored(),
+    key(
+        "queueDepth",
+        Kind::Anything,
+        "{threshold: 10}",
+        "the length of a queue",
+    )
+    .refused(),
+];
+
+const THRESHOLD: &[Key] = &[key("threshold", PERCENT, "70", "percent")];
 
 pub(super) const DEPLOYMENT: &[Key] = &[
     key(

@@ -59,12 +59,37 @@ pub(super) fn limits(scale: &Fields<'_>) -> Resources {
     }
 }
 
-pub(super) fn targets(scale: &Fields<'_>) -> Targets {
-    let targets = scale.within("targets");
-    Targets {
-        cpu_percent: targets.number("cpu"),
-        memory_percent: targets.number("memory"),
+/// What the predecessor says in two places, `targets` and the thresholds of `autoscale`, is one
+/// thing here, which may be said twice but not in two ways.
+pub(super) fn targets(node: &Node, of: &str) -> Result<Targets, ManifestError> {
+    let scale = Fields::of(node);
+    let (targets, autoscale) = (scale.within("targets"), scale.within("autoscale"));
+    let said_once = |name: &str| match (targets.number(name), threshold(&autoscale, name)) {
+        (Some(target), Some(threshold)) if target != threshold => Err(node.error(format!(
+            "scale of {of} has {name} {target} in targets and {threshold} in autoscale; choose one"
+        ))),
+        (target, threshold) => Ok(target.or(threshold)),
+    };
+    let a_minute = targets.number("requests");
+    if targets.number("rps").is_some() && a_minute.is_some() {
+        let problem = format!("targets of scale of {of} have both rps and requests; choose one");
+        return Err(node.error(problem));
     }
+    Ok(Targets {
+        cpu_percent: said_once("cpu")?,
+        memory_percent: said_once("memory")?,
+        rps: targets
+            .number("rps")
+            .or(a_minute.map(|requests| requests / 60)),
+        concurrency: targets.number("concurrency"),
+        cooldown: autoscale.seconds("cooldownPeriod"),
+    })
+}
+
+/// `cpu: 70`, or `cpu: {threshold: 70}`.
+fn threshold(autoscale: &Fields<'_>, name: &str) -> Option<u32> {
+    let within = || autoscale.within(name).number("threshold");
+    autoscale.number(name).or_else(within)
 }
 
 fn mebibytes(number: u32) -> u64 {

@@ -56,7 +56,11 @@ pub(super) fn read(key: &Key, name: &ServiceName, node: &Node) -> Result<Service
             .flatten(),
         requests: scale::requests(&fields.within("scale")),
         limits: scale::limits(&fields.within("scale")),
-        targets: scale::targets(&fields.within("scale")),
+        targets: fields
+            .get("scale")
+            .map(|node| scale::targets(node, &what))
+            .transpose()?
+            .unwrap_or_default(),
         deployment: deployment(&fields, agent || singleton),
         singleton,
         agent,

@@ -105,7 +105,10 @@ fn a_web_service_with_everything() {
         web.targets,
         Targets {
             cpu_percent: Some(70),
-            memory_percent: None
+            memory_percent: Some(80),
+            rps: Some(50),
+            concurrency: Some(20),
+            cooldown: Some(Millis::seconds(120)),
         }
     );
     assert_eq!(
@@ -196,7 +199,10 @@ fn what_comes_later_is_kept_and_named() {
             "health.port",
             "initContainer.image",
             "ports",
+            "scale.autoscale.gpuUtilization",
+            "scale.autoscale.queueDepth",
             "scale.gpu",
+            "scale.targets.external",
             "startupProbe.tcpSocketPort",
             "volumes",
             "whitelist"

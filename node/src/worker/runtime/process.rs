@@ -258,6 +258,7 @@ impl Runtime for ProcessRuntime {
                 id,
                 cpu_usec: usage.cpu_usec,
                 memory_bytes: usage.memory_bytes,
+                processes: usage.pids,
             })
         });
         Ok(usages.collect())

@@ -172,6 +172,8 @@ async fn tell(
     (mut views, mut sent): (watch::Receiver<View>, View),
 ) -> String {
     let mut usage = session.usage.clone();
+    // What was read before this session is as old as the silence before it.
+    usage.mark_unchanged();
     let mut heartbeat = interval(HEARTBEAT);
     // After a pause of the whole process one beat says all that several would.
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -189,7 +191,14 @@ async fn tell(
                 }
                 Err(_) => return "the supervisor has ended".to_owned(),
             },
-            Ok(()) = usage.changed() => Report::Usage(usage.borrow_and_update().clone()),
+            Ok(()) = usage.changed() => {
+                let latest = usage.borrow_and_update().clone();
+                // Counters: a reading for which there is no room is made up for by the next one.
+                if let Ok(room) = reports.try_reserve() {
+                    room.send(report(Report::Usage(latest)));
+                }
+                continue;
+            }
             _ = heartbeat.tick() => {
                 let sequence = locked(beats).next(Boot::now());
                 Report::Heartbeat(wire::WorkerHeartbeat { sequence })

@@ -168,6 +168,7 @@ fn full(ids: &[u64]) -> Option<Order> {
 struct Worker {
     place: Place,
     paths: Paths,
+    usage: watch::Sender<wire::WorkerUsage>,
     session: JoinHandle<()>,
     _dir: tempfile::TempDir,
 }
@@ -182,7 +183,8 @@ impl Worker {
             .collect();
         Peers::parse(&addresses).write(&paths).unwrap();
         let place = Place::new();
-        let (_, usage) = watch::channel(wire::WorkerUsage::default());
+        let (readings, usage) = watch::channel(wire::WorkerUsage::default());
+        readings.send_replace(reading(1));
         let session = Session {
             introduction: Introduction {
                 cluster_id: "c1".to_owned(),
@@ -205,6 +207,7 @@ impl Worker {
         Self {
             place,
             paths,
+            usage: readings,
             session: tokio::spawn(session.run()),
             _dir: dir,
         }
@@ -214,6 +217,13 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.session.abort();
+    }
+}
+
+fn reading(sampled_boot_ms: u64) -> wire::WorkerUsage {
+    wire::WorkerUsage {
+        sampled_boot_ms,
+        ..wire::WorkerUsage::default()
     }
 }
 
@@ -373,4 +383,23 @@ async fn a_confirmed_heartbeat_lets_singletons_run_for_ten_seconds() {
     let ten_seconds = SINGLETONS_STOP_AFTER;
     assert!(before.plus(ten_seconds) <= until && until < after.plus(ten_seconds));
     opened.until(1, Phase::Healthy).await;
+}
+
+#[tokio::test]
+async fn readings_are_told_as_they_come_and_none_from_before_the_session() {
+    let authority = TestAuthority::new("c1");
+    let mut control = Control::start(&authority).await;
+    let worker = Worker::start(&authority, &[&control]).await;
+    let (mut opened, _) = control.accept().await;
+    // Beyond the first heartbeat it listens for readings.
+    while !matches!(opened.next().await, Report::Heartbeat(_)) {}
+    for sampled in [2, 3] {
+        worker.usage.send_replace(reading(sampled));
+        let told = loop {
+            if let Report::Usage(usage) = opened.next().await {
+                break usage.sampled_boot_ms;
+            }
+        };
+        assert_eq!(told, sampled);
+    }
 }

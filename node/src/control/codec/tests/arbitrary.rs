@@ -4,6 +4,7 @@ mod backups;
 mod builds;
 mod manifest;
 mod nodes;
+mod scaling;
 mod trust;
 
 use std::sync::Arc;
@@ -146,6 +147,7 @@ fn environment_command() -> impl Strategy<Value = Command> {
             guard: Millis(millis),
         }),
         scale().prop_map(Command::Scale),
+        scaling::setting(),
         (key(), reference()).prop_map(|(environment, reference)| Command::Load {
             environment,
             reference
@@ -297,6 +299,7 @@ fn planned_command() -> impl Strategy<Value = Command> {
             }
         ),
         nodes::moves(),
+        scaling::rescale(),
         (key(), 0..40_u64).prop_map(|(environment, assumed)| Command::RemoveEnvironment {
             environment,
             assumed

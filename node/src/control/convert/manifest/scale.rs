@@ -1,6 +1,9 @@
 //! Counts and shares.
 
-use fleet_model::manifest::{Affinity, Deployment, Resources, Scale, Targets};
+use fleet_model::{
+    manifest::{Affinity, Deployment, Resources, Scale, Targets},
+    time::Millis,
+};
 use fleet_proto::stored;
 
 use crate::control::convert::{DecodeError, Stored};
@@ -52,10 +55,16 @@ impl Stored for Targets {
         let Self {
             cpu_percent,
             memory_percent,
+            rps,
+            concurrency,
+            cooldown,
         } = *self;
         stored::Targets {
             cpu_percent,
             memory_percent,
+            rps,
+            concurrency,
+            cooldown_ms: cooldown.map(|cooldown| cooldown.0),
         }
     }
 
@@ -63,10 +72,16 @@ impl Stored for Targets {
         let stored::Targets {
             cpu_percent,
             memory_percent,
+            rps,
+            concurrency,
+            cooldown_ms,
         } = wire;
         Ok(Self {
             cpu_percent,
             memory_percent,
+            rps,
+            concurrency,
+            cooldown: cooldown_ms.map(Millis),
         })
     }
 }

@@ -186,10 +186,15 @@ fn resources() -> impl Strategy<Value = Resources> {
 }
 
 fn targets() -> impl Strategy<Value = Targets> {
-    (option::of(any::<u32>()), option::of(any::<u32>())).prop_map(
-        |(cpu_percent, memory_percent)| Targets {
+    let number = || option::of(any::<u32>());
+    let cooldown = option::of(any::<u64>());
+    (number(), number(), number(), number(), cooldown).prop_map(
+        |(cpu_percent, memory_percent, rps, concurrency, cooldown)| Targets {
             cpu_percent,
             memory_percent,
+            rps,
+            concurrency,
+            cooldown: cooldown.map(Millis),
         },
     )
 }

@@ -34,6 +34,8 @@ pub struct Cluster {
     named: usize,
     binaries: Binaries,
     lan: Option<Lan>,
+    /// What the settings of every node say.
+    settings: Option<String>,
     /// `None` once the directory is to be kept.
     root: Option<TempDir>,
     path: PathBuf,
@@ -43,16 +45,23 @@ impl Cluster {
     /// Starts `count` nodes, the first by `fleet node init`, the others by `fleet node join`, and
     /// waits until all of them vote and are ready.
     pub async fn start(count: usize) -> Result<Cluster> {
-        Cluster::start_in(None, count).await
+        Cluster::start_in(Self::unfounded(None)?, count).await
+    }
+
+    /// The same with settings of their own, in the form of `fleetd.toml`.
+    pub async fn start_configured(count: usize, settings: &str) -> Result<Cluster> {
+        let mut cluster = Self::unfounded(None)?;
+        cluster.settings = Some(settings.to_owned());
+        Cluster::start_in(cluster, count).await
     }
 
     /// The same in a network of their own, which can be cut.
     pub async fn start_apart(count: usize) -> Result<Cluster> {
-        Cluster::start_in(Some(Lan::create(count)?), count).await
+        let lan = Lan::create(count)?;
+        Cluster::start_in(Self::unfounded(Some(lan))?, count).await
     }
 
-    async fn start_in(lan: Option<Lan>, count: usize) -> Result<Cluster> {
-        let mut cluster = Self::unfounded(lan)?;
+    async fn start_in(mut cluster: Cluster, count: usize) -> Result<Cluster> {
         cluster.found(&["node", "init", "--domain", DOMAIN]).await?;
         for _ in 1..count {
             cluster.join_one().await?;
@@ -89,6 +98,7 @@ impl Cluster {
             keys: Keys::default(),
             binaries,
             lan,
+            settings: None,
             root: Some(root),
             path,
         })
@@ -140,6 +150,9 @@ impl Cluster {
             self.seat(self.nodes.len())?,
             &self.binaries,
         )?;
+        if let Some(settings) = &self.settings {
+            node.configure(settings)?;
+        }
         node.start().await?;
         Ok(node)
     }

@@ -24,6 +24,8 @@ pub struct Node {
     pub ports: Block,
     /// Its place in a network of its own; `None`: on loopback, beside the others.
     seat: Option<Seat>,
+    /// A file of settings, beside what the harness sets.
+    config: Option<PathBuf>,
     binaries: Binaries,
     log: PathBuf,
     agent: Option<Child>,
@@ -45,9 +47,18 @@ impl Node {
             dir,
             ports: Block::reserve()?,
             seat,
+            config: None,
             binaries: binaries.clone(),
             agent: None,
         })
+    }
+
+    /// Gives the daemon a file with these settings, from its next start on.
+    pub fn configure(&mut self, settings: &str) -> Result<()> {
+        let file = self.dir.with_extension("toml");
+        std::fs::write(&file, settings).with_context(|| format!("writing {}", file.display()))?;
+        self.config = Some(file);
+        Ok(())
     }
 
     /// Where this node's API answers.
@@ -114,6 +125,9 @@ impl Node {
             Some(seat) => seat.command(&self.binaries.fleetd),
             None => Command::new(&self.binaries.fleetd),
         };
+        if let Some(config) = &self.config {
+            fleetd.arg("--config").arg(config);
+        }
         let child = fleetd
             .arg("--data-dir")
             .arg(&self.dir)

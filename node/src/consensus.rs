@@ -41,6 +41,7 @@ mod snapshot;
 mod status;
 mod transport;
 mod types;
+mod vigil;
 
 #[cfg(test)]
 mod tests;

@@ -73,6 +73,26 @@ async fn the_activation_completes() -> Result<()> {
     cluster.end()
 }
 
+/// The others hear of its death from the machine it ran on, and do not wait for any timer: these are
+/// so long that this test would not see the end of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_death_is_noticed_at_once() -> Result<()> {
+    let shortest = 4 * wait::GENEROUS;
+    let minutes = format!(
+        "[raft]\nelection_min_ms = {}\nelection_max_ms = {}\n",
+        shortest.as_millis(),
+        2 * shortest.as_millis()
+    );
+    let mut cluster = Cluster::start_configured(3, &minutes).await?;
+    let leader = cluster.leader().await?;
+    let killed = std::time::Instant::now();
+    cluster.lose(leader)?;
+    cluster.cli.ok(&["apps", "create", "after"]).await?;
+    eprintln!("written {:?} after the leader was killed", killed.elapsed());
+    ensure!(killed.elapsed() < shortest, "a timer was needed");
+    cluster.end()
+}
+
 async fn healthy(cluster: &Cluster, whose: &str, count: u32) -> Result<()> {
     let api = cluster.api(0)?;
     wait::until(

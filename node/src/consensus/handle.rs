@@ -45,6 +45,8 @@ pub(super) struct Core {
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) failed: watch::Receiver<Option<FailedReason>>,
     pub(super) closing: Arc<AtomicBool>,
+    /// Held while a leader that may have died is looked after.
+    pub(super) vigil: super::vigil::Watch,
 }
 
 impl Handle {
@@ -112,6 +114,11 @@ impl Handle {
             // Shut down on purpose: this never resolves.
             Ok(None) | Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Whether this process is about to stop on purpose.
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::SeqCst)
     }
 
     /// Numbers of the log since the start of the process.

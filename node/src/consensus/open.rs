@@ -214,6 +214,7 @@ async fn assemble(
         leadership: status.leadership,
         failed: status.failed,
         closing,
+        vigil: super::vigil::Watch::default(),
     }))
 }
 

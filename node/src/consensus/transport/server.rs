@@ -28,6 +28,7 @@ use crate::consensus::forward;
 use crate::consensus::handle::Handle;
 use crate::consensus::snapshot::{Incoming, SnapshotError};
 use crate::consensus::types::{TypeConfig, Vote};
+use crate::consensus::vigil::Vigil;
 
 /// Longest silence within a snapshot that is being received. A sender that paces itself is never
 /// silent for that long.
@@ -113,9 +114,12 @@ impl RaftRpc for Service {
         let (caller, requests) = self.accept_from(request)?;
         // What ended the requests, if it was not their end: told after the last answer.
         let failure = Arc::new(Mutex::new(None));
-        let service = self.clone();
-        let admit = move || service.admit(caller);
-        let requests = decoded(requests, admit, failure.clone());
+        let sender = Sender {
+            service: self.clone(),
+            caller,
+            _vigil: Vigil::new(self.handle.clone(), caller.node),
+        };
+        let requests = decoded(requests, sender, failure.clone());
         let answers = self
             .handle
             .core()
@@ -216,21 +220,28 @@ impl RaftRpc for Service {
     }
 }
 
+/// Whoever sends appends, as long as its stream is open.
+struct Sender {
+    service: Service,
+    caller: Caller,
+    _vigil: Vigil,
+}
+
 /// The requests up to the first that fails, cannot be decoded or comes from a node that was removed
 /// meanwhile, which is put into `failure`.
 fn decoded(
     requests: Streaming<RaftAppendRequest>,
-    admit: impl Fn() -> Result<(), Status> + Send,
+    sender: Sender,
     failure: Arc<Mutex<Option<Status>>>,
 ) -> impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send {
-    let parts = (requests, admit, failure);
-    futures::stream::unfold(parts, |(mut requests, admit, failure)| async move {
+    let parts = (requests, sender, failure);
+    futures::stream::unfold(parts, |(mut requests, sender, failure)| async move {
         let status = match requests.message().await {
             Ok(None) => return None,
             Ok(Some(request)) => {
                 let request = append_from_proto(request).map_err(malformed);
-                match admit().and(request) {
-                    Ok(request) => return Some((request, (requests, admit, failure))),
+                match sender.service.admit(sender.caller).and(request) {
+                    Ok(request) => return Some((request, (requests, sender, failure))),
                     Err(status) => status,
                 }
             }

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::api::Api;
 use crate::app;
 use crate::cluster::Cluster;
+use crate::wait;
 use crate::workload::{Load, Running};
 
 /// The service that is scaled.
@@ -61,6 +62,26 @@ pub async fn described(api: &Api) -> Result<v1::ScaledService> {
     let mut services = active.context("no release is active")?.services.into_iter();
     let service = services.find(|service| service.name == SERVICE);
     service.with_context(|| format!("{SERVICE} is not scaled"))
+}
+
+/// Waits until the count that is wanted passes; `what` names it.
+pub async fn wanted(
+    api: &Api,
+    what: &str,
+    within: Duration,
+    passes: impl Fn(u32) -> bool,
+) -> Result<()> {
+    wait::until(what, within, async || {
+        let now = described(api).await?;
+        ensure!(
+            passes(now.desired),
+            "{} are wanted: {}",
+            now.desired,
+            now.next
+        );
+        Ok(())
+    })
+    .await
 }
 
 /// One look at the service, over all loaded releases.

@@ -82,15 +82,8 @@ async fn silence_lowers_nothing() -> Result<()> {
             eprintln!("{silent:?} silent: {}\nlater: {}", held.next, now.next);
             ensure!(now.next.contains("missing in the window"), "{}", now.next);
         }
-        wait::until("the count to come back", BACK_WITHIN, async || {
-            let now = described(&api).await?;
-            ensure!(
-                now.desired == MIN,
-                "{} are wanted: {}",
-                now.desired,
-                now.next
-            );
-            Ok(())
+        scaling::wanted(&api, "the count to come back", BACK_WITHIN, |count| {
+            count == MIN
         })
         .await?;
     }
@@ -145,16 +138,12 @@ async fn a_new_leader_neither_repeats_nor_takes_back() -> Result<()> {
     load.change_rate(MANY);
     let leader = cluster.leader().await?;
     let api = cluster.api(leader)?;
-    wait::until("the count to begin to grow", wait::GENEROUS, async || {
-        let now = described(&api).await?;
-        ensure!(
-            now.desired > MIN,
-            "{} are wanted: {}",
-            now.desired,
-            now.next
-        );
-        Ok(())
-    })
+    scaling::wanted(
+        &api,
+        "the count to begin to grow",
+        wait::GENEROUS,
+        |count| count > MIN,
+    )
     .await?;
     let killed = faults::kill(&cluster.nodes[leader], Role::Control).await?;
     let next = wait::until("another leader", wait::GENEROUS, async || {

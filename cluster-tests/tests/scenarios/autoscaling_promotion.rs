@@ -31,16 +31,12 @@ async fn a_release_goes_live_while_the_count_grows() -> Result<()> {
 
     let api = cluster.api(0)?;
     load.change_rate(CROWD);
-    wait::until("the count to begin to grow", wait::GENEROUS, async || {
-        let now = described(&api).await?;
-        ensure!(
-            now.desired > MIN,
-            "{} are wanted: {}",
-            now.desired,
-            now.next
-        );
-        Ok(())
-    })
+    scaling::wanted(
+        &api,
+        "the count to begin to grow",
+        wait::GENEROUS,
+        |count| count > MIN,
+    )
     .await?;
     let began = Instant::now();
     let promote = ["releases", "promote", "-a", app::APP, "--wait"];

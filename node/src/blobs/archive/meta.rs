@@ -29,6 +29,10 @@ impl Meta {
                 set(&mut self.pax, ())?;
                 records(body, |key, value| self.record(key, value))
             }
+            // GNU tar extends the entry behind it, others forget what they were told.
+            Kind::PaxGlobal if !self.is_empty() => {
+                Err("a record for every entry parts one from what extends it")
+            }
             // What holds for all entries can only be a remark, as git writes the commit there.
             Kind::PaxGlobal => records(body, |key, _| match key {
                 b"path" | b"linkpath" | b"size" => Err("a record names or sizes every entry"),

@@ -217,6 +217,14 @@ fn what_two_readers_would_read_differently() {
         &Tar::new().entry(b'g', "", "", b"10 path=a\n").end(),
         &at("a record names or sizes every entry"),
     );
+    check(
+        &Tar::new()
+            .entry(b'L', "", "", b"a")
+            .entry(b'g', "", "", b"")
+            .file("b", "")
+            .end(),
+        &at("a record for every entry parts one from what extends it"),
+    );
     for broken in [
         "x",
         "5 a=b\n",

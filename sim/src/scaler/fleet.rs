@@ -2,8 +2,8 @@
 //!
 //! Samples go in as an agent sends them and the answer comes out as the leader commits it; what is
 //! simulated is only who calls. Of the state there is what the leader's memory looks at: the frontends,
-//! and the release whose count may follow the load. Time is the leader's, in milliseconds from a fixed moment on, since zero is no time for
-//! a leader to begin at.
+//! and the release whose count may follow the load. Time is the leader's, in milliseconds from a fixed
+//! moment on, since zero is no time for a leader to begin at.
 
 use std::sync::Arc;
 

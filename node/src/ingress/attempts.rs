@@ -104,9 +104,16 @@ impl Attempts<'_> {
         let progress = outgoing.progress.clone();
         let idempotent = outgoing.method.is_idempotent();
         let mut memory = Memory::default();
+        let harmless = |failure| {
+            let body = progress.as_ref();
+            retry::harmless(Facts {
+                failure,
+                idempotent,
+                body: body.map_or(retry::Body::Absent, |progress| progress.body()),
+            })
+        };
         // Only what may have to be built twice is kept.
-        let copy =
-            (idempotent && progress.is_none()).then(|| outgoing.request(RequestBody::Absent));
+        let copy = harmless(Failure::Unreachable).then(|| outgoing.request(RequestBody::Absent));
         let mut request = Box::new(outgoing.into_request(body));
         loop {
             let pin = self.choose(&mut memory).await?;
@@ -123,21 +130,13 @@ impl Attempts<'_> {
                 }
                 Attempt::Failed(lost) => lost,
             };
-            let body = progress
-                .as_ref()
-                .map_or(retry::Body::Absent, |progress| progress.body());
             let failure = lost.failure;
-            let harmless = retry::harmless(Facts {
-                failure,
-                idempotent,
-                body,
-            });
             memory.lost(id, &lost);
             let again = lost
                 .request
                 .or_else(|| copy.as_ref().map(|copy| Box::new(rebuilt(copy))));
             request = match again {
-                Some(request) if harmless => request,
+                Some(request) if harmless(failure) => request,
                 _ => return Err(NoAnswer::Failed(failure)),
             };
         }

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod control;
+mod corpus;
 mod frontend;
 mod life;
 mod raw;

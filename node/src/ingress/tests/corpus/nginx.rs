@@ -51,7 +51,7 @@ impl Nginx {
             if std::net::TcpStream::connect(self.address).is_ok() {
                 return true;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::yield_now();
         }
         false
     }

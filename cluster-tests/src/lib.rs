@@ -22,6 +22,7 @@ pub mod node;
 pub mod planning;
 pub mod ports;
 pub mod process;
+pub mod python;
 pub mod repository;
 pub mod sampler;
 pub mod told;

@@ -16,6 +16,7 @@ pub mod etcd;
 pub mod failover;
 pub mod faults;
 pub mod history;
+pub mod ingress_bench;
 pub mod lives;
 pub mod netns;
 pub mod node;

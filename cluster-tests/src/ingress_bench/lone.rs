@@ -63,9 +63,7 @@ fn rewrite(path: &PathBuf, backend: SocketAddr, routes: usize) -> Result<()> {
     let mut table = wire::DurableTable::decode(body)?;
     table.table = Some(wire::RouteTable {
         generation: 1,
-        environments: (0..routes)
-            .map(|number| environment(number, backend))
-            .collect(),
+        environments: vec![environment(routes, backend)],
     });
     let body = table.encode_to_vec();
     let mut bytes = MAGIC.to_vec();
@@ -74,27 +72,30 @@ fn rewrite(path: &PathBuf, backend: SocketAddr, routes: usize) -> Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }
 
-fn environment(number: usize, backend: SocketAddr) -> wire::EnvironmentRoutes {
+/// All hosts lead to the same frontends, as they do with the other proxies: what is measured is the
+/// way there, not connections that are used by one host in ten thousand.
+fn environment(routes: usize, backend: SocketAddr) -> wire::EnvironmentRoutes {
     let (release, service) = ("R1".to_owned(), "www".to_owned());
     // Two frontends, so that there is a choice; they happen to live at one address.
-    let frontends = [2 * number, 2 * number + 1].map(|id| wire::Backend {
-        frontend_id: id as u64 + 1,
+    let frontends = [1, 2].map(|frontend_id| wire::Backend {
+        frontend_id,
         address: backend.to_string(),
         ..wire::Backend::default()
     });
+    let host = |number| wire::HostRoute {
+        host: load::host(number),
+        release: release.clone(),
+        service: service.clone(),
+    };
     wire::EnvironmentRoutes {
         app: "bench".to_owned(),
-        environment: format!("e{number:06}"),
+        environment: "prod".to_owned(),
         active_release: release.clone(),
         maintenance: false,
-        hosts: vec![wire::HostRoute {
-            host: load::host(number),
+        hosts: (0..routes).map(host).collect(),
+        pools: vec![wire::ReleasePool {
             release: release.clone(),
             service: service.clone(),
-        }],
-        pools: vec![wire::ReleasePool {
-            release,
-            service,
             backends: frontends.to_vec(),
             ..wire::ReleasePool::default()
         }],

@@ -8,6 +8,7 @@ mod app;
 mod backup;
 mod build;
 mod cluster;
+mod domain;
 mod environment;
 mod frontend;
 mod history;

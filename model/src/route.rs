@@ -6,6 +6,8 @@ use crate::{
     State,
     environment::{Environment, Loaded, LoadedStatus},
     ids::{EnvironmentKey, FrontendId, LoadedKey, ReleaseId, ServiceName},
+    manifest::Service,
+    time::Millis,
 };
 
 /// How the hosts of one environment lead to frontends.
@@ -16,7 +18,26 @@ pub struct EnvironmentRoutes {
     /// Host (exact, or `*.` and a suffix) to what answers there.
     pub hosts: BTreeMap<String, Target>,
     /// Frontends that may be sent to, by target.
-    pub backends: BTreeMap<Target, BTreeMap<FrontendId, String>>,
+    pub backends: BTreeMap<Target, BTreeMap<FrontendId, Backend>>,
+    /// How requests are sent to them.
+    pub manners: BTreeMap<Target, Manner>,
+}
+
+/// A frontend that may be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    pub address: String,
+    /// It speaks HTTP/2 from the first byte, as gRPC does.
+    pub http2: bool,
+}
+
+/// What the manifest says about requests to a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// How long an answer is waited for; `None`: as long as the ingress thinks right.
+    pub timeout: Option<Millis>,
+    /// A client keeps its frontend.
+    pub sticky: bool,
 }
 
 /// A service of a release.
@@ -30,8 +51,10 @@ pub struct Target {
 /// The routes of one environment as of `state`; `None` when there is no such environment.
 ///
 /// The active release answers at `<service>.<env>.<app>.<domain>` and below it; every loaded
-/// release, active or not, at `<service>.<release>.<env>.<app>.<domain>`. While a promotion is under
-/// way both its releases answer where the active one does.
+/// release, active or not, at `<service>.<release>.<env>.<app>.<domain>`. Where the active release
+/// answers, it does so at the domains of its manifest too. While a promotion is under way both its
+/// releases answer where the active one does; what they say of requests differently, the incoming
+/// one decides.
 #[must_use]
 pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
     let environment = state.environments.get(key)?;
@@ -40,6 +63,7 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
         maintenance: environment.settings.maintenance,
         hosts: BTreeMap::new(),
         backends: BTreeMap::new(),
+        manners: BTreeMap::new(),
     };
     // The first release has nobody to share with: it answers when it is complete.
     let shared = state
@@ -57,31 +81,47 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
             .services
             .iter()
             .filter(|(_, service)| service.public());
-        for (service, _) in public {
+        for (name, service) in public {
+            let manner = Manner {
+                timeout: service.timeout,
+                sticky: service.sticky,
+            };
             let target = Target {
                 release: release.cloned(),
-                service: service.clone(),
+                service: name.clone(),
             };
             routes
                 .hosts
-                .insert(own_endpoint(state, key, loaded, service), target.clone());
+                .insert(own_endpoint(state, key, loaded, name), target.clone());
             let active = environment.active.as_ref() == release;
             // A service that only the incoming release has answers as soon as it can.
-            let front = match (sharing, active || serves(state, loaded_key, service)) {
+            let front = match (sharing, active || serves(state, loaded_key, name)) {
                 (true, true) => Some(target.of_both()),
                 (false, _) if active => Some(target.clone()),
                 _ => None,
             };
             if let Some(front) = front {
-                let host = endpoint(state, environment, service);
-                routes.hosts.insert(format!("*.{host}"), front.clone());
-                routes.hosts.insert(host, front.clone());
+                let host = endpoint(state, environment, name);
+                let own = service.domains.iter().cloned();
+                for host in own.chain([format!("*.{host}"), host]) {
+                    routes.hosts.insert(host, front.clone());
+                }
+                let decides = shared.is_none_or(|r| r.incoming.as_ref() == release);
+                if decides || !routes.manners.contains_key(&front) {
+                    routes.manners.insert(front.clone(), manner);
+                }
                 routes.backends.entry(front).or_default();
             }
+            routes.manners.insert(target.clone(), manner);
             routes.backends.entry(target).or_default();
         }
         for frontend in state.frontends_of(loaded_key) {
             if let (true, Some(address)) = (frontend.routable(), &frontend.observed.address) {
+                let service = loaded.manifest.services.get(&frontend.service);
+                let backend = Backend {
+                    address: address.clone(),
+                    http2: service.is_some_and(Service::speaks_http2),
+                };
                 let target = Target {
                     release: release.cloned(),
                     service: frontend.service.clone(),
@@ -89,7 +129,7 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
                 let both = sharing.then(|| target.of_both());
                 for target in both.into_iter().chain([target]) {
                     if let Some(backends) = routes.backends.get_mut(&target) {
-                        backends.insert(frontend.id, address.clone());
+                        backends.insert(frontend.id, backend.clone());
                     }
                 }
             }

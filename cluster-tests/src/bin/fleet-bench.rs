@@ -1,7 +1,9 @@
 //! `./dev bench`: what a request costs in our ingress, beside the proxies found on this machine, how
 //! long acknowledged commands take, and what planning costs. `./dev bench planning` is the last alone;
-//! `./dev bench failover [TRIALS]` is how long a dead leader is noticed, beside etcd, and `./dev bench
-//! autoscale [--seed N]` what autoscalers cost and miss under simulated load: the same bytes everywhere.
+//! `./dev bench failover [TRIALS]` is how long a dead leader is noticed, beside etcd, `./dev bench
+//! autoscale [--seed N]` what autoscalers cost and miss under simulated load (the same bytes everywhere),
+//! and `./dev bench ingress [WORD]` what requests of all kinds cost, beside haproxy and nginx; with a
+//! word only the rows whose name contains it.
 //!
 //! Wall time means little on a shared machine, so the figure is processor time of the proxy per
 //! request, all proxies in front of the same frontends, in legs that alternate (A B B A). What has no
@@ -22,7 +24,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use fleet_cluster_tests::app::{self, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::{self, Process, Role};
-use fleet_cluster_tests::{binaries, failover, planning, wait, workload};
+use fleet_cluster_tests::{binaries, failover, ingress_bench, planning, wait, workload};
 use fleet_proto::v1;
 use fleet_sim::campaign::{self, Campaign};
 use fleet_sim::contender::Contender;
@@ -43,6 +45,7 @@ async fn main() -> Result<()> {
         Some("planning") => return plans(),
         Some("failover") => return failovers().await,
         Some("autoscale") => return autoscale(),
+        Some("ingress") => return ingress().await,
         _ => {}
     }
     let cluster = Cluster::start(3).await?;
@@ -145,6 +148,41 @@ async fn failovers() -> Result<()> {
     if etcd.is_none() {
         println!("  (etcd is not installed)");
     }
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("  load of the machine at the end: {}", load.trim());
+    Ok(())
+}
+
+/// Medians, and in brackets how many times the better of the peers ours is.
+async fn ingress() -> Result<()> {
+    let only = std::env::args().nth(2).unwrap_or_default();
+    println!("ingress: ./dev bench ingress {only}");
+    println!(
+        "  one worker thread each; fleet as ./dev build makes it, not optimised (docs/adr/0003)"
+    );
+    let mut headed = false;
+    ingress_bench::measure(&only, |row, names| {
+        if !std::mem::replace(&mut headed, true) {
+            let names: String = names.iter().map(|name| format!("{name:>10}")).collect();
+            println!("  {:<52} {:<18}{names}", "", "");
+        }
+        let figure = |median: &Option<f64>| match median {
+            Some(median) => format!("{median:>10.2}"),
+            None => format!("{:>10}", "-"),
+        };
+        let figures: String = row.medians.iter().map(figure).collect();
+        let peers = row.medians.iter().skip(1).flatten().copied();
+        let best = peers.min_by(f64::total_cmp);
+        let ratio = row.medians.first().copied().flatten().zip(best);
+        let ratio = ratio.map(|(own, best)| format!("  ({:.2} x)", own / best));
+        println!(
+            "  {:<52} {:<18}{figures}{}",
+            row.what,
+            row.unit,
+            ratio.unwrap_or_default()
+        );
+    })
+    .await?;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("  load of the machine at the end: {}", load.trim());
     Ok(())

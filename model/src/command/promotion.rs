@@ -10,6 +10,7 @@ pub(super) use self::steps::advance;
 use self::steps::revert;
 use super::{
     Code, Detail, Rejection,
+    domain::refuse_if_taken,
     environment::{refuse_if_destroying, refuse_if_rolling},
     itself,
     load::{first_counts, first_time, forgiven, release_of, touch},
@@ -127,6 +128,7 @@ fn start(
         Some((LoadedStatus::Running, loaded)) => (loaded.clone(), Some(loaded.desired.clone())),
         Some((status, loaded)) => return Err(not_now(&loaded.name, status, key)),
     };
+    refuse_if_taken(state, key, &loaded.manifest)?;
     let outgoing = environment.active.as_ref().and_then(|release| {
         state.loaded.get(&LoadedKey {
             environment: key.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Advance, Code, Detail, Rejection,
+    domain::refuse_if_taken,
     environment::{refuse_if_destroying, refuse_if_protected, refuse_if_rolling},
     itself,
     load::{change_status, set_status, touch},
@@ -35,6 +36,7 @@ pub(super) fn activate(
         .get(&incoming)
         .ok_or_else(|| Rejection::stale("the release"))?;
     refuse_unless_ready(loaded, key)?;
+    refuse_if_taken(state, key, &loaded.manifest)?;
     let name = loaded.name.clone();
     let outgoing = environment.active.clone();
     let before = loaded.desired.clone();

@@ -7,6 +7,8 @@ use crate::time::Millis;
 pub struct Health {
     /// `None`: a TCP connection is enough.
     pub path: Option<String>,
+    /// Asked by gRPC's health service instead, whatever `path` says.
+    pub grpc: bool,
     pub interval: Millis,
     pub timeout: Millis,
     /// How long a frontend may take to its first success before it counts as failed.
@@ -18,6 +20,7 @@ impl Default for Health {
     fn default() -> Self {
         Self {
             path: None,
+            grpc: false,
             interval: Millis::seconds(5),
             timeout: Millis::seconds(4),
             start_deadline: Millis::seconds(60),

@@ -241,6 +241,13 @@ impl Service {
         wanted.all(|(label, value)| labels.get(label) == Some(value))
     }
 
+    /// Whether its frontends are spoken to in HTTP/2 from the first byte.
+    #[must_use]
+    pub fn speaks_http2(&self) -> bool {
+        let scheme = self.port.as_ref().map(|port| port.scheme);
+        scheme == Some(Scheme::Grpc)
+    }
+
     /// Whether the ingress routes to it.
     #[must_use]
     pub fn public(&self) -> bool {

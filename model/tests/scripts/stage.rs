@@ -6,6 +6,7 @@ use fleet_model::{
     environment::Limits,
     frontend::{Desired, Exit, Frontend, Phase},
     ids::{EnvironmentKey, NodeId},
+    manifest::Service,
     plan::{IngressFacts, Load},
     report::Waiting,
     time::Millis,
@@ -71,7 +72,13 @@ impl Stage {
     fn ask(&mut self, words: &[&str]) -> Result<Outcome, Rejection> {
         let command = match words {
             ["nodes", count] => return self.nodes(count.parse().unwrap()),
-            ["build", name, message @ ..] => self.build(name, &message.join(" ")),
+            ["build", name, message @ ..] => self.build(web(), name, &message.join(" ")),
+            // Of an app that answers at domains of its own.
+            ["at", domains, "build", name, message @ ..] => {
+                let domains = domains.split(',').map(str::to_owned).collect();
+                let service = Service { domains, ..web() };
+                self.build(service, name, &message.join(" "))
+            }
             _ => command(words),
         };
         self.builds += 1;
@@ -97,7 +104,7 @@ impl Stage {
     }
 
     /// Built, and copied to all that should have it.
-    fn build(&mut self, name: &str, message: &str) -> Command {
+    fn build(&mut self, service: Service, name: &str, message: &str) -> Command {
         self.builds += 1;
         Command::CreateBuild(NewBuild {
             app: app("shop"),
@@ -105,7 +112,7 @@ impl Stage {
             message: message.to_owned(),
             digest: digest(self.builds),
             size: 1_024,
-            manifest: manifest(&[("web", web())]),
+            manifest: manifest(&[("web", service)]),
             holder: NodeId(1),
             environment: None,
             description: None,

@@ -71,6 +71,15 @@ pub struct Flags {
         value_name = "ADDRESS:PORT"
     )]
     pub http_listen: Option<String>,
+    /// Addresses and networks whose connections to the ingress begin with a PROXY header, divided
+    /// by commas [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_PROXY_PROTOCOL_FROM",
+        value_name = "NETWORKS"
+    )]
+    pub proxy_protocol_from: Option<String>,
     /// Domain of a cluster founded on this node [default: localhost]
     #[arg(long, global = true, env = "FLEETD_DOMAIN")]
     pub domain: Option<String>,

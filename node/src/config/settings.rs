@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{File, RaftFile};
-use super::{Endpoint, EndpointError, Flags, Paths, Range, RangeError, Roles, RolesError};
+use super::{
+    Endpoint, EndpointError, Flags, Network, NetworkError, Paths, Range, RangeError, Roles,
+    RolesError,
+};
 
 /// What the operator decided about one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct Settings {
     /// How other nodes reach the API; its host is also where frontends of this node are reached.
     pub advertise: Endpoint,
     pub http_listen: SocketAddr,
+    /// Balancers before the ingress, which say in a PROXY header whose connection they pass on.
+    pub proxy_protocol_from: Vec<Network>,
     /// Of a cluster that is founded here; a cluster that is joined has its own.
     pub domain: String,
     /// As above.
@@ -74,6 +79,8 @@ pub enum SettingsError {
         setting: &'static str,
         source: RangeError,
     },
+    #[error("proxy_protocol_from is not usable")]
+    ProxyProtocol(#[from] NetworkError),
     #[error("frontend_ports must lie within 1024-65535")]
     PortRange,
     #[error("frontend_uids must not hold 0, which is root, nor numbers above 4294967293")]
@@ -122,6 +129,12 @@ impl Settings {
             api_listen: Some(self.api_listen.to_string()),
             advertise: Some(self.advertise.to_string()),
             http_listen: Some(self.http_listen.to_string()),
+            proxy_protocol_from: Some(
+                self.proxy_protocol_from
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            ),
             domain: Some(self.domain.clone()),
             cluster_name: Some(self.cluster_name.clone()),
             roles: Some(
@@ -182,6 +195,10 @@ impl Settings {
             api_listen,
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
             http_listen: address("http_listen", &http)?,
+            proxy_protocol_from: networks(
+                flags.proxy_protocol_from.as_deref(),
+                file.proxy_protocol_from,
+            )?,
             domain: text(&flags.domain, file.domain, "localhost"),
             cluster_name: text(&flags.cluster_name, file.cluster_name, "fleet"),
             roles,
@@ -221,6 +238,17 @@ fn name(text: String) -> Result<String, SettingsError> {
     } else {
         Err(SettingsError::Name(text))
     }
+}
+
+fn networks(flag: Option<&str>, file: Option<Vec<String>>) -> Result<Vec<Network>, SettingsError> {
+    let texts = match flag {
+        Some(flag) => flag.split(',').map(|text| text.trim().to_owned()).collect(),
+        None => file.unwrap_or_default(),
+    };
+    let given = texts.iter().filter(|text| !text.is_empty());
+    Ok(given
+        .map(|text| text.parse::<Network>())
+        .collect::<Result<_, _>>()?)
 }
 
 fn labels(

@@ -45,6 +45,7 @@ fn what_the_agent_hands_on_means_the_same() {
         roles: Some("worker,control".into()),
         api_listen: Some("[::1]:7500".into()),
         data_dir: Some("/data".into()),
+        proxy_protocol_from: Some("10.0.0.0/8, 2001:db8::1".into()),
         dev: true,
         ..Flags::default()
     };

@@ -131,18 +131,20 @@ pub(super) fn command(run: &Run) -> internal::Command {
 fn health(service: &Service) -> HealthCheck {
     let Health {
         path,
+        grpc,
         interval,
         timeout,
         start_deadline,
     } = &service.health;
-    let kind = match (&service.port, path) {
-        (None, _) => health_check::Kind::Unspecified,
-        (Some(_), Some(_)) => health_check::Kind::Http,
-        (Some(_), None) => health_check::Kind::Tcp,
+    let (kind, path) = match (&service.port, path) {
+        (None, _) => (health_check::Kind::Unspecified, None),
+        (Some(_), _) if *grpc => (health_check::Kind::Grpc, None),
+        (Some(_), Some(path)) => (health_check::Kind::Http, Some(path)),
+        (Some(_), None) => (health_check::Kind::Tcp, None),
     };
     HealthCheck {
         kind: kind.into(),
-        path: path.clone().unwrap_or_default(),
+        path: path.cloned().unwrap_or_default(),
         interval_ms: interval.0,
         timeout_ms: timeout.0,
         start_deadline_ms: start_deadline.0,

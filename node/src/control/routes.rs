@@ -1,11 +1,17 @@
 //! What an ingress routes by, derived from the state.
 
-use fleet_model::{State, ids::EnvironmentKey, route};
+use bytes::Bytes;
+use fleet_model::{
+    State,
+    ids::{EnvironmentKey, FrontendId},
+    route,
+};
 use fleet_proto::internal::{
     Backend, EnvironmentName, EnvironmentRoutes, HostRoute, ReleasePool, RouteDelta, RouteSettings,
-    RouteTable, ingress_order::Routes,
+    RouteTable, backend, ingress_order::Routes,
 };
 use prost::Message as _;
+use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 /// The whole table.
@@ -63,22 +69,27 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
         maintenance,
         hosts,
         backends,
+        manners,
     } = route::environment(state, key)?;
     let hosts = hosts.into_iter().map(|(host, target)| HostRoute {
         host,
         release: release_of(&target),
         service: target.service.to_string(),
     });
-    let pools = backends.into_iter().map(|(target, backends)| ReleasePool {
-        release: release_of(&target),
-        service: target.service.to_string(),
-        backends: backends
-            .into_iter()
-            .map(|(id, address)| Backend {
-                frontend_id: id.0,
-                address,
-            })
-            .collect(),
+    let pools = backends.into_iter().map(|(target, backends)| {
+        let manner = manners.get(&target).copied().unwrap_or_default();
+        ReleasePool {
+            release: release_of(&target),
+            service: target.service.to_string(),
+            backends: backends.into_iter().map(backend).collect(),
+            response_timeout_ms: manner
+                .timeout
+                .map_or(0, |timeout| u32::try_from(timeout.0).unwrap_or(u32::MAX)),
+            sticky_key: match manner.sticky {
+                true => sticky_key(state, key, &target),
+                false => Bytes::new(),
+            },
+        }
     });
     let active = environment.active.as_ref();
     Some(EnvironmentRoutes {
@@ -90,6 +101,30 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
         pools: pools.collect(),
         settings: Some(RouteSettings::default()),
     })
+}
+
+fn backend((id, backend): (FrontendId, route::Backend)) -> Backend {
+    let protocol = match backend.http2 {
+        true => backend::Protocol::Http2,
+        false => backend::Protocol::Http1,
+    };
+    Backend {
+        frontend_id: id.0,
+        address: backend.address,
+        protocol: protocol.into(),
+    }
+}
+
+/// Signs the cookies by which clients of a service keep their frontend: the same on every leader
+/// and through promotions, derived from what only the cluster knows, and good for nothing else.
+fn sticky_key(state: &State, key: &EnvironmentKey, target: &route::Target) -> Bytes {
+    // In tests there is a cluster without an operator; its cookies are signed by its name.
+    let secret = state.trust.operator.as_ref();
+    let secret = secret.map_or(state.cluster.id.as_str(), |digest| digest.as_str());
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let EnvironmentKey { app, name } = key;
+    let purpose = format!("ingress: sticky cookie of {app}/{name}/{}", target.service);
+    Bytes::copy_from_slice(hmac::sign(&secret, purpose.as_bytes()).as_ref())
 }
 
 fn name(key: &EnvironmentKey) -> EnvironmentName {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
@@ -11,7 +12,7 @@ use super::body::{Progress, RequestBody};
 use super::limits;
 use super::load::Outcome;
 use super::pages::Reason;
-use super::pin::Choice;
+use super::pin::{Asked, Choice};
 use super::proxy::now_ms;
 use super::retry::{self, Budget, Facts, Failure};
 use super::routes::Routes;
@@ -23,6 +24,7 @@ use super::upstream::{Connection, Exchange, Pin, Pool, SendError};
 pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) path: Uri,
+    /// As for HTTP/1.1, without framing; whoever sends it makes of it what the frontend speaks.
     pub(super) headers: HeaderMap,
     /// The eye on the body; none when there is no body.
     pub(super) progress: Option<Arc<Progress>>,
@@ -56,6 +58,7 @@ pub(super) struct Attempts<'a> {
 /// What is remembered from attempt to attempt.
 #[derive(Debug, Default)]
 struct Memory {
+    cookie: Option<HeaderValue>,
     tried: Vec<FrontendId>,
     /// Repeats since the last table for which the request was held.
     repeats: u32,
@@ -103,7 +106,10 @@ impl Attempts<'_> {
     ) -> Result<Answer, NoAnswer> {
         let progress = outgoing.progress.clone();
         let idempotent = outgoing.method.is_idempotent();
-        let mut memory = Memory::default();
+        let mut memory = Memory {
+            cookie: outgoing.headers.get(COOKIE).cloned(),
+            ..Memory::default()
+        };
         let harmless = |failure| {
             let body = progress.as_ref();
             retry::harmless(Facts {
@@ -145,10 +151,13 @@ impl Attempts<'_> {
     /// Chooses a frontend; waits a moment for a table when nobody can be chosen.
     async fn choose(&self, memory: &mut Memory) -> Result<Pin, NoAnswer> {
         loop {
-            let now = now_ms(self.started);
-            let choice = self
-                .routes
-                .acquire(self.host, &memory.tried, rand::random(), now);
+            let choice = self.routes.acquire(&Asked {
+                host: self.host,
+                cookie: memory.cookie.as_ref(),
+                tried: &memory.tried,
+                entropy: rand::random(),
+                now_ms: now_ms(self.started),
+            });
             let hold = match choice {
                 Choice::Pinned(pin) if memory.grants(&pin.environment.budget) => return Ok(pin),
                 // No more repeats; but nobody got the request, so it can wait for a new table.
@@ -176,24 +185,17 @@ impl Attempts<'_> {
         repeatable: bool,
     ) -> Attempt {
         let begun = Instant::now();
-        let rested = if fresh_only {
-            None
-        } else {
-            pin.slot.connections.take()
-        };
-        let mut connection = match rested {
-            Some(connection) => connection,
-            None => match Connection::open(&pin.slot.address).await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    tracing::debug!(frontend = pin.slot.id, %error, "no connection");
-                    pin.slot.ended(Outcome::Lost, now_ms(self.started));
-                    return Attempt::Failed(Lost::unsent(request));
-                }
-            },
+        let connection = Connection::to(&pin.slot, fresh_only).await;
+        let mut connection = match connection {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(frontend = pin.slot.id, %error, "no connection");
+                pin.slot.ended(Outcome::Lost, now_ms(self.started));
+                return Attempt::Failed(Lost::unsent(request));
+            }
         };
         pin.slot.begins();
-        let timeout = pin.environment.spec.settings.response_timeout;
+        let timeout = pin.response_timeout();
         let progress = request.body().progress();
         let sent = if repeatable {
             send_watched(&mut connection, *request, timeout).await
@@ -229,18 +231,17 @@ impl Attempts<'_> {
             }
             Err(SendError::TimedOut) => {
                 pin.slot.ended(Outcome::Lost, now);
-                Attempt::Failed(Lost {
-                    failure: Failure::TimedOut,
-                    request: None,
-                    rested: false,
-                })
+                Attempt::Failed(Lost::gone(Failure::TimedOut))
             }
+            // No fault of the frontend either.
+            Err(SendError::ClientTimedOut) => Attempt::Failed(Lost::gone(Failure::ClientTimedOut)),
         }
     }
 }
 
 /// Sends, and waits for the head of the response: for `timeout` since the last byte of the body
-/// that moved, since an upload may take as long as it likes.
+/// that moved, since an upload may take as long as it likes. A client that owes the rest of its
+/// body is waited for less long.
 async fn send(
     connection: &mut Connection,
     request: Request<RequestBody>,
@@ -248,13 +249,24 @@ async fn send(
     timeout: Duration,
 ) -> Result<Response<Incoming>, SendError> {
     let mut sending = std::pin::pin!(connection.send(request));
-    let moved = || progress.map_or(0, Progress::bytes);
+    let (mut moved, mut since) = (0, Instant::now());
     loop {
-        let before = moved();
-        match tokio::time::timeout(timeout, sending.as_mut()).await {
-            Ok(sent) => return sent,
-            Err(_) if moved() != before => {}
-            Err(_) => return Err(SendError::TimedOut),
+        let mut step = timeout.saturating_sub(since.elapsed());
+        if progress.is_some_and(|progress| !progress.is_done()) {
+            step = step.min(limits::BODY_TIME);
+        }
+        if let Ok(sent) = tokio::time::timeout(step, sending.as_mut()).await {
+            return sent;
+        }
+        match progress {
+            Some(progress) if progress.bytes() != moved => {
+                (moved, since) = (progress.bytes(), Instant::now());
+            }
+            Some(progress) if progress.waits_for_client() => {
+                return Err(SendError::ClientTimedOut);
+            }
+            _ if since.elapsed() >= timeout => return Err(SendError::TimedOut),
+            _ => {}
         }
     }
 }
@@ -265,7 +277,9 @@ async fn send_watched(
     request: Request<RequestBody>,
     timeout: Duration,
 ) -> Result<Response<Incoming>, SendError> {
-    let patience = Arc::clone(&connection.patience);
+    let Some(patience) = connection.patience() else {
+        return send(connection, request, None, timeout).await;
+    };
     let mut sending = std::pin::pin!(send(connection, request, None, timeout));
     // Most are answered long before anything needs to be asked of the kernel.
     match tokio::time::timeout(limits::LATE, sending.as_mut()).await {
@@ -340,6 +354,15 @@ impl Lost {
             rested: false,
         }
     }
+
+    /// Some of the request is gone, and repeating it is out of the question.
+    fn gone(failure: Failure) -> Self {
+        Self {
+            failure,
+            request: None,
+            rested: false,
+        }
+    }
 }
 
 impl Memory {
@@ -402,6 +425,7 @@ impl NoAnswer {
                 Reason::BadGateway(host)
             }
             Self::Failed(Failure::TimedOut) => Reason::Timeout(host),
+            Self::Failed(Failure::ClientTimedOut) => Reason::SlowBody,
         }
     }
 }

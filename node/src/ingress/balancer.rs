@@ -1,5 +1,7 @@
 //! Which frontend gets the next request: the less loaded of two drawn at random.
 //!
+//! A frontend that is new gets a growing part of that: caches are cold, code is not compiled yet.
+//!
 //! Two random choices keep the longest queue near the shortest without anyone knowing all queues,
 //! and unlike "least loaded of all" they do not send every ingress to the same frontend at once.
 //! Pure: loads, refusals and randomness come in as arguments.
@@ -9,6 +11,8 @@
 pub(super) struct Candidate {
     pub(super) in_flight: u64,
     pub(super) fitness: Fitness,
+    /// The part of its share that it gets, in thousandths; see [`warmth`].
+    pub(super) warmth: u32,
 }
 
 /// How welcome a request is at a candidate. Ordered: the fittest class that has anyone is used
@@ -20,6 +24,20 @@ pub(super) enum Fitness {
     /// Passively ejected.
     Ejected,
     Fit,
+}
+
+/// How long a new frontend takes to its full share. Of the usual runtimes most have loaded and
+/// compiled what a request needs by then.
+const WARMING_MS: u64 = 10_000;
+/// Of a frontend that gets its whole share.
+pub(super) const WARM: u32 = 1_000;
+/// Of one that is brand new: not nothing, for only requests warm it.
+const COLD: u32 = 100;
+
+/// The part of its share that a frontend gets this long after it was first seen.
+pub(super) fn warmth(age_ms: u64) -> u32 {
+    let grown = u64::from(WARM - COLD) * age_ms.min(WARMING_MS) / WARMING_MS;
+    COLD + grown as u32
 }
 
 /// Draws before all candidates are looked at one by one. With at least half of them fit, 8 draws
@@ -42,7 +60,7 @@ pub(super) fn choose(
     for _ in 0..DRAWS {
         let (first, second) = two_of(count, &mut random);
         match (fit(&first), fit(&second)) {
-            (true, true) => return Some(lighter(first, second, &candidate)),
+            (true, true) => return Some(better(first, second, &candidate, &mut random)),
             (true, false) => return Some(first),
             (false, true) => return Some(second),
             (false, false) => {}
@@ -70,17 +88,30 @@ fn choose_from_class(
         [only] => Some(*only),
         many => {
             let (first, second) = two_of(many.len(), random);
-            Some(lighter(many[first], many[second], &candidate))
+            Some(better(many[first], many[second], &candidate, random))
         }
     }
 }
 
-/// Of equals the first drawn, which is as random as the second.
-fn lighter(first: usize, second: usize, candidate: &impl Fn(usize) -> Candidate) -> usize {
-    if candidate(second).in_flight < candidate(first).in_flight {
-        second
+/// The less loaded one; of equals the first drawn, which is as random as the second. One that is
+/// colder than the other passes on what is too much for it: its part is measured against the
+/// other's, so among frontends that are all new nothing changes.
+fn better(
+    first: usize,
+    second: usize,
+    candidate: &impl Fn(usize) -> Candidate,
+    random: &mut SplitMix,
+) -> usize {
+    let (one, two) = (candidate(first), candidate(second));
+    let ((lighter, its), (heavier, the_others)) = if two.in_flight < one.in_flight {
+        ((second, two.warmth), (first, one.warmth))
     } else {
-        first
+        ((first, one.warmth), (second, two.warmth))
+    };
+    if its < the_others && random.below(the_others as usize) >= its as usize {
+        heavier
+    } else {
+        lighter
     }
 }
 
@@ -122,7 +153,11 @@ mod tests {
             Just(Fitness::Tried)
         ];
         let one =
-            (0u64..50, fitness).prop_map(|(in_flight, fitness)| Candidate { in_flight, fitness });
+            (0u64..50, fitness, COLD..=WARM).prop_map(|(in_flight, fitness, warmth)| Candidate {
+                in_flight,
+                fitness,
+                warmth,
+            });
         proptest::collection::vec(one, 0..40)
     }
 
@@ -138,11 +173,42 @@ mod tests {
         }
 
         #[test]
-        fn of_two_the_lighter_one(a in 0u64..9, b in 0u64..9, entropy: u64) {
+        fn of_two_equally_warm_the_lighter_one(
+            a in 0u64..9, b in 0u64..9, warmth in COLD..=WARM, entropy: u64,
+        ) {
             let load = [a, b];
-            let chosen = choose(2, |i| Candidate { in_flight: load[i], fitness: Fitness::Fit }, entropy);
+            let fit = |i: usize| Candidate { in_flight: load[i], fitness: Fitness::Fit, warmth };
+            let chosen = choose(2, fit, entropy);
             prop_assert_eq!(load[chosen.expect("both are fit")], a.min(b));
         }
+    }
+
+    /// Requests out of `all` that the newest of `count` idle frontends gets.
+    fn share_of_the_newest(count: usize, age_ms: u64, all: u64) -> u64 {
+        let idle = |i: usize| Candidate {
+            in_flight: 0,
+            fitness: Fitness::Fit,
+            warmth: if i == 0 { warmth(age_ms) } else { WARM },
+        };
+        let chosen = (0..all).filter(|entropy| choose(count, idle, *entropy) == Some(0));
+        chosen.count() as u64
+    }
+
+    #[test]
+    fn a_new_frontend_gets_more_from_second_to_second() {
+        for count in [2, 5] {
+            let fair = 10_000 / count as u64;
+            let shares: Vec<u64> = (0..=10)
+                .map(|second| share_of_the_newest(count, second * 1_000, 10_000))
+                .collect();
+            assert!(
+                shares.windows(2).all(|w| w[0] < w[1] + fair / 20),
+                "{shares:?}"
+            );
+            assert!((1..=fair / 5).contains(&shares[0]), "{shares:?}");
+            assert!(shares[10].abs_diff(fair) < fair / 10, "{shares:?}");
+        }
+        assert_eq!((warmth(WARMING_MS), warmth(u64::MAX)), (WARM, WARM));
     }
 
     #[test]
@@ -152,6 +218,7 @@ mod tests {
             let fit = |i: usize| Candidate {
                 in_flight: in_flight[i],
                 fitness: Fitness::Fit,
+                warmth: WARM,
             };
             let chosen = choose(in_flight.len(), fit, request).expect("all are fit");
             in_flight[chosen] += 1;

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::retry;
+use super::taken::Offer;
 use super::upstream::Exchange;
 
 /// A request body on its way to a frontend.
@@ -27,6 +28,8 @@ pub(super) enum RequestBody {
 pub(super) struct Progress {
     stage: AtomicU8,
     bytes: AtomicU64,
+    /// The frontend's side has asked for more than the client has sent.
+    wanted: AtomicBool,
 }
 
 const UNTOUCHED: u8 = 0;
@@ -46,6 +49,11 @@ impl Progress {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the client for whom everybody waits.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
     }
 
     /// As the rules of repeating see it.
@@ -97,7 +105,9 @@ impl Body for RequestBody {
         let Self::Streamed { incoming, progress } = self.get_mut() else {
             return Poll::Ready(None);
         };
-        let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        let frame = Pin::new(&mut *incoming).poll_frame(cx);
+        progress.wanted.store(frame.is_pending(), Ordering::Release);
+        let frame = ready!(frame);
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -140,6 +150,8 @@ pub(super) enum ResponseBody {
         incoming: Incoming,
         exchange: Option<Exchange>,
         ended: bool,
+        /// Where what was offered to a stream's client is noted.
+        offer: Option<Arc<Offer>>,
     },
 }
 
@@ -153,6 +165,7 @@ impl ResponseBody {
             incoming,
             exchange: Some(exchange),
             ended: false,
+            offer: Offer::mine(),
         }
     }
 }
@@ -168,10 +181,19 @@ impl Body for ResponseBody {
         match self.get_mut() {
             Self::Page(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Streamed {
-                incoming, ended, ..
+                incoming,
+                ended,
+                offer,
+                ..
             } => {
+                if let Some(offer) = offer {
+                    offer.accepted();
+                }
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 *ended = frame.is_none();
+                if let (Some(offer), Some(_)) = (offer, &frame) {
+                    offer.made();
+                }
                 Poll::Ready(frame)
             }
         }
@@ -192,12 +214,46 @@ impl Body for ResponseBody {
     }
 }
 
+/// A body, and what is to be kept for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Held<T> {
+    body: ResponseBody,
+    _held: T,
+}
+
+impl<T> Held<T> {
+    pub(super) fn new(body: ResponseBody, held: T) -> Self {
+        Self { body, _held: held }
+    }
+}
+
+impl<T: Unpin> Body for Held<T> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         let Self::Streamed {
             incoming,
             exchange,
             ended,
+            ..
         } = self
         else {
             return;

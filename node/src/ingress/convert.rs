@@ -7,10 +7,11 @@ use fleet_proto::internal as wire;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::address::Address;
 use super::host;
 use super::routes::{FrontendLoad, Snapshot};
-use super::spec::{Delta, EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec, Settings, Spec};
+use super::spec::{
+    Backend, Delta, EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec, Protocol, Settings, Spec,
+};
 
 /// Routes that make no sense. Refused as a whole: half a table is worse than the one before.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,11 @@ pub(super) enum Nonsense {
     },
     #[error("frontend {0} comes twice")]
     Frontend(u64),
+    #[error("frontend {id} of {environment} speaks a protocol that is not known here")]
+    Protocol {
+        environment: EnvironmentKey,
+        id: u64,
+    },
 }
 
 pub(super) fn spec_from_wire(table: wire::RouteTable) -> Result<Spec, Nonsense> {
@@ -55,10 +61,10 @@ fn frontends_are_one_each(
     for (key, environment) in environments {
         for pool in &environment.pools {
             let mut members = BTreeSet::new();
-            for (id, address) in &pool.backends {
-                let (home, known) = *seen.entry(*id).or_insert((key, address));
-                if home != key || known != address || !members.insert(*id) {
-                    return Err(Nonsense::Frontend(*id));
+            for backend in &pool.backends {
+                let (home, known) = *seen.entry(backend.id).or_insert((key, backend));
+                if home != key || known != backend || !members.insert(backend.id) {
+                    return Err(Nonsense::Frontend(backend.id));
                 }
             }
         }
@@ -105,22 +111,17 @@ fn environment(
     let mut index = HashMap::new();
     for wire in routes.pools {
         index.insert((wire.release.clone(), wire.service.clone()), pools.len());
-        let mut backends = Vec::with_capacity(wire.backends.len());
-        for backend in wire.backends {
-            let Ok(address) = backend.address.parse::<Address>() else {
-                let (id, address) = (backend.frontend_id, backend.address);
-                return Err(Nonsense::Address {
-                    environment: key,
-                    id,
-                    address,
-                });
-            };
-            backends.push((backend.frontend_id, address));
-        }
+        let backends = wire.backends.into_iter();
+        let backends = backends.map(|wire| backend(&key, wire));
         pools.push(PoolSpec {
             release: wire.release,
             service: wire.service,
-            backends,
+            backends: backends.collect::<Result<_, _>>()?,
+            response_timeout: match wire.response_timeout_ms {
+                0 => None,
+                ms => Some(Duration::from_millis(ms.into())),
+            },
+            sticky: (!wire.sticky_key.is_empty()).then(|| wire.sticky_key.as_ref().into()),
         });
     }
     let mut hosts = Vec::with_capacity(routes.hosts.len());
@@ -153,6 +154,32 @@ fn environment(
             settings,
         },
     ))
+}
+
+fn backend(environment: &EnvironmentKey, wire: wire::Backend) -> Result<Backend, Nonsense> {
+    let id = wire.frontend_id;
+    let protocol = match wire::backend::Protocol::try_from(wire.protocol) {
+        Ok(wire::backend::Protocol::Http1) => Protocol::Http1,
+        Ok(wire::backend::Protocol::Http2) => Protocol::Http2,
+        Err(_) => {
+            return Err(Nonsense::Protocol {
+                environment: environment.clone(),
+                id,
+            });
+        }
+    };
+    match wire.address.parse() {
+        Ok(address) => Ok(Backend {
+            id,
+            address,
+            protocol,
+        }),
+        Err(_) => Err(Nonsense::Address {
+            environment: environment.clone(),
+            id,
+            address: wire.address,
+        }),
+    }
 }
 
 fn settings(wire: Option<wire::RouteSettings>) -> Settings {
@@ -191,16 +218,22 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         backends: pool
             .backends
             .iter()
-            .map(|(id, address)| wire::Backend {
-                frontend_id: *id,
-                address: address.to_string(),
+            .map(|backend| wire::Backend {
+                frontend_id: backend.id,
+                address: backend.address.to_string(),
+                protocol: match backend.protocol {
+                    Protocol::Http1 => wire::backend::Protocol::Http1.into(),
+                    Protocol::Http2 => wire::backend::Protocol::Http2.into(),
+                },
             })
             .collect(),
+        response_timeout_ms: pool.response_timeout.map_or(0, millis),
+        sticky_key: pool.sticky.as_deref().unwrap_or_default().to_vec().into(),
     };
     let default = Settings::default();
     let explicit = |value: Duration, default: Duration| match value == default {
         true => 0,
-        false => u32::try_from(value.as_millis()).unwrap_or(u32::MAX),
+        false => millis(value),
     };
     let settings = Some(wire::RouteSettings {
         response_timeout_ms: explicit(spec.settings.response_timeout, default.response_timeout),
@@ -215,6 +248,10 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         pools: spec.pools.iter().map(pool).collect(),
         settings,
     }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// See `RouteTable` in ingress.proto. Control may compute it over what it sent.
@@ -256,6 +293,7 @@ mod tests {
         let backend = |frontend_id, address: &str| wire::Backend {
             frontend_id,
             address: address.to_owned(),
+            protocol: wire::backend::Protocol::Http2.into(),
         };
         let host = |host: &str| wire::HostRoute {
             host: host.to_owned(),
@@ -269,6 +307,8 @@ mod tests {
                 backend(7, "127.0.0.1:20000"),
                 backend(8, "node-2.test:20001"),
             ],
+            response_timeout_ms: 90_000,
+            sticky_key: vec![7; 32].into(),
         };
         let routes = wire::EnvironmentRoutes {
             app: "shop".to_owned(),
@@ -336,6 +376,10 @@ mod tests {
             (
                 |t| t.environments[0].pools[0].backends[0].frontend_id = 8,
                 "frontend 8 comes twice",
+            ),
+            (
+                |t| t.environments[0].pools[0].backends[1].protocol = 3,
+                "frontend 8 of shop/prod speaks a protocol that is not known here",
             ),
         ];
         for (change, sentence) in table {

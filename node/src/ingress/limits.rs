@@ -7,6 +7,11 @@ use std::time::Duration;
 pub(super) const HEAD_BYTES: usize = 64 << 10;
 /// From a head's first byte to its last. Slower is an attack or a broken path.
 pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Between two pieces of a request's body, while its frontend waits for them: a phone that loses
+/// its network for a moment comes back within it.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
+/// Between two pieces of a response, while they wait for the client: nginx's `send_timeout`.
+pub(super) const TAKE_TIME: Duration = Duration::from_secs(60);
 /// A client connection without any request: after a request as browsers and peers keep theirs,
 /// so that reuse seldom meets a close.
 pub(super) const CLIENT_IDLE: Duration = Duration::from_secs(75);
@@ -35,5 +40,11 @@ pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 /// An unused connection to a frontend. Shorter than the 5 s after which the servers of Node.js
 /// and uvicorn close theirs: a request that meets a close can be lost if it is not idempotent.
 pub(super) const FRONTEND_IDLE: Duration = Duration::from_secs(4);
+/// Of a frontend's response, what is read before the client has taken some: bounds the head, and
+/// what each of many streams of one client can hold.
+pub(super) const FRONTEND_BUFFER: usize = 64 << 10;
+/// What all streams of a connection to a frontend may hold together: as much as each alone, so
+/// that clients who take nothing do not stop the others.
+pub(super) const FRONTEND_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// Unused connections kept per frontend.
 pub(super) const FRONTEND_IDLE_CONNECTIONS: usize = 256;

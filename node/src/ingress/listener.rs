@@ -10,21 +10,27 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use super::body::Held;
 use super::guarded::{Guarded, Protocol};
 use super::headers::Client;
 use super::lifecycle::{Phase, reached};
 use super::limits;
+use super::proxied;
 use super::proxy::{Proxy, now_ms};
+use super::taken::Streams;
+use crate::config::Network;
 
 /// Serves the connections of all listeners.
 #[derive(Debug)]
 pub(super) struct Server {
     proxy: Arc<Proxy>,
+    /// Whose connections begin with a PROXY header.
+    balancers: Vec<Network>,
     places: Arc<Semaphore>,
     pub(super) connections: TaskTracker,
 }
@@ -33,10 +39,11 @@ pub(super) struct Server {
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 impl Server {
-    pub(super) fn new(proxy: Arc<Proxy>) -> Self {
+    pub(super) fn new(proxy: Arc<Proxy>, balancers: Vec<Network>) -> Self {
         let places = Arc::new(Semaphore::new(limits::CLIENT_CONNECTIONS));
         Self {
             proxy,
+            balancers,
             places,
             connections: TaskTracker::new(),
         }
@@ -88,23 +95,33 @@ impl Server {
         });
     }
 
-    async fn serve(&self, stream: TcpStream, client: Client) -> std::io::Result<()> {
+    async fn serve(&self, mut stream: TcpStream, mut client: Client) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let mut phase = self.proxy.lifecycle.watch();
+        let begin = async {
+            self.heed_balancer(&mut stream, &mut client).await?;
+            Guarded::begin(stream).await
+        };
         let begun = tokio::select! {
-            begun = tokio::time::timeout(limits::HEAD_TIME, Guarded::begin(stream)) => begun,
+            begun = tokio::time::timeout(limits::HEAD_TIME, begin) => begun,
             () = reached(&mut phase, Phase::Leaving) => return Ok(()),
         };
-        let Ok(Some((guarded, protocol))) = begun.unwrap_or(Ok(None)) else {
+        let Some((guarded, protocol)) = begun.unwrap_or(Ok(None))? else {
             return Ok(());
         };
-        let activity = Arc::new(Activity::default());
+        let activity = Arc::new(Activity {
+            requests: AtomicU64::new(0),
+            idle_since_ms: AtomicU64::new(now_ms(self.proxy.started)),
+            written: guarded.written(),
+        });
         let (proxy, counted) = (Arc::clone(&self.proxy), Arc::clone(&activity));
         let service = service_fn(move |request: Request<Incoming>| {
-            let (proxy, counted) = (Arc::clone(&proxy), Arc::clone(&counted));
+            let counted = Counted::new(Arc::clone(&counted), proxy.started);
+            let proxy = Arc::clone(&proxy);
             async move {
-                let _request = counted.request(proxy.started);
-                Ok::<_, std::convert::Infallible>(proxy.answer(&client, request).await)
+                let answer = proxy.answer(&client, request).await;
+                let answer = answer.map(|body| Held::new(body, counted));
+                Ok::<_, std::convert::Infallible>(answer)
             }
         });
         let (io, started) = (TokioIo::new(guarded), self.proxy.started);
@@ -133,6 +150,26 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Learns from a balancer whose connection this is. Who has to say it and does not is not
+    /// served, for whatever it asked would be asked in the balancer's name.
+    async fn heed_balancer(
+        &self,
+        stream: &mut TcpStream,
+        client: &mut Client,
+    ) -> std::io::Result<()> {
+        let peer = client.address.ip();
+        if !self.balancers.iter().any(|network| network.contains(peer)) {
+            return Ok(());
+        }
+        if let Some(origin) = proxied::read(stream).await.map_err(std::io::Error::other)? {
+            client.address = origin.client;
+            client.port = origin.local.port();
+        }
+        Ok(())
+    }
+}
+
 fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Idle and slow clients are timed by us: a slow head is not the same as a silent connection.
@@ -142,13 +179,14 @@ fn http1() -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2() -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits::STREAMS)
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_send_buf_size(limits::STREAM_WINDOW as usize)
         .max_header_list_size(limits::HEAD_BYTES as u32)
         .max_pending_accept_reset_streams(limits::PENDING_RESETS)
         .max_local_error_reset_streams(limits::LOCAL_RESETS)
@@ -158,22 +196,19 @@ fn http2() -> http2::Builder<TokioExecutor> {
 }
 
 /// Whether a connection has requests, and since when it has none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Activity {
     requests: AtomicU64,
     idle_since_ms: AtomicU64,
+    /// Bytes that went to the client.
+    written: Arc<AtomicU64>,
 }
 
-/// One request, until its response head is made. Its body keeps the engine's future busy, not
-/// this count; an idle verdict during a long body only asks the connection to close after it.
-struct Counted<'a>(&'a Activity, Instant);
+/// One request, until the last of its response is handed over.
+#[derive(Debug)]
+struct Counted(Arc<Activity>, Instant);
 
 impl Activity {
-    fn request(&self, started: Instant) -> Counted<'_> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        Counted(self, started)
-    }
-
     /// How much longer it may idle; zero when the time is up.
     fn left(&self, now_ms: u64) -> Duration {
         if self.requests.load(Ordering::Relaxed) > 0 {
@@ -182,9 +217,22 @@ impl Activity {
         let idle = now_ms.saturating_sub(self.idle_since_ms.load(Ordering::Relaxed));
         limits::CLIENT_IDLE.saturating_sub(Duration::from_millis(idle))
     }
+
+    /// Something that changes while anything goes on; None while requests are under way.
+    fn stillness(&self) -> Option<u64> {
+        let still = self.requests.load(Ordering::Relaxed) == 0;
+        still.then(|| self.written.load(Ordering::Relaxed))
+    }
 }
 
-impl Drop for Counted<'_> {
+impl Counted {
+    fn new(activity: Arc<Activity>, started: Instant) -> Self {
+        activity.requests.fetch_add(1, Ordering::Relaxed);
+        Self(activity, started)
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0
             .idle_since_ms
@@ -201,7 +249,8 @@ struct Driven<C> {
 }
 
 impl<C: Future<Output = hyper::Result<()>>> Driven<C> {
-    /// Drives it to its end; asks it to close at `closes_at`, or when it idles too long.
+    /// Drives it to its end; asks it to close at `closes_at`, or when it idles too long. One that
+    /// was asked and has nothing under way is cut when its client takes none of what is left.
     async fn drive(
         self,
         closes_at: Phase,
@@ -210,28 +259,32 @@ impl<C: Future<Output = hyper::Result<()>>> Driven<C> {
         started: Instant,
     ) -> std::io::Result<()> {
         let mut connection = std::pin::pin!(self.connection);
-        activity
-            .idle_since_ms
-            .store(now_ms(started), Ordering::Relaxed);
-        let mut idle = std::pin::pin!(tokio::time::sleep(limits::CLIENT_IDLE));
+        let mut timer = std::pin::pin!(tokio::time::sleep(limits::CLIENT_IDLE));
         let mut closing = false;
+        let mut still_at = None;
         loop {
-            tokio::select! {
+            let wait = tokio::select! {
                 ended = connection.as_mut() => return ended.map_err(std::io::Error::other),
-                () = reached(&mut phase, closes_at), if !closing => {
-                    closing = true;
-                    (self.close)(connection.as_mut());
-                }
-                () = idle.as_mut(), if !closing => {
-                    let left = activity.left(now_ms(started));
-                    if left.is_zero() {
-                        closing = true;
-                        (self.close)(connection.as_mut());
-                    } else {
-                        idle.as_mut().reset(tokio::time::Instant::now() + left);
+                () = reached(&mut phase, closes_at), if !closing => Duration::ZERO,
+                () = timer.as_mut() => match (closing, activity.stillness()) {
+                    (false, _) => activity.left(now_ms(started)),
+                    (true, Some(written)) if still_at == Some(written) => return Ok(()),
+                    (true, stillness) => {
+                        still_at = stillness;
+                        limits::TAKE_TIME
                     }
-                }
+                },
+            };
+            if wait.is_zero() {
+                closing = true;
+                (self.close)(connection.as_mut());
             }
+            let wait = if wait.is_zero() {
+                limits::TAKE_TIME
+            } else {
+                wait
+            };
+            timer.as_mut().reset(tokio::time::Instant::now() + wait);
         }
     }
 }

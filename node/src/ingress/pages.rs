@@ -1,7 +1,10 @@
 //! The answers that come from the ingress itself.
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+/// The methods that pass; others that are not CONNECT or TRACE do too.
+const PASSED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Why there is no answer of a frontend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,12 @@ pub(super) enum Reason<'a> {
     /// The frontend was reached and did not answer in HTTP.
     BadGateway(&'a str),
     Timeout(&'a str),
+    /// The client did not send the rest of its request.
+    SlowBody,
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 impl Reason<'_> {
     pub(super) fn status(self) -> StatusCode {
@@ -33,7 +41,25 @@ impl Reason<'_> {
             }
             Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
         }
+    }
+
+    /// The code by which clients of gRPC know it. What may be tried again is UNAVAILABLE; the rest
+    /// as gRPC maps statuses of HTTP, except that a timeout is one.
+    fn grpc_status(self) -> HeaderValue {
+        const DEADLINE_EXCEEDED: &str = "4";
+        const UNIMPLEMENTED: &str = "12";
+        const INTERNAL: &str = "13";
+        const UNAVAILABLE: &str = "14";
+        HeaderValue::from_static(match self {
+            Self::Timeout(_) | Self::SlowBody => DEADLINE_EXCEEDED,
+            Self::UnknownHost(_) | Self::Method => UNIMPLEMENTED,
+            Self::BadRequest(_) => INTERNAL,
+            Self::NoTable | Self::Maintenance(_) | Self::NobodyHealthy(_) | Self::BadGateway(_) => {
+                UNAVAILABLE
+            }
+        })
     }
 
     /// Seconds after which asking again may help.
@@ -55,12 +81,17 @@ impl Reason<'_> {
             Self::NobodyHealthy(host) => format!("Nothing healthy serves {host} right now."),
             Self::BadGateway(host) => format!("What serves {host} gave no proper answer."),
             Self::Timeout(host) => format!("What serves {host} did not answer in time."),
+            Self::SlowBody => "The rest of the request did not come in time.".to_owned(),
         }
     }
 }
 
-/// The page: HTML for whoever asks for it, else plain text.
+/// The page: HTML for whoever asks for it, a status of gRPC for who speaks that, else plain text.
 pub(super) fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
+    let kind = asked.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+        return grpc(reason);
+    }
     let html = asked.get_all(ACCEPT).iter().any(|accept| {
         accept
             .to_str()
@@ -91,8 +122,25 @@ pub(super) fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if reason == Reason::Method {
+        // RFC 9110, 15.5.6 wants it. What a frontend allows is its own business.
+        headers.insert(ALLOW, HeaderValue::from_static(PASSED));
+    }
     if let Some(seconds) = reason.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A response of gRPC without a message: all of it is in the head.
+fn grpc(reason: Reason<'_>) -> Response<String> {
+    let mut response = Response::new(String::new());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, reason.grpc_status());
+    // Sentences are of printable ASCII, as hosts are; what is not would have to be escaped.
+    if let Ok(sentence) = HeaderValue::try_from(reason.sentence().replace('%', "%25")) {
+        headers.insert(GRPC_MESSAGE, sentence);
     }
     response
 }
@@ -116,6 +164,46 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_of_grpc_gets_a_status_of_grpc() {
+        let mut asked = HeaderMap::new();
+        asked.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/grpc+proto"),
+        );
+        let table = [
+            (
+                Reason::NobodyHealthy("api.test"),
+                "14",
+                "Nothing healthy serves api.test right now.",
+            ),
+            (
+                Reason::UnknownHost("a.test"),
+                "12",
+                "No environment here answers for a.test.",
+            ),
+            (
+                Reason::Timeout("a.test"),
+                "4",
+                "What serves a.test did not answer in time.",
+            ),
+        ];
+        for (reason, status, sentence) in table {
+            let response = page(reason, &asked);
+            assert_eq!(response.status(), 200, "{reason:?}");
+            let headers = response.headers();
+            assert_eq!(headers[CONTENT_TYPE], "application/grpc");
+            assert_eq!(
+                (&headers[GRPC_STATUS], &headers[GRPC_MESSAGE]),
+                (
+                    &HeaderValue::from_static(status),
+                    &HeaderValue::from_static(sentence),
+                )
+            );
+            assert!(response.body().is_empty());
+        }
+    }
 
     #[test]
     fn a_page_says_which_host_and_echoes_no_markup() {

@@ -1,13 +1,27 @@
 //! A request's hold on the frontend and the routes that were chosen for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::sync::Notify;
 
-use super::balancer;
+use super::balancer::{self, Fitness};
 use super::slot::{Connections, FrontendId, Slot};
 use super::spec::Settings;
 use super::table::{Environment, Table};
+
+/// What a frontend is chosen by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// As the table spells it.
+    pub(super) host: &'a str,
+    pub(super) cookie: Option<&'a HeaderValue>,
+    /// Frontends where this request failed already.
+    pub(super) tried: &'a [FrontendId],
+    pub(super) entropy: u64,
+    pub(super) now_ms: u64,
+}
 
 /// What the table says about a request.
 #[derive(Debug)]
@@ -28,6 +42,11 @@ pub(super) enum Choice<C: Connections> {
 pub(super) struct Pin<C: Connections> {
     pub(super) slot: Arc<Slot<C>>,
     pub(super) environment: Arc<Environment<C>>,
+    pool: usize,
+    /// In the pool.
+    index: usize,
+    /// The client named this frontend by its cookie.
+    by_cookie: bool,
     shard: usize,
     idle: Arc<Notify>,
 }
@@ -35,15 +54,8 @@ pub(super) struct Pin<C: Connections> {
 impl<C: Connections> Choice<C> {
     /// Looks up, chooses, counts in. The caller checks afterwards that the table was not replaced
     /// meanwhile (see `routes`), and drops the pin if it was.
-    pub(super) fn make(
-        table: &Table<C>,
-        host: &str,
-        tried: &[FrontendId],
-        entropy: u64,
-        now_ms: u64,
-        idle: &Arc<Notify>,
-    ) -> Self {
-        let Some(target) = table.lookup(host) else {
+    pub(super) fn make(table: &Table<C>, asked: &Asked<'_>, idle: &Arc<Notify>) -> Self {
+        let Some(target) = table.lookup(asked.host) else {
             return Self::Unknown;
         };
         let environment = &target.environment;
@@ -51,24 +63,58 @@ impl<C: Connections> Choice<C> {
             return Self::Maintenance;
         }
         let slots = &environment.pools[target.pool];
-        let candidate = |index: usize| slots[index].candidate(tried, now_ms);
-        match balancer::choose(slots.len(), candidate, entropy) {
-            Some(index) => Self::Pinned(Pin::new(&slots[index], environment, idle)),
+        let candidate = |index: usize| slots[index].candidate(asked.tried, asked.now_ms);
+        // A frontend that is kept is kept while it works: an answer from elsewhere is better than
+        // none.
+        let kept = environment.cookies[target.pool]
+            .as_ref()
+            .zip(asked.cookie)
+            .and_then(|(cookies, header)| cookies.named(header))
+            .filter(|index| candidate(*index).fitness == Fitness::Fit);
+        let chosen = kept.or_else(|| balancer::choose(slots.len(), candidate, asked.entropy));
+        match chosen {
+            Some(index) => {
+                let place = (target.pool, index);
+                Self::Pinned(Pin::new(environment, place, kept.is_some(), idle))
+            }
             None => Self::Nobody(environment.spec.settings),
         }
     }
 }
 
 impl<C: Connections> Pin<C> {
-    fn new(slot: &Arc<Slot<C>>, environment: &Arc<Environment<C>>, idle: &Arc<Notify>) -> Self {
+    fn new(
+        environment: &Arc<Environment<C>>,
+        (pool, index): (usize, usize),
+        by_cookie: bool,
+        idle: &Arc<Notify>,
+    ) -> Self {
+        let slot = &environment.pools[pool][index];
         slot.enter();
         let shard = environment.enter();
         Self {
             slot: Arc::clone(slot),
             environment: Arc::clone(environment),
+            pool,
+            index,
+            by_cookie,
             shard,
             idle: Arc::clone(idle),
         }
+    }
+
+    /// How long the head of a response may take.
+    pub(super) fn response_timeout(&self) -> Duration {
+        let spec = &self.environment.spec;
+        let own = spec.pools[self.pool].response_timeout;
+        own.unwrap_or(spec.settings.response_timeout)
+    }
+
+    /// The `Set-Cookie` header that brings the client back here, where clients keep their frontend
+    /// and this one does not yet.
+    pub(super) fn cookie(&self, secure: bool) -> Option<HeaderValue> {
+        let cookies = self.environment.cookies[self.pool].as_ref()?;
+        (!self.by_cookie).then(|| cookies.set(self.index, secure))?
     }
 }
 

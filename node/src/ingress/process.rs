@@ -23,7 +23,7 @@ use super::routes::Routes;
 use super::session::{Contact, Memory, Session};
 use super::slot::Connections as _;
 use super::upstream::Pool;
-use crate::config::{Node, Peers};
+use crate::config::{Network, Node, Peers};
 use crate::trust::Trust;
 
 /// Requests in flight have this long to end after SIGTERM: the drain time of frontends.
@@ -47,6 +47,8 @@ pub struct Options {
     pub control: Vec<String>,
     /// The file of the last table.
     pub table: PathBuf,
+    /// Whose connections begin with a PROXY header.
+    pub balancers: Vec<Network>,
     /// From the order to stop until connections are cut.
     pub drain: Duration,
     /// How long to wait for the first table of all before answering 503 to everybody.
@@ -80,6 +82,7 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
         trust: node.trust.clone(),
         control: peers.iter().map(ToString::to_string).collect(),
         table: paths.route_table(),
+        balancers: node.settings.proxy_protocol_from.clone(),
         drain: DRAIN,
         first_table: FIRST_TABLE,
     };
@@ -116,7 +119,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<Outcome> {
     let (drain, first_table) = (options.drain, options.first_table);
-    let ingress = Ingress::new();
+    let ingress = Ingress::new(options.balancers.clone());
     let (session, mut contact) = ingress.session(options);
     let had_table = ingress.proxy.routes.known();
     let session = tokio::spawn(session.run());
@@ -150,14 +153,14 @@ struct Ingress {
 }
 
 impl Ingress {
-    fn new() -> Self {
+    fn new(balancers: Vec<Network>) -> Self {
         let proxy = Arc::new(Proxy {
             routes: Arc::new(Routes::new()),
             lifecycle: Arc::new(Lifecycle::new()),
             tasks: TaskTracker::new(),
             started: Instant::now(),
         });
-        let server = Arc::new(Server::new(Arc::clone(&proxy)));
+        let server = Arc::new(Server::new(Arc::clone(&proxy), balancers));
         Self { proxy, server }
     }
 

@@ -3,22 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio_util::task::TaskTracker;
 
-use super::attempts::{Answer, Attempts, Outgoing};
+use super::attempts::{Answer, Attempts, NoAnswer, Outgoing};
 use super::body::{Progress, RequestBody, ResponseBody};
 use super::headers::{self, Client};
 use super::lifecycle::Lifecycle;
 use super::pages::{self, Reason};
+use super::retry::Failure;
 use super::routes::Routes;
 use super::target::{Refusal, Target};
 use super::tunnel;
-use super::upstream::Pool;
+use super::upstream::{Exchange, Pool};
 
 /// What every connection's requests share.
 #[derive(Debug)]
@@ -88,16 +89,21 @@ impl Proxy {
                 if progress.is_some_and(|progress| progress.has_failed()) {
                     page = bad_body(&parts.headers);
                 }
+                let slow = failure == NoAnswer::Failed(Failure::ClientTimedOut);
+                if slow && parts.version < Version::HTTP_2 {
+                    close(&mut page);
+                }
                 return Err(page);
             }
         };
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self
-                .switch(answer, upgrade)
+                .switch(client, answer, upgrade)
                 .ok_or_else(|| page(Reason::BadGateway(&target.host), &parts.headers));
         }
         let (mut head, incoming) = answer.response.into_parts();
         headers::to_client(&mut head.headers);
+        set_cookie(&mut head.headers, client, &answer.exchange);
         head.version = Version::default();
         Ok(Response::from_parts(
             head,
@@ -114,20 +120,17 @@ impl Proxy {
         upgrade: Option<HeaderValue>,
         progress: Option<Arc<Progress>>,
     ) -> Outgoing {
-        // Kept for our own pages: what kind of answer the client likes.
-        let accept = parts.headers.get(http::header::ACCEPT).cloned();
         let mut headers = std::mem::take(&mut parts.headers);
-        if let Some(accept) = accept {
-            parts.headers.insert(http::header::ACCEPT, accept);
+        // Kept for our own pages: what kind of answer the client likes.
+        for name in [ACCEPT, CONTENT_TYPE] {
+            if let Some(value) = headers.get(&name) {
+                parts.headers.insert(name, value.clone());
+            }
         }
         headers::to_frontend(&mut headers, client, target.authority.clone(), rand::random);
         if let Some(protocol) = upgrade {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, protocol);
-        }
-        // The engine would send a GET without a length as one without a body.
-        if progress.is_some() && !headers.contains_key(CONTENT_LENGTH) {
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         Outgoing {
             method: parts.method.clone(),
@@ -140,6 +143,7 @@ impl Proxy {
     /// Joins both ends once both have switched. None when the frontend switched unasked.
     fn switch(
         &self,
+        asked_by: &Client,
         answer: Answer,
         upgrade: Option<(HeaderValue, OnUpgrade)>,
     ) -> Option<Response<ResponseBody>> {
@@ -150,6 +154,7 @@ impl Proxy {
         } = answer;
         let frontend = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(UPGRADE).cloned();
+        set_cookie(response.headers_mut(), asked_by, &exchange);
         self.tasks.spawn(tunnel::join(client, frontend, exchange));
         let (mut head, _) = response.into_parts();
         headers::to_client(&mut head.headers);
@@ -164,6 +169,13 @@ impl Proxy {
             head,
             ResponseBody::page(String::new()),
         ))
+    }
+}
+
+/// Where clients keep their frontend, tells one that has none yet.
+fn set_cookie(headers: &mut HeaderMap, client: &Client, exchange: &Exchange) {
+    if let Some(cookie) = exchange.pin().cookie(client.scheme == "https") {
+        headers.append(SET_COOKIE, cookie);
     }
 }
 
@@ -189,11 +201,11 @@ fn refused(refusal: &Refusal, parts: &Parts) -> Response<ResponseBody> {
     page
 }
 
-fn bad_body(asked: &http::HeaderMap) -> Response<ResponseBody> {
+fn bad_body(asked: &HeaderMap) -> Response<ResponseBody> {
     page(Reason::BadRequest("its body is not whole"), asked)
 }
 
-fn page(reason: Reason<'_>, asked: &http::HeaderMap) -> Response<ResponseBody> {
+fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<ResponseBody> {
     pages::page(reason, asked).map(ResponseBody::page)
 }
 

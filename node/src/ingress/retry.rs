@@ -21,6 +21,8 @@ pub(super) enum Failure {
     Unreachable,
     /// No response in time. It may still be at work: never repeated.
     TimedOut,
+    /// The client did not send the rest of its request in time.
+    ClientTimedOut,
     /// The response was not HTTP, or the client's body ended badly.
     Malformed,
 }
@@ -52,7 +54,7 @@ pub(super) fn harmless(facts: Facts) -> bool {
         Failure::ClosedEarly | Failure::Unreachable => {
             facts.idempotent && facts.body == Body::Absent
         }
-        Failure::TimedOut | Failure::Malformed => false,
+        Failure::TimedOut | Failure::ClientTimedOut | Failure::Malformed => false,
     }
 }
 
@@ -105,7 +107,9 @@ mod tests {
     #[test]
     fn what_may_be_repeated() {
         use Body::{Absent, Begun, Untouched};
-        use Failure::{ClosedEarly, Malformed, NotConnected, TimedOut, Unreachable};
+        use Failure::{
+            ClientTimedOut, ClosedEarly, Malformed, NotConnected, TimedOut, Unreachable,
+        };
         let table = [
             // failure, idempotent, body, may be repeated
             (NotConnected, true, Absent, true),
@@ -120,6 +124,7 @@ mod tests {
             (Unreachable, true, Begun, false),
             (Unreachable, false, Absent, false),
             (TimedOut, true, Absent, false),
+            (ClientTimedOut, true, Begun, false),
             (Malformed, true, Absent, false),
         ];
         for (failure, idempotent, body, expected) in table {

@@ -30,12 +30,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
-use super::address::Address;
 use super::load;
-use super::pin::Choice;
+use super::pin::{Asked, Choice};
 use super::retry::Budget;
 use super::slot::{Connections, FrontendId, Slot};
-use super::spec::{EnvironmentKey, EnvironmentSpec, Spec};
+use super::spec::{Backend, EnvironmentKey, EnvironmentSpec, Spec};
 use super::table::{Environment, Table, unchanged};
 
 #[derive(Debug)]
@@ -117,18 +116,10 @@ impl<C: Connections> Routes<C> {
     }
 
     /// Chooses a frontend for a request and counts it in.
-    ///
-    /// `tried` are frontends where this request failed already.
-    pub(super) fn acquire(
-        &self,
-        host: &str,
-        tried: &[FrontendId],
-        entropy: u64,
-        now_ms: u64,
-    ) -> Choice<C> {
+    pub(super) fn acquire(&self, asked: &Asked<'_>) -> Choice<C> {
         loop {
             let table = self.current.load();
-            let choice = Choice::make(&table, host, tried, entropy, now_ms, &self.idle);
+            let choice = Choice::make(&table, asked, &self.idle);
             if let Choice::Pinned(pin) = &choice
                 && self.epoch.load(Ordering::SeqCst) > table.epoch
             {
@@ -248,19 +239,19 @@ impl<C: Connections> Behind<C> {
         before: &mut HashMap<FrontendId, Arc<Slot<C>>>,
         moved: &mut Vec<Arc<Slot<C>>>,
     ) -> Vec<Vec<Arc<Slot<C>>>> {
-        let mut slot = |(id, address): &(FrontendId, Address)| {
-            if let Some(old) = before.remove(id) {
-                if old.address == *address {
-                    self.slots.insert(*id, old);
+        let mut slot = |backend: &Backend| {
+            let id = backend.id;
+            if let Some(old) = before.remove(&id) {
+                if old.is(backend) {
+                    self.slots.insert(id, old);
                 } else {
                     moved.push(old);
                 }
             }
-            let slot = self.slots.entry(*id).or_insert_with(|| {
-                let again = |old: &Arc<Slot<C>>| old.id == *id && old.address == *address;
-                match self.withdrawn.iter().position(again) {
+            let slot = self.slots.entry(id).or_insert_with(|| {
+                match self.withdrawn.iter().position(|old| old.is(backend)) {
                     Some(index) => self.withdrawn.swap_remove(index),
-                    None => Arc::new(Slot::new(*id, address.clone())),
+                    None => Arc::new(Slot::new(backend)),
                 }
             });
             slot.set_withdrawn(false);

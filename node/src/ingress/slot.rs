@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::address::Address;
-use super::balancer::{Candidate, Fitness};
+use super::balancer::{self, Candidate, Fitness};
 use super::ejection::Ejection;
 use super::load::{Load, Outcome};
 use super::shards::Padded;
+use super::spec::{Backend, Protocol};
 
 /// What the engine keeps of a frontend. The deciding code only tells it when to let go.
 pub(super) trait Connections: Default + Send + Sync + 'static {
@@ -30,6 +31,7 @@ pub(super) type FrontendId = u64;
 pub(super) struct Slot<C> {
     pub(super) id: FrontendId,
     pub(super) address: Address,
+    pub(super) protocol: Protocol,
     pub(super) connections: C,
     pub(super) load: Load,
     in_flight: Padded<AtomicU64>,
@@ -40,13 +42,16 @@ pub(super) struct Slot<C> {
     /// Whether `ejection` has anything that an answer would wipe.
     failing: AtomicBool,
     ejection: Mutex<Ejection>,
+    /// When the balancer first looked at it; 0 before. Then its warming up begins.
+    seen_ms: AtomicU64,
 }
 
 impl<C: Connections> Slot<C> {
-    pub(super) fn new(id: FrontendId, address: Address) -> Self {
+    pub(super) fn new(backend: &Backend) -> Self {
         Self {
-            id,
-            address,
+            id: backend.id,
+            address: backend.address.clone(),
+            protocol: backend.protocol,
             connections: C::default(),
             load: Load::new(),
             in_flight: Padded::default(),
@@ -54,7 +59,14 @@ impl<C: Connections> Slot<C> {
             ejected_until_ms: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             ejection: Mutex::default(),
+            seen_ms: AtomicU64::new(0),
         }
+    }
+
+    /// Whether a table means this one.
+    pub(super) fn is(&self, backend: &Backend) -> bool {
+        let known = (self.id, &self.address, self.protocol);
+        known == (backend.id, &backend.address, backend.protocol)
     }
 
     pub(super) fn in_flight(&self) -> u64 {
@@ -81,12 +93,23 @@ impl<C: Connections> Slot<C> {
         Candidate {
             in_flight: self.in_flight.0.load(Ordering::Relaxed),
             fitness,
+            warmth: self.warmth(now_ms),
         }
     }
 
     /// Counts an attempt's beginning: there is a connection for it.
     pub(super) fn begins(&self) {
         self.load.send();
+    }
+
+    fn warmth(&self, now_ms: u64) -> u32 {
+        let seen_ms = self.seen_ms.load(Ordering::Relaxed);
+        if seen_ms == 0 {
+            // Of two that see it first at once, either is right.
+            self.seen_ms.store(now_ms.max(1), Ordering::Relaxed);
+            return balancer::warmth(0);
+        }
+        balancer::warmth(now_ms.saturating_sub(seen_ms))
     }
 
     /// Counts an attempt's end and keeps the record that ejects.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::slot::FrontendId;
+use super::sticky;
 
 /// Names an environment; orders as the table's digest and the precedence of hosts do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +50,28 @@ pub(super) struct HostSpec {
 pub(super) struct PoolSpec {
     pub(super) release: String,
     pub(super) service: String,
-    pub(super) backends: Vec<(FrontendId, Address)>,
+    pub(super) backends: Vec<Backend>,
+    /// Instead of that of the environment's settings.
+    pub(super) response_timeout: Option<Duration>,
+    /// Clients keep their frontend, by cookies that this signs.
+    pub(super) sticky: Option<sticky::Key>,
+}
+
+/// A frontend as a table names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Backend {
+    pub(super) id: FrontendId,
+    pub(super) address: Address,
+    pub(super) protocol: Protocol,
+}
+
+/// What a frontend speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Protocol {
+    #[default]
+    Http1,
+    /// Without TLS and from the first byte, as gRPC does.
+    Http2,
 }
 
 /// What an environment may set for itself.

@@ -205,7 +205,10 @@ impl Scanner {
             return Err(Fault::RequestLine);
         };
         let http_10 = version == b"HTTP/1.0";
-        let sound = is_token(method) && !target.is_empty() && target.iter().all(|b| *b > b' ');
+        // A fragment is no part of a target; the engine would drop it, and what stands behind us
+        // might not.
+        let target_byte = |b: &u8| *b > b' ' && *b != b'#';
+        let sound = is_token(method) && !target.is_empty() && target.iter().all(target_byte);
         if !sound || !(http_10 || version == b"HTTP/1.1") {
             return Err(Fault::RequestLine);
         }
@@ -224,7 +227,11 @@ impl Scanner {
             if head.chunked {
                 return Err(Fault::Encoding);
             }
-            let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+            // With a leading zero some read an octal number.
+            let digits = match value {
+                [b'0', _, ..] | [] => false,
+                value => value.iter().all(u8::is_ascii_digit),
+            };
             let number = std::str::from_utf8(value)
                 .ok()
                 .and_then(|text| text.parse().ok());
@@ -265,12 +272,8 @@ impl Scanner {
 
     fn chunk_size(&mut self, line: &[u8]) -> Result<State, Fault> {
         let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-        let (size, extension) = line.split_at(digits);
-        let extension = trim(extension);
-        let printable = extension
-            .iter()
-            .all(|b| *b == b'\t' || (b' '..0x7f).contains(b));
-        if !(extension.is_empty() || extension.starts_with(b";")) || !printable {
+        let (size, extensions) = line.split_at(digits);
+        if !are_extensions(extensions) {
             return Err(Fault::Chunk);
         }
         let size = std::str::from_utf8(size).unwrap_or_default();
@@ -330,6 +333,52 @@ fn name_and_value(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     Ok((name, trim(value)))
 }
 
+/// Whether what follows a chunk's size is extensions (RFC 9112, 7.1.1), or nothing. A lone
+/// semicolon or a space before the line's end is neither, and parsers differ about it.
+fn are_extensions(mut rest: &[u8]) -> bool {
+    while !rest.is_empty() {
+        let Some(after) = trim_start(rest).strip_prefix(b";") else {
+            return false;
+        };
+        let (name, after) = token(trim_start(after));
+        if name.is_empty() {
+            return false;
+        }
+        rest = after;
+        if let Some(value) = trim_start(after).strip_prefix(b"=") {
+            let value = trim_start(value);
+            let after = match value.strip_prefix(b"\"") {
+                Some(quoted) => after_quoted(quoted),
+                None => Some(token(value))
+                    .filter(|(t, _)| !t.is_empty())
+                    .map(|(_, rest)| rest),
+            };
+            let Some(after) = after else { return false };
+            rest = after;
+        }
+    }
+    true
+}
+
+/// What follows a quoted string (RFC 9110, 5.6.4) whose opening quote was read.
+fn after_quoted(mut rest: &[u8]) -> Option<&[u8]> {
+    let printable = |b: u8| b == b'\t' || (b >= b' ' && b != 0x7f);
+    loop {
+        rest = match rest {
+            [b'"', after @ ..] => return Some(after),
+            [b'\\', escaped, after @ ..] if printable(*escaped) => after,
+            [b, after @ ..] if printable(*b) && *b != b'\\' => after,
+            _ => return None,
+        };
+    }
+}
+
+/// The token that the bytes begin with, and what follows it.
+fn token(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|b| !is_token(&[*b]));
+    bytes.split_at(end.unwrap_or(bytes.len()))
+}
+
 /// RFC 9110, 5.6.2.
 fn is_token(bytes: &[u8]) -> bool {
     let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
@@ -337,11 +386,16 @@ fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// Without spaces and tabs around it.
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
+fn trim(bytes: &[u8]) -> &[u8] {
+    let mut bytes = trim_start(bytes);
+    while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
-    while let [rest @ .., b' ' | b'\t'] = bytes {
+    bytes
+}
+
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
     bytes

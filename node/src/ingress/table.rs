@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::retry::Budget;
 use super::shards::{self, Sharded};
 use super::slot::{Connections, Slot};
-use super::spec::{EnvironmentKey, EnvironmentSpec, Spec};
+use super::spec::{EnvironmentKey, EnvironmentSpec, PoolSpec, Spec};
+use super::sticky::Cookies;
 
 /// Everything requests are routed by.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(super) struct Environment<C> {
     pub(super) key: EnvironmentKey,
     pub(super) spec: EnvironmentSpec,
     pub(super) pools: Vec<Vec<Arc<Slot<C>>>>,
+    /// Of pools whose clients keep their frontend.
+    pub(super) cookies: Vec<Option<Cookies>>,
     /// The generation that brought this version.
     pub(super) since: u64,
     /// Kept across versions.
@@ -109,10 +112,12 @@ impl<C: Connections> Environment<C> {
         budget: Arc<Budget>,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
+        let cookies = spec.pools.iter().map(cookies).collect();
         Self {
             key,
             spec,
             pools,
+            cookies,
             since,
             budget,
             superseded,
@@ -144,6 +149,11 @@ impl<C: Connections> Environment<C> {
     pub(super) fn supersede(&self) {
         self.superseded.store(true, Ordering::SeqCst);
     }
+}
+
+fn cookies(pool: &PoolSpec) -> Option<Cookies> {
+    let frontends = pool.backends.iter().map(|backend| backend.id);
+    pool.sticky.as_ref().map(|key| Cookies::of(key, frontends))
 }
 
 /// Whether a spec has the same environment as this version.

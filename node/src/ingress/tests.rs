@@ -1,13 +1,17 @@
 //! The ingress as its neighbours see it: real sockets, a frontend and a control of our own.
 
+mod abuse;
 mod bytes;
 mod control;
+mod corpus;
 mod frontend;
+mod http2;
 mod life;
 mod raw;
 mod reports;
 mod retries;
 mod routing;
+mod sticky;
 mod streams;
 mod swaps;
 mod world;

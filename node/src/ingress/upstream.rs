@@ -1,16 +1,19 @@
 //! Connections to frontends: made, lent for one exchange, kept when they come back clean.
 //!
-//! A connection comes back only after a whole response to a wholly sent request. Everything else
-//! (an early response, a broken body, an upgrade, a request given up) leaves bytes on the wire
-//! that the next request would meet, so there the connection is cut. That the other side wants to
-//! close, or sent more than its response, the engine itself notices while the connection rests.
+//! A connection of HTTP/1.1 comes back only after a whole response to a wholly sent request.
+//! Everything else (an early response, a broken body, an upgrade, a request given up) leaves bytes
+//! on the wire that the next request would meet, so there the connection is cut. That the other
+//! side wants to close, or sent more than its response, the engine itself notices while the
+//! connection rests. One of HTTP/2 is shared instead; see `multiplexed`.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use http::{Request, Response};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
@@ -18,34 +21,49 @@ use tokio::task::AbortHandle;
 use super::address::Address;
 use super::body::{Progress, RequestBody};
 use super::limits;
+use super::multiplexed::{Place, Shared, as_http2};
 use super::pin;
-use super::slot::Connections;
+use super::slot::{Connections, Slot};
+use super::spec::Protocol;
 use super::wire::{Patience, Wire};
 
 /// A request's hold on a frontend, with this engine's connections behind it.
 pub(super) type Pin = pin::Pin<Pool>;
 
-/// Connections to one frontend that nobody uses.
+/// Connections to one frontend.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    /// Longest unused first.
+    /// Those that nobody uses, longest unused first.
     idle: Mutex<Vec<Idle>>,
+    shared: Shared,
 }
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Own,
     since: Instant,
 }
 
-/// A connection to a frontend. Dropping it cuts it.
+/// A connection to a frontend, or a request's part of one. Dropping it cuts it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<RequestBody>,
-    task: AbortHandle,
-    pub(super) patience: Arc<Patience>,
+    carrier: Carrier,
     /// Has carried a request before: its end says little about the frontend's health.
     pub(super) reused: bool,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    Own(Own),
+    Shared(Place),
+}
+
+/// A connection of HTTP/1.1.
+#[derive(Debug)]
+struct Own {
+    sender: SendRequest<RequestBody>,
+    task: AbortHandle,
+    patience: Arc<Patience>,
 }
 
 /// No connection came about.
@@ -57,6 +75,8 @@ pub(super) enum ConnectError {
     Http(#[from] hyper::Error),
     #[error("a frontend did not take the connection in time")]
     TimedOut(#[from] tokio::time::error::Elapsed),
+    #[error("another request found a moment ago that a frontend takes no connection")]
+    Others,
 }
 
 /// No response came.
@@ -68,15 +88,68 @@ pub(super) enum SendError {
     Failed(hyper::Error),
     /// Nothing came in time.
     TimedOut,
+    /// The client did not send the rest of its request in time.
+    ClientTimedOut,
 }
 
 impl Connection {
-    /// A new one.
-    pub(super) async fn open(address: &Address) -> Result<Self, ConnectError> {
+    /// One that rests, else a new one; a new one in any case if `fresh`.
+    pub(super) async fn to(slot: &Slot<Pool>, fresh: bool) -> Result<Self, ConnectError> {
+        if slot.protocol == Protocol::Http2 {
+            let place = slot.connections.shared.place(&slot.address).await?;
+            return Ok(Self {
+                reused: place.reused,
+                carrier: Carrier::Shared(place),
+            });
+        }
+        let rested = (!fresh).then(|| slot.connections.take()).flatten();
+        let reused = rested.is_some();
+        let own = match rested {
+            Some(own) => own,
+            None => Own::open(&slot.address).await?,
+        };
+        let carrier = Carrier::Own(own);
+        Ok(Self { carrier, reused })
+    }
+
+    /// How long silence of the machine over there is borne; not of a connection that is shared,
+    /// where others wait who may not be sent again.
+    pub(super) fn patience(&self) -> Option<Arc<Patience>> {
+        match &self.carrier {
+            Carrier::Own(own) => Some(Arc::clone(&own.patience)),
+            Carrier::Shared(_) => None,
+        }
+    }
+
+    /// Sends a request and waits for the head of its response.
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, SendError> {
+        match &mut self.carrier {
+            Carrier::Own(own) => {
+                as_http1(&mut request);
+                own.sender.try_send_request(request).await.map_err(unsent)
+            }
+            Carrier::Shared(place) => {
+                as_http2(&mut request);
+                place
+                    .sender()
+                    .try_send_request(request)
+                    .await
+                    .map_err(unsent)
+            }
+        }
+    }
+}
+
+impl Own {
+    async fn open(address: &Address) -> Result<Self, ConnectError> {
         let stream = tokio::time::timeout(limits::CONNECT_TIME, address.connect()).await??;
         let wire = Wire::new(stream)?;
         let patience = wire.patience();
         let (sender, connection) = http1::Builder::new()
+            .max_buf_size(limits::FRONTEND_BUFFER)
             .handshake::<_, RequestBody>(TokioIo::new(wire))
             .await?;
         let task = tokio::spawn(async move {
@@ -87,34 +160,51 @@ impl Connection {
             sender,
             task: task.abort_handle(),
             patience,
-            reused: false,
         })
-    }
-
-    /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, SendError> {
-        self.sender
-            .try_send_request(request)
-            .await
-            .map_err(|mut error| match error.take_message() {
-                Some(request) => SendError::Unsent(Box::new(request)),
-                None => SendError::Failed(error.into_error()),
-            })
     }
 }
 
-impl Drop for Connection {
+impl Drop for Own {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
+fn unsent(mut error: TrySendError<Request<RequestBody>>) -> SendError {
+    match error.take_message() {
+        Some(request) => SendError::Unsent(Box::new(request)),
+        None => SendError::Failed(error.into_error()),
+    }
+}
+
+/// Says how a body without a length is framed: the engine would send a GET with one as if there
+/// were none. Takes back what an attempt over HTTP/2 made of the target.
+fn as_http1(request: &mut Request<RequestBody>) {
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::try_from(authority.as_str());
+        let path = request.uri().path_and_query().cloned();
+        host.into_iter()
+            .for_each(|host| drop(request.headers_mut().insert(HOST, host)));
+        *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+    }
+    let streamed = request.body().progress().is_some();
+    let headers = request.headers_mut();
+    if streamed && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
 impl Pool {
+    /// Closes what has not been used for long.
+    pub(super) fn close_unused(&self, now: Instant) {
+        let unused = |idle: &Idle| now.duration_since(idle.since) >= limits::FRONTEND_IDLE;
+        self.idle()
+            .retain(|idle| !unused(idle) && !idle.connection.sender.is_closed());
+        self.shared.close_unused(now, limits::FRONTEND_IDLE);
+    }
+
     /// The connection used last that can carry a request now.
-    pub(super) fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Own> {
         let mut idle = self.idle();
         for index in (0..idle.len()).rev() {
             let sender = &idle[index].connection.sender;
@@ -128,15 +218,7 @@ impl Pool {
         None
     }
 
-    /// Closes what has not been used for long.
-    pub(super) fn close_unused(&self, now: Instant) {
-        let unused = |idle: &Idle| now.duration_since(idle.since) >= limits::FRONTEND_IDLE;
-        self.idle()
-            .retain(|idle| !unused(idle) && !idle.connection.sender.is_closed());
-    }
-
-    fn put(&self, mut connection: Connection) {
-        connection.reused = true;
+    fn put(&self, connection: Own) {
         let mut idle = self.idle();
         if idle.len() >= limits::FRONTEND_IDLE_CONNECTIONS {
             idle.remove(0);
@@ -155,6 +237,7 @@ impl Pool {
 impl Connections for Pool {
     fn close_idle(&self) {
         self.idle().clear();
+        self.shared.release();
     }
 }
 
@@ -176,6 +259,10 @@ impl Exchange {
         }
     }
 
+    pub(super) fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
     /// The response has ended as it should: gives the connection back, if it is clean.
     pub(super) fn complete(self) {
         let Self {
@@ -183,9 +270,12 @@ impl Exchange {
             progress,
             pin,
         } = self;
+        let Carrier::Own(own) = connection.carrier else {
+            return;
+        };
         let sent = progress.is_none_or(|progress| progress.is_done());
-        if sent && !connection.sender.is_closed() {
-            pin.slot.connections.put(connection);
+        if sent && !own.sender.is_closed() {
+            pin.slot.connections.put(own);
             // The frontend may have been withdrawn between its last look at the pool and `put`.
             if pin.slot.is_withdrawn() {
                 pin.slot.connections.close_idle();

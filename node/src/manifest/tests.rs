@@ -74,6 +74,7 @@ timers:
             }),
             internal: false,
             health: Health {
+                grpc: false,
                 path: Some("/health".into()),
                 interval: Millis::seconds(2),
                 timeout: Millis::seconds(1),

@@ -98,6 +98,8 @@ pub(crate) enum CheckKind {
     Tcp,
     /// Path with optional query.
     Http(String),
+    /// The health service of gRPC.
+    Grpc,
 }
 
 impl CheckKind {
@@ -105,6 +107,7 @@ impl CheckKind {
     pub(crate) fn asked(&self) -> String {
         match self {
             Self::Http(path) => format!("GET {path}"),
+            Self::Grpc => "gRPC's health service".to_owned(),
             Self::Tcp => "a connection to its port".to_owned(),
             Self::Settle => "nothing".to_owned(),
         }
@@ -239,6 +242,7 @@ impl TryFrom<wire::HealthCheck> for HealthCheck {
             wire::health_check::Kind::Unspecified => CheckKind::Settle,
             wire::health_check::Kind::Tcp => CheckKind::Tcp,
             wire::health_check::Kind::Http => CheckKind::Http(health_path(wire.path)?),
+            wire::health_check::Kind::Grpc => CheckKind::Grpc,
         };
         let or = |ms: u64, default: Duration| match ms {
             0 => default,
@@ -286,6 +290,7 @@ fn repeated(
         wire::health_check::Kind::Unspecified => return Ok(None),
         wire::health_check::Kind::Tcp => CheckKind::Tcp,
         wire::health_check::Kind::Http => CheckKind::Http(health_path(wire.path)?),
+        wire::health_check::Kind::Grpc => CheckKind::Grpc,
     };
     // A check without pause or patience would ask without end or never be answered.
     let at_least = |ms: u64| Duration::from_millis(ms.max(RepeatedCheck::SHORTEST_MS));

@@ -15,6 +15,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 pub(crate) use self::{
     health::{Health, Verdict},
@@ -36,6 +41,7 @@ pub(crate) async fn probe(
             CheckKind::Settle => Ok(()),
             CheckKind::Tcp => connect(address).await.map(drop),
             CheckKind::Http(path) => get(address, path).await,
+            CheckKind::Grpc => ask(address).await,
         }
     };
     match timeout(patience, attempt).await {
@@ -77,6 +83,27 @@ async fn get(address: &str, path: &str) -> Result<(), String> {
     tokio::select! {
         result = exchange => result,
         Err(error) = async { connection.await.map_err(broken) } => Err(error),
+    }
+}
+
+/// Asks for the health of the whole server, as clients of gRPC do.
+async fn ask(address: &str) -> Result<(), String> {
+    // Who listens is asked first, since that failure has its own words.
+    drop(connect(address).await?);
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| format!("could not ask {address}: {error}"))?;
+    let failed = |error: &dyn std::fmt::Display| format!("did not answer in gRPC: {error}");
+    let channel = endpoint.connect().await.map_err(|error| failed(&error))?;
+    let answer = HealthClient::new(channel)
+        .check(HealthCheckRequest::default())
+        .await
+        .map_err(|status| match status.code() {
+            Code::Unimplemented => "has no health service (grpc.health.v1.Health)".to_owned(),
+            _ => failed(&status.message()),
+        })?;
+    match answer.into_inner().status() {
+        ServingStatus::Serving => Ok(()),
+        status => Err(format!("says that it is {}", status.as_str_name())),
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ingress::load::Outcome;
 use crate::ingress::pin::Pin;
-use crate::ingress::spec::{HostSpec, PoolSpec};
+use crate::ingress::spec::{HostSpec, PoolSpec, Protocol};
 
 const HOST: &str = "www.test";
 
@@ -17,10 +17,12 @@ fn key(name: &str) -> EnvironmentKey {
 }
 
 fn environment(host: &str, frontends: &[u64]) -> EnvironmentSpec {
-    let address = |id: &u64| {
-        format!("127.0.0.1:{}", 1000 + id)
+    let backend = |id: &u64| Backend {
+        id: *id,
+        address: format!("127.0.0.1:{}", 1000 + id)
             .parse()
-            .expect("an address")
+            .expect("an address"),
+        protocol: Protocol::Http1,
     };
     EnvironmentSpec {
         hosts: vec![HostSpec {
@@ -28,7 +30,7 @@ fn environment(host: &str, frontends: &[u64]) -> EnvironmentSpec {
             pool: 0,
         }],
         pools: vec![PoolSpec {
-            backends: frontends.iter().map(|id| (*id, address(id))).collect(),
+            backends: frontends.iter().map(backend).collect(),
             ..PoolSpec::default()
         }],
         ..EnvironmentSpec::default()
@@ -43,8 +45,18 @@ fn spec(generation: u64, frontends: &[u64]) -> Arc<Spec> {
     })
 }
 
+fn asked(host: &str, entropy: u64) -> Asked<'_> {
+    Asked {
+        host,
+        cookie: None,
+        tried: &[],
+        entropy,
+        now_ms: 0,
+    }
+}
+
 fn pinned(routes: &Routes<()>, entropy: u64) -> Pin<()> {
-    match routes.acquire(HOST, &[], entropy, 0) {
+    match routes.acquire(&asked(HOST, entropy)) {
         Choice::Pinned(pin) => pin,
         other => panic!("{other:?}"),
     }
@@ -54,7 +66,7 @@ fn pinned(routes: &Routes<()>, entropy: u64) -> Pin<()> {
 fn what_a_report_tells_of_old_and_new() {
     let routes = Routes::<()>::new();
     assert!(!routes.known());
-    assert!(matches!(routes.acquire(HOST, &[], 0, 0), Choice::Unknown));
+    assert!(matches!(routes.acquire(&asked(HOST, 0)), Choice::Unknown));
     routes.apply(spec(3, &[1]));
     let first = pinned(&routes, 0);
     first.slot.ended(Outcome::Lost, 0);
@@ -141,7 +153,7 @@ fn an_exact_host_beats_a_wildcard_and_the_longer_wildcard_the_shorter() {
         ("other", None),
     ];
     for (host, expected) in table {
-        let chosen = match routes.acquire(host, &[], 0, 0) {
+        let chosen = match routes.acquire(&asked(host, 0)) {
             Choice::Pinned(pin) => Some(pin.slot.id),
             _ => None,
         };
@@ -227,7 +239,7 @@ proptest! {
                     routes.apply(spec(generation, &frontends));
                     now = Some(frontends);
                 }
-                Step::Begin(entropy) => match routes.acquire(HOST, &[], entropy, 0) {
+                Step::Begin(entropy) => match routes.acquire(&asked(HOST, entropy)) {
                     Choice::Pinned(pin) => {
                         prop_assert!(now.as_ref().is_some_and(|now| now.contains(&pin.slot.id)));
                         pins.push((pin, since));

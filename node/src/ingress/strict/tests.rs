@@ -31,7 +31,7 @@ fn what_passes() {
     let bodies = [
         "Content-Length: 3\r\n\r\n\n\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "Content-Length: 0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "Transfer-Encoding: Chunked\r\n\r\n3\r\n\n\n\n\r\nA;x=\"y\" \r\n0123456789\r\n0\r\nX: y\r\n\r\n",
+        "Transfer-Encoding: Chunked\r\n\r\n3\r\n\n\n\n\r\nA ; x = \"y\\\";\";z\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ];
     for lines in bodies {
@@ -58,6 +58,7 @@ fn what_does_not() {
         ("GET / http/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET /\r\nHost: a\r\n\r\n", Fault::RequestLine),
+        ("GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         (
             "\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -105,6 +106,8 @@ fn what_does_not() {
         ("Content-Length: +5\r\n\r\n", Fault::Length),
         ("Content-Length: -1\r\n\r\n", Fault::Length),
         ("Content-Length: 0x5\r\n\r\n", Fault::Length),
+        ("Content-Length: 005\r\n\r\n", Fault::Length),
+        ("Content-Length: 00\r\n\r\n", Fault::Length),
         (
             "Content-Length: 99999999999999999999\r\n\r\n",
             Fault::Length,
@@ -121,6 +124,12 @@ fn what_does_not() {
         ("-5\r\nhello\r\n0\r\n\r\n", Fault::Chunk),
         ("5;ext\nhello\r\n0\r\n\r\n", Fault::BareLf),
         ("5\nhello\r\n0\r\n\r\n", Fault::BareLf),
+        ("5;\r\nhello\r\n0\r\n\r\n", Fault::Chunk),
+        ("5 \r\nhello\r\n0\r\n\r\n", Fault::Chunk),
+        ("5;a=\r\nhello\r\n0\r\n\r\n", Fault::Chunk),
+        ("5;a=\"b\r\nhello\r\n0\r\n\r\n", Fault::Chunk),
+        ("5;a=\"b\"c\r\nhello\r\n0\r\n\r\n", Fault::Chunk),
+        ("5;[a]\r\nhello\r\n0\r\n\r\n", Fault::Chunk),
         ("5\r\nhelloX\r\n0\r\n\r\n", Fault::Chunk),
         ("5\r\nhello\n0\r\n\r\n", Fault::BareLf),
         ("10000000000000000\r\n", Fault::Chunk),

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use fleet_proto::internal::backend::Protocol;
+use futures::StreamExt as _;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +21,11 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::world::PATIENCE;
 
 /// Answers its own id. Paths: `/held` waits until `release`; `/echo` sends the body back as it
-/// comes; `/early` answers before it reads; `/break` cuts the connection; `/upgrade` echoes.
+/// comes; `/events` sends one event, and another after `release`; `/early` answers before it reads; `/break` cuts the connection; `/upgrade` echoes.
 pub(super) struct Frontend {
     pub(super) id: u64,
     pub(super) address: SocketAddr,
+    pub(super) protocol: Protocol,
     inner: Arc<Inner>,
     accepting: Option<AbortOnDropHandle<()>>,
 }
@@ -46,6 +49,10 @@ pub(super) struct Seen {
 
 impl Frontend {
     pub(super) async fn start(id: u64) -> Self {
+        Self::speaking(id, Protocol::Http1).await
+    }
+
+    pub(super) async fn speaking(id: u64, protocol: Protocol) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Inner {
@@ -57,11 +64,12 @@ impl Frontend {
             killed: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&inner)));
+        let accepting = tokio::spawn(accept(listener, protocol, Arc::clone(&inner)));
         let accepting = Some(AbortOnDropHandle::new(accepting));
         Self {
             id,
             address,
+            protocol,
             inner,
             accepting,
         }
@@ -102,19 +110,31 @@ impl Frontend {
     }
 }
 
-async fn accept(listener: TcpListener, inner: Arc<Inner>) {
+async fn accept(listener: TcpListener, protocol: Protocol, inner: Arc<Inner>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         *inner.connections.lock().unwrap() += 1;
         let shared = Arc::clone(&inner);
         let service = service_fn(move |request| answer(Arc::clone(&shared), request));
         let killed = inner.killed.clone();
+        let io = TokioIo::new(stream);
         inner.tasks.spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
+            let connection = async {
+                match protocol {
+                    Protocol::Http1 => {
+                        let builder = hyper::server::conn::http1::Builder::new();
+                        let connection = builder.serve_connection(io, service);
+                        drop(connection.with_upgrades().await);
+                    }
+                    Protocol::Http2 => {
+                        let builder =
+                            hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                        drop(builder.serve_connection(io, service).await);
+                    }
+                }
+            };
             tokio::select! {
-                _ = connection => {}
+                () = connection => {}
                 () = killed.cancelled() => {}
             }
         });
@@ -125,7 +145,11 @@ async fn answer(
     inner: Arc<Inner>,
     mut request: Request<Incoming>,
 ) -> Result<Response<BoxBody<Bytes, hyper::Error>>, std::io::Error> {
-    let line = format!("{} {}", request.method(), request.uri());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("", |path| path.as_str());
+    let line = format!("{} {path}", request.method());
     let headers = request.headers().clone();
     {
         let mut seen = inner.seen.lock().unwrap();
@@ -141,6 +165,20 @@ async fn answer(
         "/held" => {
             let mut released = inner.released.subscribe();
             let _ = released.wait_for(|released| *released).await;
+        }
+        "/events" => {
+            let mut released = inner.released.subscribe();
+            let first = futures::stream::once(async { "data: one\n\n" });
+            let second = futures::stream::once(async move {
+                let _ = released.wait_for(|released| *released).await;
+                "data: two\n\n"
+            });
+            let events = first.chain(second);
+            let events = events.map(|event| Ok(Frame::data(Bytes::from_static(event.as_bytes()))));
+            let response = Response::builder().header("content-type", "text/event-stream");
+            return Ok(response
+                .body(BodyExt::boxed(StreamBody::new(events)))
+                .unwrap());
         }
         "/echo" => return Ok(Response::new(request.into_body().boxed())),
         "/break" => return Err(std::io::ErrorKind::ConnectionReset.into()),

@@ -57,17 +57,37 @@ impl Raw {
         self.response_or_end().await.expect("a response")
     }
 
+    /// The next response that is not an interim one; of an answer to HEAD only the head.
+    pub(super) async fn final_response(&mut self, head_only: bool) -> Option<Reply> {
+        loop {
+            let reply = self.head().await?;
+            match reply.status {
+                100 | 102 | 103 => {}
+                _ if head_only => return Some(reply),
+                _ => return Some(self.with_body(reply).await),
+            }
+        }
+    }
+
     /// The next response, or None when the connection ends before it.
     pub(super) async fn response_or_end(&mut self) -> Option<Reply> {
+        let reply = self.head().await?;
+        Some(self.with_body(reply).await)
+    }
+
+    async fn head(&mut self) -> Option<Reply> {
         let head = self.until(b"\r\n\r\n").await?;
         let head = String::from_utf8(head).unwrap();
         let (first, head) = head.split_once("\r\n").unwrap();
         let status = first.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut reply = Reply {
+        Some(Reply {
             status,
             head: head.to_lowercase(),
             body: Vec::new(),
-        };
+        })
+    }
+
+    async fn with_body(&mut self, mut reply: Reply) -> Reply {
         if let Some(length) = reply.header("content-length") {
             reply.body = self.exactly(length.parse().unwrap()).await;
         } else if reply.header("transfer-encoding").is_some() {
@@ -75,7 +95,7 @@ impl Raw {
                 reply.body.extend(chunk);
             }
         }
-        Some(reply)
+        reply
     }
 
     /// The next chunk; None for the last one, whose trailers are read and dropped.

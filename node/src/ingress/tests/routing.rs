@@ -5,8 +5,9 @@ use http::{Request, Version};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use super::frontend::Frontend;
-use super::world::{HOST, environment, pool, table, world};
+use super::control::Control;
+use super::frontend::{Frontend, Seen};
+use super::world::{HOST, Setup, environment, pool, table, world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_lead_to_their_release() {
@@ -177,4 +178,37 @@ async fn http_2_clients_share_a_connection() {
         404
     );
     driving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_says_whose_connection_it_passes_on() {
+    let frontend = Frontend::start(1).await;
+    let control = Control::start().await;
+    control.order_full(table(1, &[&frontend]));
+    let ingress = Setup {
+        balancers: vec!["127.0.0.1".parse().unwrap()],
+        ..Setup::with(&[&control])
+    }
+    .start();
+    control.applied(1).await;
+    let mut client = ingress.connect().await;
+    client
+        .send("PROXY TCP4 192.0.2.7 198.51.100.1 4001 443\r\n")
+        .await;
+    for _ in 0..2 {
+        client.get(HOST, "/").await;
+        assert_eq!(client.response().await.text(), "1");
+    }
+    let told = |seen: &Seen| {
+        let header = |name: &str| seen.headers[name].to_str().unwrap().to_owned();
+        (header("x-forwarded-for"), header("x-forwarded-port"))
+    };
+    let expected = ("192.0.2.7".to_owned(), "443".to_owned());
+    assert!(frontend.seen().iter().all(|seen| told(seen) == expected));
+
+    // Without a header it is nobody's connection.
+    let mut nobody = ingress.connect().await;
+    nobody.get(HOST, "/").await;
+    assert!(nobody.response_or_end().await.is_none());
+    assert_eq!(frontend.seen().len(), 2);
 }

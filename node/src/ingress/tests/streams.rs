@@ -180,3 +180,19 @@ async fn expect_100_continue_is_answered_before_the_body() {
     client.send("hello").await;
     assert_eq!(client.response().await.text(), "5 0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_arrive_one_by_one() {
+    let frontend = Frontend::start(1).await;
+    let (_control, ingress) = world(table(1, &[&frontend])).await;
+    let mut client = ingress.connect().await;
+    client.get(HOST, "/events").await;
+    let head = client.until(b"\r\n\r\n").await.unwrap();
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
+    // The second event does not exist before the first has been seen.
+    assert_eq!(client.chunk().await.unwrap(), b"data: one\n\n");
+    frontend.release();
+    assert_eq!(client.chunk().await.unwrap(), b"data: two\n\n");
+    assert_eq!(client.chunk().await, None);
+}

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::control::Control;
 use super::frontend::Frontend;
 use super::raw::Raw;
+use crate::config::Network;
 use crate::ingress::{Options, Outcome, serve};
 use crate::trust::testing::TestAuthority;
 
@@ -37,6 +38,7 @@ pub(super) struct Setup {
     pub(super) control: Vec<String>,
     pub(super) authority: TestAuthority,
     pub(super) drain: Duration,
+    pub(super) balancers: Vec<Network>,
     pub(super) directory: Arc<tempfile::TempDir>,
 }
 
@@ -51,6 +53,7 @@ impl Setup {
                 .first()
                 .map_or_else(|| TestAuthority::new("c1"), |c| c.authority.clone()),
             drain: PATIENCE,
+            balancers: Vec::new(),
             directory: Arc::new(tempfile::tempdir().unwrap()),
         }
     }
@@ -66,6 +69,7 @@ impl Setup {
             trust: self.authority.node(1, &["ingress"]),
             control: self.control.clone(),
             table: table.clone(),
+            balancers: self.balancers.clone(),
             drain: self.drain,
             first_table: std::time::Duration::from_millis(200),
         };
@@ -174,10 +178,12 @@ pub(super) fn pool(release: &str, frontends: &[&Frontend]) -> wire::ReleasePool 
     let backend = |frontend: &&Frontend| wire::Backend {
         frontend_id: frontend.id,
         address: frontend.address.to_string(),
+        protocol: frontend.protocol.into(),
     };
     wire::ReleasePool {
         release: release.to_owned(),
         service: "www".to_owned(),
         backends: frontends.iter().map(backend).collect(),
+        ..wire::ReleasePool::default()
     }
 }

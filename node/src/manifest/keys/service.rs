@@ -52,9 +52,9 @@ pub(super) const SERVICE: &[Key] = &[
         "domain",
         Kind::Domains,
         "'shop.example.org, www.example.org'",
-        "host names of its own, as a list or parted by commas; a first label may be `*`",
-    )
-    .ignored(),
+        "host names of its own, as a list or parted by commas; a first label may be `*`; they lead \
+         to the active release",
+    ),
     key(
         "drain",
         Kind::Whole(0, HOUR),
@@ -68,7 +68,13 @@ pub(super) const SERVICE: &[Key] = &[
         "variables for this service alone, as at the top",
     )
     .or("see [Variables](#variables)"),
-    key("grpcHealthEnabled", Kind::Flag, "true", "health is asked by gRPC").or("false").refused(),
+    key(
+        "grpcHealthEnabled",
+        Kind::Flag,
+        "true",
+        "health is asked by gRPC (`grpc.health.v1.Health`) instead of by `health.path`",
+    )
+    .or("false"),
     key(
         "health",
         Kind::Or(&Kind::Path, HEALTH),
@@ -129,7 +135,8 @@ pub(super) const SERVICE: &[Key] = &[
         "port",
         Kind::Or(&Kind::Port, PORT),
         "https:3000",
-        "number, or scheme and number, the app would choose by itself; it must listen on `$PORT`",
+        "number, or scheme and number, the app would choose by itself; it must listen on `$PORT`; \
+         with `grpc` it is spoken to in HTTP/2",
     )
     .or("none: no endpoint, healthy while it runs"),
     key("ports", Kind::Anything, "[5000, 5001/udp]", "further ports").refused(),
@@ -157,7 +164,13 @@ pub(super) const SERVICE: &[Key] = &[
         "{path: /started, failureThreshold: 30}",
         "whether a frontend has come up; nothing else is asked before",
     ),
-    key("sticky", Kind::Flag, "true", "a client keeps its frontend").or("false").ignored(),
+    key(
+        "sticky",
+        Kind::Flag,
+        "true",
+        "a client keeps its frontend, by a cookie, for as long as that is healthy",
+    )
+    .or("false"),
     key(
         "termination",
         Kind::Section(TERMINATION),
@@ -169,10 +182,9 @@ pub(super) const SERVICE: &[Key] = &[
         "timeout",
         Kind::Whole(1, 24 * HOUR),
         "120",
-        "seconds the ingress waits for an answer",
+        "seconds the ingress waits for an answer to begin; of an upload, since its last byte",
     )
-    .or("60")
-    .ignored(),
+    .or("60"),
     key("tls", Kind::Anything, "{redirect: true}", "whether plain requests are sent to TLS").ignored(),
     key("volumeOptions", Kind::Anything, "[]", "directories that are kept or shared").refused(),
     key("volumes", Kind::Anything, "[/data]", "directories that are kept").refused(),

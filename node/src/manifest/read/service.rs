@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use fleet_model::{
     ids::ServiceName,
     manifest::{
-        self, Affinity, Build, DEFAULT_TERMINATION_GRACE, Deployment, Lifecycle, Run, Service,
+        self, Affinity, Build, DEFAULT_TERMINATION_GRACE, Deployment, Health, Lifecycle, Run,
+        Service,
     },
 };
 
@@ -42,11 +43,14 @@ pub(super) fn read(key: &Key, name: &ServiceName, node: &Node) -> Result<Service
         image: fields.text("image"),
         build: fields.get("build").map(build).transpose()?,
         internal: internal || internal_router,
-        health: fields
-            .get("health")
-            .map(checks::health)
-            .transpose()?
-            .unwrap_or_default(),
+        health: Health {
+            grpc: fields.flag("grpcHealthEnabled").unwrap_or(false),
+            ..fields
+                .get("health")
+                .map(checks::health)
+                .transpose()?
+                .unwrap_or_default()
+        },
         startup: checks::startup(&fields, liveness.as_ref())?,
         liveness,
         scale: fields

@@ -195,7 +195,6 @@ fn what_comes_later_is_kept_and_named() {
         later,
         [
             "agent.ports",
-            "grpcHealthEnabled",
             "health.port",
             "initContainer.image",
             "ports",

@@ -104,6 +104,7 @@ fn kind(kind: &CheckKind) -> (i32, String) {
         CheckKind::Settle => (wire::health_check::Kind::Unspecified, ""),
         CheckKind::Tcp => (wire::health_check::Kind::Tcp, ""),
         CheckKind::Http(path) => (wire::health_check::Kind::Http, path.as_str()),
+        CheckKind::Grpc => (wire::health_check::Kind::Grpc, ""),
     };
     (kind.into(), path.to_owned())
 }

@@ -95,7 +95,7 @@ impl Health {
         match check.kind {
             CheckKind::Settle => SETTLE,
             // Most applications listen within a few hundred milliseconds.
-            CheckKind::Tcp | CheckKind::Http(_) => Duration::from_millis(50),
+            CheckKind::Tcp | CheckKind::Http(_) | CheckKind::Grpc => Duration::from_millis(50),
         }
     }
 }

@@ -256,6 +256,7 @@ fn too_late(health: &Health, check: &HealthCheck) -> String {
     let seconds = check.start_deadline.as_secs_f64();
     let asked = match &check.kind {
         CheckKind::Http(path) => format!("did not answer GET {path}"),
+        CheckKind::Grpc => "did not serve by gRPC's health service".to_owned(),
         CheckKind::Tcp => "did not accept a connection".to_owned(),
         CheckKind::Settle => "did not settle".to_owned(),
     };

@@ -14,12 +14,14 @@ impl Stored for Health {
     fn to_stored(&self) -> Self::Wire {
         let Self {
             path,
+            grpc,
             interval,
             timeout,
             start_deadline,
         } = self;
         stored::Health {
             path: path.clone(),
+            grpc: *grpc,
             interval_ms: interval.0,
             timeout_ms: timeout.0,
             start_deadline_ms: start_deadline.0,
@@ -32,9 +34,11 @@ impl Stored for Health {
             interval_ms,
             timeout_ms,
             start_deadline_ms,
+            grpc,
         } = wire;
         Ok(Self {
             path,
+            grpc,
             interval: Millis(interval_ms),
             timeout: Millis(timeout_ms),
             start_deadline: Millis(start_deadline_ms),

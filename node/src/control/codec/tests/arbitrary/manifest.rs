@@ -142,14 +142,16 @@ fn port() -> impl Strategy<Value = Port> {
 }
 
 fn health() -> impl Strategy<Value = Health> {
-    (option::of(text()), any::<[u64; 3]>()).prop_map(|(path, [interval, timeout, deadline])| {
-        Health {
+    let spans = any::<[u64; 3]>();
+    (option::of(text()), any::<bool>(), spans).prop_map(
+        |(path, grpc, [interval, timeout, deadline])| Health {
             path,
+            grpc,
             interval: Millis(interval),
             timeout: Millis(timeout),
             start_deadline: Millis(deadline),
-        }
-    })
+        },
+    )
 }
 
 fn liveness() -> impl Strategy<Value = Liveness> {

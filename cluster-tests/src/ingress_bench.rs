@@ -1,0 +1,175 @@
+//! What a request costs in the ingress, beside haproxy and nginx, row by row.
+//!
+//! Wall time means little on a shared machine, so the figure of most rows is processor time of the
+//! proxy's process. All proxies have one worker thread and stand in front of the same back end, in
+//! legs that alternate, and what is compared are medians. Our own code is measured as `./dev build`
+//! makes it, which does not optimise it (docs/adr/0003).
+
+mod backend;
+mod contenders;
+mod load;
+mod lone;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use self::backend::Backend;
+pub use self::contenders::Contender;
+use self::load::Request;
+use crate::cluster::Cluster;
+use crate::workload::Load;
+
+/// Legs of each contender in each row.
+const LEGS: usize = 5;
+/// Requests of a leg: hundreds of the kernel's 10 ms steps.
+const REQUESTS: usize = 10_000;
+const CONNECTIONS: usize = 64;
+const STREAMS: usize = 100;
+/// Requests per second while latency is looked at, and for how long.
+const RATE: u32 = 300;
+const LATENCY_LEG: Duration = Duration::from_secs(4);
+/// As many as a proxy holds with the 20,000 descriptors that are often the most, if it counts two
+/// for each.
+const IDLE: usize = 9_000;
+/// Hosts in the table; each request asks for one of them.
+const ROUTES: [usize; 3] = [1, 100, 10_000];
+
+/// One line of the table: each contender's median, ours first; `None` where it cannot do that.
+#[derive(Debug)]
+pub struct Row {
+    pub what: String,
+    pub unit: &'static str,
+    pub medians: Vec<Option<f64>>,
+}
+
+/// What to measure; all of it, or the rows whose name contains a word.
+pub async fn measure(only: &str, mut tell: impl FnMut(&Row, &[&'static str])) -> Result<()> {
+    let backend = Backend::start().await?;
+    let mut cluster = Cluster::start(1).await?;
+    for routes in ROUTES {
+        let contenders = contenders::start(&mut cluster, &backend, routes).await?;
+        let names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
+        for kind in kinds(routes) {
+            let what = format!("{}, {routes} routes", kind.name());
+            if !what.contains(only) {
+                continue;
+            }
+            let row = Row {
+                unit: kind.unit(),
+                medians: legs(kind, &contenders, routes).await?,
+                what,
+            };
+            tell(&row, &names);
+        }
+    }
+    cluster.end()
+}
+
+/// What is done in a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Get,
+    Post,
+    Connect,
+    Http2,
+    Latency,
+    Idle,
+}
+
+impl Kind {
+    fn name(self) -> String {
+        match self {
+            Self::Get => format!("GET 1 KiB, {CONNECTIONS} kept connections"),
+            Self::Post => format!("POST 16 KiB, {CONNECTIONS} kept connections"),
+            Self::Connect => "a connection for each GET".to_owned(),
+            Self::Http2 => format!("h2, {STREAMS} streams on one connection"),
+            Self::Latency => format!("p99 at {RATE} requests/s"),
+            Self::Idle => format!("resident, {IDLE} idle connections"),
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Get | Self::Post | Self::Connect | Self::Http2 => "CPU-s per 100,000",
+            Self::Latency => "ms",
+            Self::Idle => "MiB",
+        }
+    }
+}
+
+/// Everything once; of the larger tables only what they might make dearer.
+fn kinds(routes: usize) -> Vec<Kind> {
+    match routes {
+        1 => vec![
+            Kind::Get,
+            Kind::Post,
+            Kind::Connect,
+            Kind::Http2,
+            Kind::Latency,
+            Kind::Idle,
+        ],
+        _ => vec![Kind::Get],
+    }
+}
+
+async fn legs(kind: Kind, contenders: &[Contender], routes: usize) -> Result<Vec<Option<f64>>> {
+    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); contenders.len()];
+    let rounds = if kind == Kind::Idle { 1 } else { LEGS };
+    for round in 0..rounds {
+        // There and back again, so that a machine that slows down does so for all.
+        let order: Vec<usize> = match round % 2 {
+            0 => (0..contenders.len()).collect(),
+            _ => (0..contenders.len()).rev().collect(),
+        };
+        for index in order {
+            samples[index].extend(leg(kind, &contenders[index], routes).await?);
+        }
+    }
+    Ok(samples.into_iter().map(median).collect())
+}
+
+async fn leg(kind: Kind, contender: &Contender, routes: usize) -> Result<Option<f64>> {
+    let request = |body: usize| Request { routes, body };
+    let before = contender.cpu_time()?;
+    match kind {
+        Kind::Get => load::kept(contender.http1, request(0), CONNECTIONS, REQUESTS).await?,
+        Kind::Post => load::kept(contender.http1, request(16 << 10), CONNECTIONS, REQUESTS).await?,
+        Kind::Connect => load::connecting(contender.http1, request(0), 16, REQUESTS).await?,
+        Kind::Http2 => load::multiplexed(contender.http2, request(0), STREAMS, REQUESTS).await?,
+        Kind::Latency => return latency(contender).await.map(Some),
+        Kind::Idle => return load::resident_with(contender, IDLE).await.map(Some),
+    }
+    let used = contender.cpu_time()?.saturating_sub(before);
+    Ok(Some(used.as_secs_f64() * 100_000.0 / REQUESTS as f64))
+}
+
+async fn latency(contender: &Contender) -> Result<f64> {
+    let load = Load {
+        host: load::host(0),
+        path: "/".to_owned(),
+        ingresses: vec![contender.http1],
+        rate: RATE,
+    };
+    let running = load.start();
+    running
+        .more((RATE * LATENCY_LEG.as_secs() as u32) as usize)
+        .await?;
+    let history = running.stop().await?;
+    ensure!(history.failed() == 0, "{}: {history}", contender.name);
+    let mut times: Vec<f64> = history
+        .exchanges
+        .iter()
+        .map(|exchange| exchange.took.as_secs_f64() * 1e3)
+        .collect();
+    times.sort_unstable_by(f64::total_cmp);
+    Ok(times
+        .get(times.len() * 99 / 100)
+        .copied()
+        .unwrap_or_default())
+}
+
+fn median(mut samples: Vec<f64>) -> Option<f64> {
+    samples.sort_unstable_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied()
+}

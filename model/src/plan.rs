@@ -14,10 +14,11 @@
 //! [`rollout`] how far activations are; [`warmth`] when a release is warm enough to be switched to;
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
-//! [`membership`] who votes; `trust` how far the replacement of the authority is.
+//! [`membership`] who votes; `trust` how far the replacement of the authority is; `certificates` which end soon.
 
 pub mod balance;
 pub mod builds;
+mod certificates;
 pub mod copies;
 pub mod drain;
 mod guard;
@@ -107,6 +108,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     builds::plan(state, &mut draft);
     copies::plan(state, &mut draft);
     trust::plan(state, &mut draft);
+    certificates::plan(state, &mut draft);
     balance::plan(state, &mut draft);
     if leases > 0 {
         // Who is lost changes what all others would decide: they wait for the next look.

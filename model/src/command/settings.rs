@@ -241,7 +241,7 @@ pub(super) fn maintenance(
     switched(state, key, "maintenance", on, actor)
 }
 
-fn switched(
+pub(super) fn switched(
     state: &mut State,
     key: &EnvironmentKey,
     what: &str,
@@ -260,7 +260,7 @@ fn switched(
 }
 
 /// Changes settings and answers what they were.
-fn change(
+pub(super) fn change(
     state: &mut State,
     key: &EnvironmentKey,
     change: impl FnOnce(&mut Settings),

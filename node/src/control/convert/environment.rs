@@ -108,6 +108,7 @@ impl Stored for Settings {
         let Self {
             whitelist,
             certificate,
+            redirect,
             recycling,
             protected,
             maintenance,
@@ -120,6 +121,7 @@ impl Stored for Settings {
         stored::Settings {
             whitelist: whitelist.clone(),
             certificate: certificate.clone(),
+            no_redirect: !redirect,
             recycling: *recycling,
             protected: *protected,
             maintenance: *maintenance,
@@ -146,10 +148,12 @@ impl Stored for Settings {
             drain_ms,
             guard_ms,
             scale,
+            no_redirect,
         } = wire;
         Ok(Self {
             whitelist,
             certificate,
+            redirect: !no_redirect,
             recycling,
             protected,
             maintenance,

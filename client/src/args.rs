@@ -1,6 +1,7 @@
 //! The canonical commands as a clap tree. The grammar has already put the words in order; clap
 //! checks options, converts values and writes the help pages.
 
+mod certificate;
 mod cluster;
 mod environment;
 mod node;
@@ -9,6 +10,7 @@ mod service;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use certificate::{CertificateAdd, CertificateVerb};
 pub use cluster::{BackupArgs, BackupVerb, CaVerb, ClusterVerb, Copy, Every};
 pub use environment::{
     AutoscalingVerb, ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb,
@@ -101,6 +103,9 @@ pub enum Noun {
     /// Variables (typed as: env)
     #[command(subcommand, hide = true)]
     Vars(VariableVerb),
+    /// Certificates that the environments' hosts show
+    #[command(subcommand)]
+    Cert(CertificateVerb),
     /// Settings of the cluster
     #[command(subcommand)]
     Config(ConfigVerb),

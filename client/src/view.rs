@@ -4,6 +4,7 @@
 mod app;
 mod backup;
 mod build;
+mod certificate;
 mod cluster;
 mod config;
 mod description;
@@ -25,6 +26,7 @@ mod golden;
 pub(crate) use app::{AppList, AppView};
 pub(crate) use backup::{BackupList, BackupView, RecoveredView, RestoredView};
 pub(crate) use build::{BuildList, BuildLogView, BuildView, BuiltView};
+pub(crate) use certificate::{CertificateList, CertificateView};
 pub(crate) use cluster::ClusterView;
 pub(crate) use config::ConfigView;
 pub(crate) use description::DescriptionView;

@@ -41,6 +41,9 @@ const VALUE_OPTIONS: &[&str] = &[
     "--keep",
     "--dir",
     "--from",
+    "--cert",
+    "--chain",
+    "--key",
 ];
 
 /// Whether the word after this one is its value.

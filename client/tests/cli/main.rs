@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backups;
+mod certificates;
 mod contexts;
 mod environments;
 mod failover;

@@ -15,6 +15,7 @@ pub(super) struct File {
     pub api_listen: Option<String>,
     pub advertise: Option<String>,
     pub http_listen: Option<String>,
+    pub https_listen: Option<String>,
     pub domain: Option<String>,
     pub cluster_name: Option<String>,
     pub roles: Option<Vec<String>>,

@@ -17,6 +17,8 @@ pub struct Settings {
     /// How other nodes reach the API; its host is also where frontends of this node are reached.
     pub advertise: Endpoint,
     pub http_listen: SocketAddr,
+    /// `None`: the ingress speaks no TLS.
+    pub https_listen: Option<SocketAddr>,
     /// Of a cluster that is founded here; a cluster that is joined has its own.
     pub domain: String,
     /// As above.
@@ -86,6 +88,9 @@ pub enum SettingsError {
     Timers,
 }
 
+/// Of `https_listen`.
+const OFF: &str = "off";
+
 /// Default range of frontend ports: below the ephemeral range of Linux (32768-60999), so that
 /// outgoing connections do not take them.
 const FRONTEND_PORTS: Range = Range::new(20_000, 29_999);
@@ -122,6 +127,10 @@ impl Settings {
             api_listen: Some(self.api_listen.to_string()),
             advertise: Some(self.advertise.to_string()),
             http_listen: Some(self.http_listen.to_string()),
+            https_listen: Some(
+                self.https_listen
+                    .map_or_else(|| OFF.to_owned(), |address| address.to_string()),
+            ),
             domain: Some(self.domain.clone()),
             cluster_name: Some(self.cluster_name.clone()),
             roles: Some(
@@ -158,9 +167,13 @@ impl Settings {
         let text = |flag: &Option<String>, file: Option<String>, default: &str| {
             flag.clone().or(file).unwrap_or_else(|| default.to_owned())
         };
-        let http_default = if dev { "127.0.0.1:8080" } else { "0.0.0.0:80" };
+        let (http_default, https_default) = match dev {
+            true => ("127.0.0.1:8080", "127.0.0.1:8443"),
+            false => ("0.0.0.0:80", "0.0.0.0:443"),
+        };
         let api = text(&flags.api_listen, file.api_listen, "127.0.0.1:7400");
         let http = text(&flags.http_listen, file.http_listen, http_default);
+        let https = text(&flags.https_listen, file.https_listen, https_default);
         let api_listen = address("api_listen", &api)?;
         if api_listen.port() == 0 {
             return Err(SettingsError::PortZero {
@@ -182,6 +195,10 @@ impl Settings {
             api_listen,
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
             http_listen: address("http_listen", &http)?,
+            https_listen: match https.as_str() {
+                OFF => None,
+                https => Some(address("https_listen", https)?),
+            },
             domain: text(&flags.domain, file.domain, "localhost"),
             cluster_name: text(&flags.cluster_name, file.cluster_name, "fleet"),
             roles,

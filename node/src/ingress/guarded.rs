@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::limits;
+use super::stream::Stream;
 use super::strict::Scanner;
 
 /// What a client begins with when it speaks HTTP/2 without having asked (RFC 9113, 3.4).
@@ -26,7 +26,7 @@ pub(super) enum Protocol {
 /// A connection whose first bytes were read.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    stream: TcpStream,
+    stream: Stream,
     /// Read while finding out the protocol.
     first: BytesMut,
     /// None when this is not HTTP/1.1.
@@ -38,7 +38,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Reads until the protocol is clear. None when the client said nothing and left.
-    pub(super) async fn begin(mut stream: TcpStream) -> io::Result<Option<(Self, Protocol)>> {
+    pub(super) async fn begin(mut stream: Stream) -> io::Result<Option<(Self, Protocol)>> {
         let mut first = BytesMut::with_capacity(4 << 10);
         let protocol = loop {
             if stream.read_buf(&mut first).await? == 0 {

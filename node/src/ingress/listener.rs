@@ -20,6 +20,9 @@ use super::headers::Client;
 use super::lifecycle::{Phase, reached};
 use super::limits;
 use super::proxy::{Proxy, now_ms};
+use super::stream::Stream;
+use super::tls::door::{Door, Entered};
+use super::tls::handshakes::Handshakes;
 
 /// Serves the connections of all listeners.
 #[derive(Debug)]
@@ -27,6 +30,16 @@ pub(super) struct Server {
     proxy: Arc<Proxy>,
     places: Arc<Semaphore>,
     pub(super) connections: TaskTracker,
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// Plain HTTP; and the port that HTTPS is at, if it is served.
+    Plain {
+        https: Option<u16>,
+    },
+    Tls(Arc<Handshakes>),
 }
 
 /// After a failed accept, which means that descriptors or memory have run out.
@@ -44,7 +57,7 @@ impl Server {
 
     /// Accepts until the process begins to close. Nothing accepted is dropped; what is in the
     /// backlog then belongs to whoever else holds the socket.
-    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener) {
+    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, entry: Entry) {
         let mut phase = self.proxy.lifecycle.watch();
         let port = listener.local_addr().map_or(0, |address| address.port());
         loop {
@@ -57,7 +70,9 @@ impl Server {
                 biased;
                 () = reached(&mut phase, Phase::Closing) => return,
                 accepted = accepted => match accepted {
-                    Ok((place, (stream, peer))) => self.begin(stream, peer, port, place),
+                    Ok((place, (stream, peer))) => {
+                        self.begin(stream, peer, port, entry.clone(), place);
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection failed");
                         tokio::time::sleep(AFTER_FAILURE).await;
@@ -72,25 +87,37 @@ impl Server {
         stream: TcpStream,
         address: SocketAddr,
         port: u16,
+        entry: Entry,
         place: Option<OwnedSemaphorePermit>,
     ) {
         let server = Arc::clone(self);
         self.connections.spawn(async move {
-            let client = Client {
-                address,
-                port,
-                scheme: "http",
-            };
-            if let Err(error) = server.serve(stream, client).await {
+            if let Err(error) = server.serve(stream, address, port, entry).await {
                 tracing::debug!(%address, %error, "a client connection ended badly");
             }
             drop(place);
         });
     }
 
-    async fn serve(&self, stream: TcpStream, client: Client) -> std::io::Result<()> {
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        port: u16,
+        entry: Entry,
+    ) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let mut phase = self.proxy.lifecycle.watch();
+        let entered = tokio::select! {
+            entered = enter(stream, entry) => entered,
+            () = reached(&mut phase, Phase::Leaving) => return Ok(()),
+        };
+        let (stream, door) = entered?;
+        let client = Client {
+            address,
+            port,
+            scheme: door.scheme(),
+        };
         let begun = tokio::select! {
             begun = tokio::time::timeout(limits::HEAD_TIME, Guarded::begin(stream)) => begun,
             () = reached(&mut phase, Phase::Leaving) => return Ok(()),
@@ -102,9 +129,14 @@ impl Server {
         let (proxy, counted) = (Arc::clone(&self.proxy), Arc::clone(&activity));
         let service = service_fn(move |request: Request<Incoming>| {
             let (proxy, counted) = (Arc::clone(&proxy), Arc::clone(&counted));
+            let entered = door.enter(&proxy.routes, &client, request);
             async move {
                 let _request = counted.request(proxy.started);
-                Ok::<_, std::convert::Infallible>(proxy.answer(&client, request).await)
+                let answer = match entered {
+                    Entered::In(request) => proxy.answer(&client, request).await,
+                    Entered::Answered(page) => page,
+                };
+                Ok::<_, std::convert::Infallible>(answer)
             }
         });
         let (io, started) = (TokioIo::new(guarded), self.proxy.started);
@@ -129,6 +161,18 @@ impl Server {
                     .drive(Phase::Closing, &activity, phase, started)
                     .await
             }
+        }
+    }
+}
+
+/// Makes what is spoken out of what was accepted.
+async fn enter(tcp: TcpStream, entry: Entry) -> std::io::Result<(Stream, Door)> {
+    match entry {
+        Entry::Plain { https } => Ok((Stream::Plain(tcp), Door::Plain { https })),
+        Entry::Tls(handshakes) => {
+            let stream = Box::pin(handshakes.greet(tcp)).await?;
+            let door = Door::tls(stream.server_name());
+            Ok((Stream::Tls(Box::new(stream)), door))
         }
     }
 }

@@ -20,6 +20,10 @@ pub(super) enum Reason<'a> {
     /// The frontend was reached and did not answer in HTTP.
     BadGateway(&'a str),
     Timeout(&'a str),
+    /// The connection was made for another environment.
+    Misdirected(&'a str),
+    /// To HTTPS; the caller says where.
+    Redirected,
 }
 
 impl Reason<'_> {
@@ -33,6 +37,8 @@ impl Reason<'_> {
             }
             Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Redirected => StatusCode::PERMANENT_REDIRECT,
         }
     }
 
@@ -55,6 +61,10 @@ impl Reason<'_> {
             Self::NobodyHealthy(host) => format!("Nothing healthy serves {host} right now."),
             Self::BadGateway(host) => format!("What serves {host} gave no proper answer."),
             Self::Timeout(host) => format!("What serves {host} did not answer in time."),
+            Self::Misdirected(host) => {
+                format!("This connection was made for another host than {host}.")
+            }
+            Self::Redirected => "This is served over HTTPS.".to_owned(),
         }
     }
 }

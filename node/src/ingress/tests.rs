@@ -9,4 +9,5 @@ mod retries;
 mod routing;
 mod streams;
 mod swaps;
+mod tls;
 mod world;

@@ -45,7 +45,7 @@ impl TlsSpec {
     fn own(&self) -> Option<&super::own::OwnHosts> {
         let own = self.certificates.values().find(|served| served.is_own())?;
         match &own.shown {
-            Shown::Own(own) => Some(own),
+            Shown::Own(own) => Some(own.as_ref()),
             Shown::Given(_) | Shown::Unusable => None,
         }
     }

@@ -36,8 +36,8 @@ pub(super) struct Served {
 pub(super) enum Shown {
     /// As an operator brought it.
     Given(Identity),
-    /// The cluster's own: one for each host.
-    Own(OwnHosts),
+    /// The cluster's own: one for each host. Boxed, for it is much larger than the others.
+    Own(Box<OwnHosts>),
     /// It cannot be used; what control checked before it took it should never come to this.
     Unusable,
 }
@@ -104,7 +104,7 @@ impl Served {
                 .map(Shown::Given)
                 .map_err(|e| e.to_string()),
             domain => OwnHosts::new(domain, &wire)
-                .map(Shown::Own)
+                .map(|own| Shown::Own(Box::new(own)))
                 .map_err(|e| e.to_string()),
         };
         let shown = shown.unwrap_or_else(|error| {

@@ -204,7 +204,7 @@ impl State {
             return true;
         };
         let life = issued.expires.since(issued.begins);
-        let fits = issued.names.iter().any(|name| *name == self.cluster.domain);
+        let fits = issued.names.contains(&self.cluster.domain);
         !fits || now >= issued.begins.plus(Millis(life.0 / 3 * 2))
     }
 

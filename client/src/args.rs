@@ -2,6 +2,7 @@
 //! checks options, converts values and writes the help pages.
 
 mod autoscaling;
+mod certificate;
 mod cluster;
 mod environment;
 mod log;
@@ -12,6 +13,7 @@ mod service;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use autoscaling::{AutoscalingVerb, Policy, Target, TargetOptions};
+pub use certificate::{CertificateAdd, CertificateVerb};
 pub use cluster::{BackupArgs, BackupVerb, CaVerb, ClusterVerb, Copy, Every};
 pub use environment::{ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb};
 pub use log::{LogVerb, ViewArgs};
@@ -103,6 +105,9 @@ pub enum Noun {
     /// Variables (typed as: env)
     #[command(subcommand, hide = true)]
     Vars(VariableVerb),
+    /// Certificates that the environments' hosts show
+    #[command(subcommand)]
+    Cert(CertificateVerb),
     /// Settings of the cluster
     #[command(subcommand)]
     Config(ConfigVerb),

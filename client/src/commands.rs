@@ -3,6 +3,7 @@
 mod apps;
 mod build;
 mod builds;
+mod certificate;
 mod cluster;
 mod config;
 mod context;
@@ -38,6 +39,7 @@ pub(crate) async fn run(session: &mut Session, noun: Noun) -> Result<(), Failure
         Noun::Services(verb) => Box::pin(services::run(session, verb)).await,
         Noun::Envs(verb) => Box::pin(environment::run(session, verb)).await,
         Noun::Vars(verb) => Box::pin(variables::run(session, verb)).await,
+        Noun::Cert(verb) => Box::pin(certificate::run(session, verb)).await,
         Noun::Config(verb) => Box::pin(config::run(session, verb)).await,
         Noun::Ps(options) => Box::pin(processes::list(session, options)).await,
         Noun::Events(options) => Box::pin(events::run(session, options)).await,

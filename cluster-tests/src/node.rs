@@ -71,6 +71,11 @@ impl Node {
         self.at(self.ports.http())
     }
 
+    /// Where this node's ingress speaks TLS.
+    pub fn https(&self) -> SocketAddr {
+        self.at(self.ports.https())
+    }
+
     fn at(&self, local: SocketAddr) -> SocketAddr {
         match &self.seat {
             Some(seat) => SocketAddr::from((seat.address, local.port())),
@@ -134,6 +139,7 @@ impl Node {
             .args(["--name", &self.name])
             .args(["--api-listen", &self.api().to_string()])
             .args(["--http-listen", &self.http().to_string()])
+            .args(["--https-listen", &self.https().to_string()])
             .args(["--frontend-ports", &range(&self.ports.frontends())])
             .args(["--frontend-uids", &range(&self.ports.uids())])
             .stdin(Stdio::null())

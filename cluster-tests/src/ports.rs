@@ -64,6 +64,11 @@ impl Block {
         local(self.base + 1)
     }
 
+    /// Where the ingress speaks TLS.
+    pub fn https(&self) -> SocketAddr {
+        local(self.base + 3)
+    }
+
     /// A port for something of the test's own.
     pub fn spare(&self) -> SocketAddr {
         local(self.base + 2)

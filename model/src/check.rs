@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     State,
     build::{BuildStatus, STEP_ATTEMPTS, STEPS_PER_NODE},
+    certificate::{MOST_CERTIFICATES, SELF_SIGNED, TICKET_KEYS},
     environment::LoadedStatus,
     frontend::Desired,
     ids::{FrontendId, LoadedKey, NodeId},
@@ -26,6 +27,7 @@ pub fn violations(state: &State) -> Vec<String> {
     memory_is_bounded(state, &mut found);
     build_steps_are_due(state, &mut found);
     trust_is_of_nodes(state, &mut found);
+    certificates_are_there(state, &mut found);
     found
 }
 
@@ -46,6 +48,39 @@ fn trust_is_of_nodes(state: &State, found: &mut Vec<String>) {
         .keys()
         .filter(|node| !state.nodes.contains_key(*node));
     found.extend(strangers.map(|node| format!("{node} is no node and has a certificate")));
+}
+
+/// Environments name certificates that exist, the cluster's own among them, and no ingress can miss a
+/// change.
+fn certificates_are_there(state: &State, found: &mut Vec<String>) {
+    for environment in state.environments.values() {
+        let name = environment.settings.certificate.as_str();
+        if !state.certificates.contains_key(name) && name != SELF_SIGNED {
+            found.push(format!(
+                "{} has the certificate {name:?}, which is none",
+                environment.key
+            ));
+        }
+    }
+    for certificate in state.certificates.values() {
+        if certificate.generation > state.tls.generation {
+            found.push(format!(
+                "certificate {} changed in silence",
+                certificate.name
+            ));
+        }
+    }
+    let keys = &state.tls.tickets.keys;
+    let in_order = keys.is_sorted_by(|a, b| a.id < b.id);
+    if !in_order || keys.len() > TICKET_KEYS || state.tls.generation > state.generation {
+        found.push(format!("what ingresses need for TLS is {:?}", state.tls));
+    }
+    if state.certificates.len() > MOST_CERTIFICATES {
+        found.push(format!(
+            "there are {} certificates",
+            state.certificates.len()
+        ));
+    }
 }
 
 /// A step belongs to a build that is not over; no worker has more of them than it may.

@@ -7,6 +7,7 @@ mod anew;
 mod app;
 mod backup;
 mod build;
+mod certificate;
 mod cluster;
 mod domain;
 mod environment;
@@ -32,6 +33,7 @@ use std::{
 
 pub use anew::{Recovered, Restored, SKIPPED};
 pub use backup::BackupResult;
+pub use certificate::{Change as CertificateChange, NewCertificate};
 pub use frontend::{Action, Placement, Report, Step};
 pub use node::NodeChange;
 pub use outcome::{Class, Code, Detail, Outcome, Rejection};
@@ -114,6 +116,8 @@ pub enum Command {
     },
     /// Authorities, join tokens, certificates. Boxed: most commands are much smaller.
     Trust(Box<TrustChange>),
+    /// Certificates that clients of the ingress see, and who has which. Boxed likewise.
+    Certificate(Box<CertificateChange>),
 
     // Apps, builds.
     CreateApp {
@@ -419,6 +423,7 @@ impl State {
             } => node::mark(self, node, (from, to), assumed),
             Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
             Command::Trust(change) => trust::change(self, *change, actor),
+            Command::Certificate(change) => certificate::change(self, *change, actor),
             Command::CreateApp { name } => app::create(self, &name, actor),
             Command::DeleteApp { app } => app::delete(self, &app, actor),
             Command::SetLocked { app, on } => app::lock(self, &app, on, actor),

@@ -6,7 +6,8 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::{
     Time,
-    access::{ALLOW_ALL, SELF_SIGNED},
+    access::ALLOW_ALL,
+    certificate::SELF_SIGNED,
     command::{Code, Rejection},
     ids::{AppName, BuildId, EnvironmentKey, EnvironmentName, ReleaseId, ServiceName},
     manifest::{Manifest, Resources},
@@ -55,6 +56,8 @@ pub enum Previous {
 pub struct Settings {
     pub whitelist: String,
     pub certificate: String,
+    /// Plain HTTP is sent to HTTPS once the certificate is one that clients believe.
+    pub redirect: bool,
     /// ON: an unhealthy frontend is replaced. OFF: it only leaves routing.
     pub recycling: bool,
     /// Guards destroy, deactivate and the unloading of the active release.
@@ -116,6 +119,7 @@ impl Settings {
         Self {
             whitelist: ALLOW_ALL.to_owned(),
             certificate: SELF_SIGNED.to_owned(),
+            redirect: true,
             recycling: false,
             protected: false,
             maintenance: false,
@@ -371,6 +375,7 @@ const RESERVED: &[&str] = &[
     "promote",
     "protected",
     "recycling",
+    "redirect",
     "rename",
     "restart",
     "rollback",

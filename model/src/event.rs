@@ -35,6 +35,7 @@ pub enum Kind {
     Rollout,
     Frontend,
     Scaling,
+    Certificate,
 }
 
 impl Kind {
@@ -50,6 +51,7 @@ impl Kind {
             Self::Rollout => "rollout",
             Self::Frontend => "frontend",
             Self::Scaling => "scaling",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod app;
 pub mod backup;
 pub mod balance;
 pub mod build;
+pub mod certificate;
 pub mod check;
 pub mod command;
 pub mod environment;

@@ -15,10 +15,11 @@
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
 //! `scaling` how many frontends the load asks for; [`membership`] who votes; `trust` how far the
-//! replacement of the authority is.
+//! replacement of the authority is; `certificates` which end soon.
 
 pub mod balance;
 pub mod builds;
+mod certificates;
 pub mod copies;
 pub mod drain;
 mod guard;
@@ -112,6 +113,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     builds::plan(state, &mut draft);
     copies::plan(state, &mut draft);
     trust::plan(state, &mut draft);
+    certificates::plan(state, &mut draft);
     balance::plan(state, &mut draft);
     scaling::plan(state, load, &ingresses, &mut draft);
     if leases > 0 {

@@ -15,6 +15,10 @@ use crate::{
 pub struct EnvironmentRoutes {
     pub environment: EnvironmentKey,
     pub maintenance: bool,
+    /// The certificate that its hosts show.
+    pub certificate: String,
+    /// Plain HTTP is sent to HTTPS.
+    pub redirect: bool,
     /// Host (exact, or `*.` and a suffix) to what answers there.
     pub hosts: BTreeMap<String, Target>,
     /// Frontends that may be sent to, by target.
@@ -61,6 +65,8 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
     let mut routes = EnvironmentRoutes {
         environment: key.clone(),
         maintenance: environment.settings.maintenance,
+        certificate: state.certificate_of(environment).to_owned(),
+        redirect: state.redirects(environment),
         hosts: BTreeMap::new(),
         backends: BTreeMap::new(),
         manners: BTreeMap::new(),

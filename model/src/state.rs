@@ -9,11 +9,12 @@ use imbl::{OrdMap, OrdSet};
 pub use self::group::Group;
 use crate::{
     Time,
-    access::{ALLOW_ALL, Certificate, SELF_SIGNED, Whitelist},
+    access::{ALLOW_ALL, Whitelist},
     app::App,
     backup::Backups,
     balance::Balance,
     build::Build,
+    certificate::{Certificate, SELF_SIGNED, Tls},
     command::{Outcome, Rejection},
     environment::{Environment, Loaded},
     event::Event,
@@ -60,6 +61,7 @@ pub struct State {
     pub route_changes: OrdMap<EnvironmentKey, u64>,
     /// Authorities, join tokens, and what nodes were given.
     pub trust: Trust,
+    pub tls: Tls,
     pub balance: Balance,
     /// The id the next frontend gets.
     pub next_frontend: u64,
@@ -129,8 +131,12 @@ impl State {
         };
         state.whitelists.insert(ALLOW_ALL.into(), everybody);
         let own = Certificate {
-            name: SELF_SIGNED.to_owned(),
+            name: SELF_SIGNED.into(),
             created: Time::default(),
+            uploaded: Time::default(),
+            generation: 0,
+            issued: None,
+            warned: None,
         };
         state.certificates.insert(SELF_SIGNED.into(), own);
         state

@@ -3,8 +3,9 @@
 //! [`common::Checked`] holds the invariants after every single command, whoever sent it;
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
 //! through seeded faults; [`anew`] is about logs that begin with a state, [`builds`] about their
-//! steps, [`nodes`] about machines that come and go, [`singletons`] about services of which there may
-//! never be two, [`scaling`] about counts that follow the load, [`trust`] about who is let in; [`scripts`] are readable stories with their expected
+//! steps, [`certificates`] about what clients are shown, [`nodes`] about machines that come and go,
+//! [`singletons`] about services of which there may never be two, [`scaling`] about counts that follow the
+//! load, [`trust`] about who is let in; [`scripts`] are readable stories with their expected
 //! words; [`promises`]
 //! were broken once.
 
@@ -14,6 +15,7 @@
 
 mod anew;
 mod builds;
+mod certificates;
 mod common;
 mod nodes;
 mod promises;

@@ -3,6 +3,7 @@
 //! must hold.
 
 mod anew;
+mod certificates;
 mod moves;
 mod rolling;
 mod total;

@@ -11,6 +11,7 @@ pub mod backup;
 mod backups;
 mod board;
 mod builds;
+mod certificates;
 pub mod codec;
 mod context;
 mod convert;
@@ -63,7 +64,8 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
         tokio::spawn(reconciler::run(context.clone(), stopped.clone())),
         tokio::spawn(membership::run(context.clone(), stopped.clone())),
         tokio::spawn(copies::run(context.clone(), stopped.clone())),
-        tokio::spawn(backups::run(context.clone(), stopped)),
+        tokio::spawn(backups::run(context.clone(), stopped.clone())),
+        tokio::spawn(certificates::run(context.clone(), stopped)),
         tokio::spawn(node.trust.clone().watch(paths)),
     ];
     let outcome = tokio::select! {

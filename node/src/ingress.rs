@@ -15,11 +15,11 @@
 //!
 //! The code that decides (`table`, `routes`, `pin`, `slot`, `balancer`, `ejection`, `retry`,
 //! `headers`, `target`, `strict`, `pages`) knows nothing of the engine that moves the bytes
-//! (`listener`, `guarded`, `proxy`, `attempts`, `body`, `upstream`, `wire`, `tunnel`), so that a faster
-//! one can take its place.
+//! (`listener`, `stream`, `guarded`, `taken`, `proxy`, `attempts`, `body`, `upstream`, `multiplexed`,
+//! `wire`, `tunnel`), so that a faster one can take its place.
 //!
 //! Absent on purpose: any opinion of its own on which release is active or which frontends exist,
-//! and configuration text of any kind. TLS, access rules and limits per environment come later.
+//! and configuration text of any kind. Access rules and limits per environment come later.
 
 mod address;
 mod attempts;
@@ -51,14 +51,17 @@ mod shards;
 mod slot;
 mod spec;
 mod sticky;
+mod stream;
 mod strict;
 mod table;
 mod taken;
 mod target;
+mod tls;
 mod tunnel;
 mod upstream;
 mod wire;
 
+pub use inherited::Listeners;
 pub use process::{Options, Outcome, run, serve};
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ use crate::config::Paths;
 
 /// What the keys of authorities are sealed for.
 pub const AUTHORITY_KEY: &str = "authority key";
+/// What the keys of certificates that clients see are sealed for.
+pub const WEB_KEY: &str = "web certificate key";
+/// What the keys of their tickets are sealed for.
+pub const TICKET_KEY: &str = "ticket key";
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);

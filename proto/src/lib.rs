@@ -6,6 +6,8 @@
 
 #![allow(clippy::all, missing_docs, unreachable_pub)]
 
+mod silent;
+
 /// The public API, package `fleet.v1`.
 pub mod v1 {
     tonic::include_proto!("fleet.v1");

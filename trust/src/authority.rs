@@ -14,7 +14,7 @@ use crate::{Fingerprint, NodeKey, NodeName, PublicKey};
 pub const LIFETIME: Duration = Duration::from_secs(90 * 86_400);
 
 /// Certificates begin that long ago, so that a node whose clock is slow believes a new one.
-const BACKDATED: Duration = Duration::from_secs(3600);
+pub(crate) const BACKDATED: Duration = Duration::from_secs(3600);
 
 /// Of the authority itself: it is replaced by rotation, not by age.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(20 * 365 * 86_400);
@@ -153,7 +153,7 @@ fn called(name: &str) -> DistinguishedName {
 }
 
 /// In whole seconds, as certificates count.
-fn valid(
+pub(crate) fn valid(
     params: &mut CertificateParams,
     begins: SystemTime,
     expires: SystemTime,

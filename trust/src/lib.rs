@@ -18,6 +18,7 @@ mod pem;
 mod pinned;
 mod seal;
 mod token;
+mod web;
 
 pub use accept::{Caller, Incoming, Peer, TlsIo};
 pub use authority::{Authority, AuthorityError, LIFETIME, Signed};
@@ -32,6 +33,10 @@ pub use rustls::ClientConfig;
 pub use rustls::pki_types::CertificateDer;
 pub use seal::{Seal, SealError};
 pub use token::{JoinToken, TokenError};
+pub use web::{
+    Block, Blocks, Fault, Faulty, Identity, IdentityError, OwnIssuer, Shows, TicketKeys,
+    WebAcceptor, WebCertificate, WebStream,
+};
 
 /// The only cryptography in use.
 fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {

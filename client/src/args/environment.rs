@@ -97,6 +97,20 @@ pub enum EnvironmentVerb {
         environment: String,
         seconds: u32,
     },
+    /// Show a certificate (fleet cert list) at the environment's hosts
+    Cert {
+        #[arg(value_name = "ENV")]
+        environment: String,
+        #[arg(value_name = "CERT")]
+        certificate: String,
+    },
+    /// ON: send plain HTTP to HTTPS once there is a certificate that clients believe
+    Redirect {
+        #[arg(value_name = "ENV")]
+        environment: String,
+        #[arg(ignore_case = true)]
+        switch: OnOff,
+    },
     /// ON: answer 503 instead of the app
     Maintenance {
         #[arg(value_name = "ENV")]

@@ -76,6 +76,14 @@ pub(super) async fn run(session: &mut Session, verb: EnvironmentVerb) -> Result<
             environment,
             seconds,
         } => settings::guard(session, environment, seconds).await,
+        EnvironmentVerb::Cert {
+            environment,
+            certificate,
+        } => settings::certificate(session, environment, certificate).await,
+        EnvironmentVerb::Redirect {
+            environment,
+            switch,
+        } => settings::switch(session, Switch::Redirect, environment, switch == OnOff::On).await,
         EnvironmentVerb::Maintenance {
             environment,
             switch,

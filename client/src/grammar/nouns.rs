@@ -62,6 +62,13 @@ const NOUNS: &[Noun] = &[
         later: &["update", "triggers"],
     },
     Noun {
+        word: "cert",
+        canonical: &["cert"],
+        default: "list",
+        now: &["list", "add", "show", "remove"],
+        later: &[],
+    },
+    Noun {
         word: "config",
         canonical: &["config"],
         default: "show",
@@ -147,7 +154,6 @@ const LATER: &[&str] = &[
     "api",
     "auth",
     "balancers",
-    "cert",
     "certs",
     "configs",
     "cp",

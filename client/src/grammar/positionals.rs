@@ -45,6 +45,9 @@ const VALUE_OPTIONS: &[&str] = &[
     "--concurrency",
     "--start-time",
     "--end-time",
+    "--cert",
+    "--chain",
+    "--key",
 ];
 
 /// Whether the word after this one is its value.

@@ -107,6 +107,10 @@ fn documented_environment_forms() {
         env autoscaling describe prod              => envs autoscaling describe prod
         env prod autoscaling describe active       => envs autoscaling describe prod active
         env cancel prod                            => envs cancel prod
+        env cert prod shop                         => envs cert prod shop
+        env prod cert shop                         => envs cert prod shop
+        env prod cert self-signed                  => envs cert prod self-signed
+        env prod redirect OFF                      => envs redirect prod OFF
         "
     );
 }
@@ -147,8 +151,6 @@ fn documented_variable_forms() {
 #[test]
 fn documented_forms_of_later_versions_are_refused_as_such() {
     let later = [
-        "env cert prod shop",
-        "env prod cert shop",
         "env whitelist prod office",
         "env workers prod AUTO",
         "env cache flush prod",
@@ -166,7 +168,6 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "snapshot list",
         "snapshot create prod --name N",
         "database dump prod",
-        "cert list",
         "whitelist list",
         "key add N",
         "log delete --environment prod",
@@ -256,6 +257,11 @@ fn other_nouns() {
         services                   => services list
         services restart web       => services restart web
         ps -s web                  => ps -s web
+        cert                       => cert list
+        cert add shop              => cert add shop
+        cert add --cert a.pem --key k.pem shop --force => cert add --cert a.pem --key k.pem shop --force
+        cert show self-signed      => cert show self-signed
+        cert remove shop           => cert remove shop
         config                     => config show
         config default-env         => config default-env
         config default-env qa      => config default-env qa

@@ -33,7 +33,8 @@ pub(super) const ENVIRONMENT_VERBS: &[Verb] = &[
          describe ENV ...",
     )
     .with(AUTOSCALING_VERBS),
-    Verb::later("cert"),
+    Verb::now("cert", 2, Some(2), "env cert ENV CERT"),
+    Verb::now("redirect", 2, Some(2), "env redirect ENV ON|OFF"),
     Verb::later("whitelist"),
     Verb::later("workers"),
     Verb::later("cache").with(&[Verb::later("flush")]),

@@ -19,6 +19,7 @@ pub(crate) struct DescriptionView {
     whitelist: String,
     recycling: bool,
     maintenance: bool,
+    redirect: bool,
     tracked_branches: Vec<String>,
     /// `never`, `none` or `release`.
     previous_release_state: &'static str,
@@ -153,6 +154,9 @@ impl DescriptionView {
         if self.maintenance {
             block.row("maintenance mode", "ON");
         }
+        if !self.redirect {
+            block.row("redirect to https", "OFF");
+        }
         if let Some(rollout) = &self.rollout {
             block.row("rollout", rollout.line());
         }
@@ -222,6 +226,7 @@ impl From<&EnvironmentDescription> for DescriptionView {
             whitelist: description.whitelist.clone(),
             recycling: description.recycling,
             maintenance: description.maintenance,
+            redirect: !description.no_redirect,
             tracked_branches: description.tracked_branches.clone(),
             previous_release_state: state,
             previous_release: (state == "release").then_some(previous.release),

@@ -1,6 +1,7 @@
 //! A fake node: answers as scripted and remembers what it was asked.
 
 mod backups;
+mod certificates;
 mod library;
 mod logs;
 mod releases;
@@ -16,6 +17,7 @@ use std::time::SystemTime;
 use fleet_proto::v1::apps_server::AppsServer;
 use fleet_proto::v1::blobs_server::BlobsServer;
 use fleet_proto::v1::builds_server::BuildsServer;
+use fleet_proto::v1::certificates_server::CertificatesServer;
 use fleet_proto::v1::cluster_server::ClusterServer;
 use fleet_proto::v1::environments_server::EnvironmentsServer;
 use fleet_proto::v1::local_server::LocalServer;
@@ -76,6 +78,8 @@ pub(crate) struct Script {
     pub(crate) views: Vec<fleet_proto::v1::ViewLogRequest>,
     /// The pages of a log after the first; then it is at its end.
     pub(crate) pages: VecDeque<Vec<fleet_proto::v1::LogLine>>,
+    /// What was added.
+    pub(crate) certificates: Vec<fleet_proto::v1::AddCertificateRequest>,
     /// A promotion of the release asked for is under way already.
     pub(crate) under_way: bool,
 }
@@ -111,6 +115,7 @@ impl Fake {
             .add_service(ProgressServer::new(self.clone()))
             .add_service(BlobsServer::new(self.clone()))
             .add_service(BuildsServer::new(self.clone()))
+            .add_service(CertificatesServer::new(self.clone()))
             .add_service(ClusterServer::new(self.clone()))
             .add_service(ReleasesServer::new(self.clone()))
             .add_service(ServicesServer::new(self.clone()))

@@ -5,6 +5,7 @@
 
 mod autoscaling;
 mod backups;
+mod certificates;
 mod contexts;
 mod environments;
 mod failover;

@@ -61,9 +61,12 @@ fn rewrite(path: &PathBuf, backend: SocketAddr, routes: usize) -> Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let body = bytes.get(MAGIC.len() + 4..).context("too short a table")?;
     let mut table = wire::DurableTable::decode(body)?;
+    let tls = table.table.take().and_then(|known| known.tls);
     table.table = Some(wire::RouteTable {
         generation: 1,
         environments: vec![environment(routes, backend)],
+        // With TLS as the cluster has it.
+        tls,
     });
     let body = table.encode_to_vec();
     let mut bytes = MAGIC.to_vec();
@@ -91,7 +94,6 @@ fn environment(routes: usize, backend: SocketAddr) -> wire::EnvironmentRoutes {
         app: "bench".to_owned(),
         environment: "prod".to_owned(),
         active_release: release.clone(),
-        maintenance: false,
         hosts: (0..routes).map(host).collect(),
         pools: vec![wire::ReleasePool {
             release: release.clone(),
@@ -100,5 +102,6 @@ fn environment(routes: usize, backend: SocketAddr) -> wire::EnvironmentRoutes {
             ..wire::ReleasePool::default()
         }],
         settings: Some(wire::RouteSettings::default()),
+        ..wire::EnvironmentRoutes::default()
     }
 }

@@ -14,6 +14,7 @@ mod bad_apps;
 mod broken_promotions;
 mod build_steps;
 mod by_hand;
+mod certificates;
 mod command_line_killed;
 mod contention;
 mod convox_transcript;

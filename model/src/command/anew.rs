@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Code, Detail, Registration, Rejection, build, itself, node};
+use super::{Code, Detail, Registration, Rejection, build, certificate, itself, node};
 use crate::{
     State,
     build::{BuildStatus, LOST_ARTEFACT},
@@ -74,6 +74,7 @@ pub(super) fn restore(state: &mut State, restored: Restored) -> Result<Detail, R
     state.cluster.origin = Some(origin);
     // The new cluster's authority comes with its first node; nobody of before is believed.
     state.trust = Trust::default();
+    certificate::begin_anew(state);
     // Whoever kept them wrote to disks of another cluster.
     state.backups.last = None;
     state.backups.taken.clear();

@@ -141,6 +141,7 @@ pub enum Code {
     UnknownVariable,
     UnknownService,
     UnknownToken,
+    UnknownCertificate,
     TokenRefused,
     AlreadyExists,
     Ambiguous,
@@ -185,7 +186,8 @@ impl Code {
             | Self::UnknownNode
             | Self::UnknownVariable
             | Self::UnknownService
-            | Self::UnknownToken => Class::NotFound,
+            | Self::UnknownToken
+            | Self::UnknownCertificate => Class::NotFound,
             _ => Class::Refused,
         }
     }
@@ -203,6 +205,7 @@ impl Code {
             Self::UnknownVariable => "UNKNOWN_VARIABLE",
             Self::UnknownService => "UNKNOWN_SERVICE",
             Self::UnknownToken => "UNKNOWN_TOKEN",
+            Self::UnknownCertificate => "UNKNOWN_CERTIFICATE",
             Self::TokenRefused => "TOKEN_REFUSED",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::Ambiguous => "AMBIGUOUS",
@@ -227,7 +230,7 @@ impl Code {
         }
     }
 
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidName,
         Self::InvalidValue,
         Self::UnknownApp,
@@ -237,6 +240,7 @@ impl Code {
         Self::UnknownVariable,
         Self::UnknownService,
         Self::UnknownToken,
+        Self::UnknownCertificate,
         Self::TokenRefused,
         Self::AlreadyExists,
         Self::Ambiguous,

@@ -263,7 +263,7 @@ pub(super) fn maintenance(
     switched(state, key, "maintenance", on, actor)
 }
 
-fn switched(
+pub(super) fn switched(
     state: &mut State,
     key: &EnvironmentKey,
     what: &str,

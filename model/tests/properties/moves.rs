@@ -426,6 +426,7 @@ fn command() -> impl Strategy<Value = Command> {
     let reference = || select(vec!["037205f", "8ef9d2f", "0372", "active", "previous"]);
     prop_oneof![
         super::anew::command(),
+        super::certificates::command().boxed(),
         Just(Command::InitCluster {
             id: "c2".to_owned(),
             name: "other".to_owned(),

@@ -52,7 +52,7 @@ pub(super) async fn found(
         generation: 0,
     };
     let control = vec![settings.advertise.clone()];
-    let (certified, authority) = certify(agent, &identity)?;
+    let (certified, authority) = certify(agent, &identity, &Seal::generate())?;
     become_member(
         agent,
         identity,
@@ -64,19 +64,20 @@ pub(super) async fn found(
 }
 
 /// Makes the authority of the cluster, this node's certificate, and what goes with them. The key of
-/// the authority is sealed before it is written: control puts it into the replicated state.
+/// the authority is sealed before it is written: control puts it into the replicated state. `seal` is
+/// the cluster's key from now on.
 pub(super) fn certify(
     agent: &Agent,
     identity: &Identity,
+    seal: &Seal,
 ) -> Result<(Certified, Authority), ChangeError> {
     let now = SystemTime::now();
     let authority = Authority::found(&identity.cluster_id, now)?;
     let key = NodeKey::generate().map_err(fleet_trust::AuthorityError::from)?;
     let roles = identity.roles.iter().cloned();
     let signed = authority.sign(identity.node_id, roles, &key.public(), now)?;
-    let seal = Seal::generate();
     let sealed_key = seal.seal(AUTHORITY_KEY, &authority.to_pkcs8());
-    write_cluster_key(&agent.paths, &seal)?;
+    write_cluster_key(&agent.paths, seal)?;
     write_operator_token(&agent.paths, &operator_token())?;
     Founding::new(authority.certificate(), &sealed_key).write(&agent.paths)?;
     let certified = Certified {

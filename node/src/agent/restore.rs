@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fleet_model::node::Role;
 use fleet_proto::v1::{RestoreRequest, restore_request::Part};
+use fleet_trust::Seal;
 use tokio::io::AsyncWriteExt as _;
 use tonic::{Status, Streaming};
 
@@ -15,6 +16,7 @@ use super::found::{certify, new_cluster_id, taken};
 use crate::config::{FirstStart, Node};
 use crate::control::anew::{self, Restored};
 use crate::control::backup::Backup;
+use crate::trust::read_cluster_key;
 
 /// What came of a restore.
 pub(super) struct Founded {
@@ -97,7 +99,10 @@ async fn begin(agent: &Agent, file: &Path, name: &str) -> Result<Founded, Change
     let generation = identity.generation;
     let first = FirstStart::Anew { generation };
     // Nobody of before is believed: the cluster has another name, and an authority of its own.
-    let (certified, authority) = certify(agent, &identity)?;
+    // The key of the cluster that the backup was taken of, if somebody has put it here: it opens the
+    // keys of certificates in the backup.
+    let seal = read_cluster_key(&agent.paths).unwrap_or_else(|_| Seal::generate());
+    let (certified, authority) = certify(agent, &identity, &seal)?;
     let authorities = [authority.certificate().clone()];
     let node = become_member(agent, identity, &certified, &authorities, control, first)?;
     Ok(Founded {

@@ -24,8 +24,9 @@ const INGRESS_GRACE: Duration = Duration::from_secs(35);
 /// For a new ingress to have a route table and serve.
 const INGRESS_READY: Duration = Duration::from_secs(30);
 
-/// The name of the public socket, as the ingress asks for it.
+/// The names of the public sockets, as the ingress asks for them.
 const HTTP: &str = "http";
+const HTTPS: &str = "https";
 
 const CONTROL: &str = "control";
 const INGRESS: &str = "ingress-";
@@ -196,6 +197,12 @@ impl Tenants {
         let address = node.settings.http_listen;
         let bound = self.holder.listen(HTTP, address).await;
         bound.with_context(|| format!("failed listening on {address}"))?;
+        if let Some(address) = node.settings.https_listen {
+            let bound = self.holder.listen(HTTPS, address).await;
+            bound.with_context(|| {
+                format!("failed listening on {address} (https_listen = \"off\" does without)")
+            })?;
+        }
         Ok(())
     }
 
@@ -219,6 +226,8 @@ impl Tenants {
             INGRESS_GRACE,
         )?;
         spec.listeners = vec![HTTP.to_owned()];
+        let https = node.settings.https_listen.map(|_| HTTPS.to_owned());
+        spec.listeners.extend(https);
         spec.notify = true;
         spec.ready_within = INGRESS_READY;
         Ok(spec)

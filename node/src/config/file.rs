@@ -16,6 +16,7 @@ pub(super) struct File {
     pub advertise: Option<String>,
     pub http_listen: Option<String>,
     pub proxy_protocol_from: Option<Vec<String>>,
+    pub https_listen: Option<String>,
     pub domain: Option<String>,
     pub cluster_name: Option<String>,
     pub roles: Option<Vec<String>>,

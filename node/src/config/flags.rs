@@ -80,6 +80,14 @@ pub struct Flags {
         value_name = "NETWORKS"
     )]
     pub proxy_protocol_from: Option<String>,
+    /// Where the ingress speaks TLS, or "off" [default: 0.0.0.0:443, with --dev 127.0.0.1:8443]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_HTTPS_LISTEN",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub https_listen: Option<String>,
     /// Domain of a cluster founded on this node [default: localhost]
     #[arg(long, global = true, env = "FLEETD_DOMAIN")]
     pub domain: Option<String>,

@@ -22,6 +22,8 @@ pub struct Settings {
     pub http_listen: SocketAddr,
     /// Balancers before the ingress, which say in a PROXY header whose connection they pass on.
     pub proxy_protocol_from: Vec<Network>,
+    /// `None`: the ingress speaks no TLS.
+    pub https_listen: Option<SocketAddr>,
     /// Of a cluster that is founded here; a cluster that is joined has its own.
     pub domain: String,
     /// As above.
@@ -93,6 +95,9 @@ pub enum SettingsError {
     Timers,
 }
 
+/// Of `https_listen`.
+const OFF: &str = "off";
+
 /// Default range of frontend ports: below the ephemeral range of Linux (32768-60999), so that
 /// outgoing connections do not take them.
 const FRONTEND_PORTS: Range = Range::new(20_000, 29_999);
@@ -135,6 +140,10 @@ impl Settings {
                     .map(ToString::to_string)
                     .collect(),
             ),
+            https_listen: Some(
+                self.https_listen
+                    .map_or_else(|| OFF.to_owned(), |address| address.to_string()),
+            ),
             domain: Some(self.domain.clone()),
             cluster_name: Some(self.cluster_name.clone()),
             roles: Some(
@@ -171,9 +180,13 @@ impl Settings {
         let text = |flag: &Option<String>, file: Option<String>, default: &str| {
             flag.clone().or(file).unwrap_or_else(|| default.to_owned())
         };
-        let http_default = if dev { "127.0.0.1:8080" } else { "0.0.0.0:80" };
+        let (http_default, https_default) = match dev {
+            true => ("127.0.0.1:8080", "127.0.0.1:8443"),
+            false => ("0.0.0.0:80", "0.0.0.0:443"),
+        };
         let api = text(&flags.api_listen, file.api_listen, "127.0.0.1:7400");
         let http = text(&flags.http_listen, file.http_listen, http_default);
+        let https = text(&flags.https_listen, file.https_listen, https_default);
         let api_listen = address("api_listen", &api)?;
         if api_listen.port() == 0 {
             return Err(SettingsError::PortZero {
@@ -199,6 +212,10 @@ impl Settings {
                 flags.proxy_protocol_from.as_deref(),
                 file.proxy_protocol_from,
             )?,
+            https_listen: match https.as_str() {
+                OFF => None,
+                https => Some(address("https_listen", https)?),
+            },
             domain: text(&flags.domain, file.domain, "localhost"),
             cluster_name: text(&flags.cluster_name, file.cluster_name, "fleet"),
             roles,

@@ -21,6 +21,7 @@ fn defaults_bind_the_api_to_loopback() {
     assert_eq!(settings.api_listen.to_string(), "127.0.0.1:7400");
     assert_eq!(settings.advertise.to_string(), "127.0.0.1:7400");
     assert_eq!(settings.http_listen.to_string(), "0.0.0.0:80");
+    assert_eq!(settings.https_listen, "0.0.0.0:443".parse().ok());
     assert!(!settings.api_is_exposed());
     assert_eq!(settings.roles, Roles::default());
 }
@@ -49,8 +50,9 @@ fn what_the_agent_hands_on_means_the_same() {
         dev: true,
         ..Flags::default()
     };
-    let text = "[raft]\nheartbeat_ms = 250\nelection_min_ms = 1000\nelection_max_ms = 2000\n";
+    let text = "https_listen = 'off'\n[raft]\nheartbeat_ms = 250\nelection_min_ms = 1000\nelection_max_ms = 2000\n";
     let agent = settings(text, flags).unwrap();
+    assert_eq!(agent.https_listen, None);
     let tenant = settings(&agent.to_toml(), Flags::default()).unwrap();
     assert_eq!(tenant, agent);
 }
@@ -61,6 +63,10 @@ fn every_bad_setting_is_named() {
         (
             "api_listen = 'localhost'",
             "api_listen is not an address and a port",
+        ),
+        (
+            "https_listen = 'none'",
+            "https_listen is not an address and a port",
         ),
         (
             "api_listen = '127.0.0.1:0'",

@@ -8,6 +8,7 @@ mod apps;
 mod autoscaling;
 mod blobs;
 mod builds;
+mod certificates;
 mod cluster;
 mod describe;
 mod environments;
@@ -49,6 +50,9 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
                 .max_decoding_message_size(LARGEST_MESSAGE),
         )
         .add_service(v1::builds_server::BuildsServer::new(builds::Api(of())))
+        .add_service(v1::certificates_server::CertificatesServer::new(
+            certificates::Api(of()),
+        ))
         .add_service(v1::cluster_server::ClusterServer::new(cluster::Api(of())))
         .add_service(v1::environments_server::EnvironmentsServer::new(
             environments::Api(of()),

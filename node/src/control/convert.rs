@@ -9,6 +9,7 @@ mod answer;
 mod app;
 mod backup;
 mod build;
+mod certificate;
 mod command;
 mod environment;
 mod event;

@@ -14,12 +14,15 @@ use prost::Message as _;
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
+use super::certificates::Opener;
+
 /// The whole table.
-pub(super) fn full(state: &State) -> RouteTable {
+pub(super) fn full(state: &State, opener: &Opener) -> RouteTable {
     let environments = state.environments.keys();
     RouteTable {
         generation: state.generation,
         environments: environments.filter_map(|key| routes(state, key)).collect(),
+        tls: Some(opener.full(state)),
     }
 }
 
@@ -29,7 +32,7 @@ pub(super) fn is_held(table: &RouteTable, generation: u64, digest: &[u8]) -> boo
 }
 
 /// What changed since `base`; `None` when nothing did.
-pub(super) fn delta(state: &State, base: u64) -> Option<Routes> {
+pub(super) fn delta(state: &State, base: u64, opener: &Opener) -> Option<Routes> {
     if state.generation == base {
         return None;
     }
@@ -50,6 +53,7 @@ pub(super) fn delta(state: &State, base: u64) -> Option<Routes> {
         generation: state.generation,
         upsert,
         remove,
+        tls: opener.delta(state, base),
     }))
 }
 
@@ -67,6 +71,8 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
     let route::EnvironmentRoutes {
         environment: _,
         maintenance,
+        certificate,
+        redirect,
         hosts,
         backends,
         manners,
@@ -100,6 +106,8 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
         hosts: hosts.collect(),
         pools: pools.collect(),
         settings: Some(RouteSettings::default()),
+        certificate,
+        redirect,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Between the wire form of routes and reports and our own; nothing else knows the wire form.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleet_proto::internal as wire;
@@ -12,6 +13,7 @@ use super::routes::{FrontendLoad, Snapshot};
 use super::spec::{
     Backend, Delta, EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec, Protocol, Settings, Spec,
 };
+use super::tls::spec::{TlsDelta, TlsSpec};
 
 /// Routes that make no sense. Refused as a whole: half a table is worse than the one before.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +51,7 @@ pub(super) fn spec_from_wire(table: wire::RouteTable) -> Result<Spec, Nonsense> 
     Ok(Spec {
         generation: table.generation,
         environments,
+        tls: Arc::new(TlsSpec::from_wire(table.tls)),
     })
 }
 
@@ -78,6 +81,7 @@ pub(super) fn delta_from_wire(delta: wire::RouteDelta) -> Result<Delta, Nonsense
         base_generation: delta.base_generation,
         generation: delta.generation,
         upsert: environments(delta.upsert)?,
+        tls: delta.tls.map(TlsDelta::from_wire),
         remove: removed
             .map(|name| EnvironmentKey {
                 app: name.app,
@@ -152,6 +156,8 @@ fn environment(
             hosts,
             pools,
             settings,
+            certificate: routes.certificate,
+            redirect: routes.redirect,
         },
     ))
 }
@@ -203,6 +209,7 @@ pub(super) fn spec_to_wire(spec: &Spec) -> wire::RouteTable {
         environments: environments
             .map(|(key, spec)| environment_to_wire(key, spec))
             .collect(),
+        tls: Some(spec.tls.to_wire()),
     }
 }
 
@@ -247,6 +254,8 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         hosts: spec.hosts.iter().map(host).collect(),
         pools: spec.pools.iter().map(pool).collect(),
         settings,
+        certificate: spec.certificate.clone(),
+        redirect: spec.redirect,
     }
 }
 
@@ -321,10 +330,16 @@ mod tests {
                 response_timeout_ms: 5_000,
                 hold_ms: 0,
             }),
+            certificate: "shop".to_owned(),
+            redirect: true,
         };
         wire::RouteTable {
             generation: 4,
             environments: vec![routes],
+            tls: Some(wire::ServedTls {
+                certificates: Vec::new(),
+                tickets: Some(wire::TicketKeys::default()),
+            }),
         }
     }
 

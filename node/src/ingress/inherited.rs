@@ -15,10 +15,27 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 /// The first descriptor handed over, by the convention of `LISTEN_FDS`.
 const FIRST: i32 = 3;
 
+/// Public sockets, by what is spoken on them.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    pub http: Vec<TcpListener>,
+    pub https: Vec<TcpListener>,
+}
+
+/// Plain HTTP alone.
+impl From<Vec<TcpListener>> for Listeners {
+    fn from(http: Vec<TcpListener>) -> Self {
+        Self {
+            http,
+            https: Vec::new(),
+        }
+    }
+}
+
 /// Sockets and ready descriptor, as far as they were given.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
-    pub(super) listeners: Vec<TcpListener>,
+    pub(super) listeners: Listeners,
     notify: Option<File>,
 }
 
@@ -46,11 +63,15 @@ impl Inherited {
         let mut inherited = Self::default();
         for number in FIRST..FIRST + count {
             let name = names.next().unwrap_or_default();
-            if name != "http" {
-                tracing::info!(number, name, "leaving a socket that has no use yet");
-                continue;
-            }
-            inherited.listeners.push(take(number, name)?.into());
+            let listeners = match name {
+                "http" => &mut inherited.listeners.http,
+                "https" => &mut inherited.listeners.https,
+                _ => {
+                    tracing::info!(number, name, "leaving a socket that has no use yet");
+                    continue;
+                }
+            };
+            listeners.push(take(number, name)?.into());
         }
         if let Some(number) = number("NOTIFY_FD")? {
             inherited.notify = Some(take(number, "notify")?.into());

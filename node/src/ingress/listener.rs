@@ -22,7 +22,10 @@ use super::lifecycle::{Phase, reached};
 use super::limits;
 use super::proxied;
 use super::proxy::{Proxy, now_ms};
+use super::stream::Stream;
 use super::taken::Streams;
+use super::tls::door::{Door, Entered};
+use super::tls::handshakes::Handshakes;
 use crate::config::Network;
 
 /// Serves the connections of all listeners.
@@ -33,6 +36,16 @@ pub(super) struct Server {
     balancers: Vec<Network>,
     places: Arc<Semaphore>,
     pub(super) connections: TaskTracker,
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// Plain HTTP; and the port that HTTPS is at, if it is served.
+    Plain {
+        https: Option<u16>,
+    },
+    Tls(Arc<Handshakes>),
 }
 
 /// After a failed accept, which means that descriptors or memory have run out.
@@ -51,7 +64,7 @@ impl Server {
 
     /// Accepts until the process begins to close. Nothing accepted is dropped; what is in the
     /// backlog then belongs to whoever else holds the socket.
-    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener) {
+    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, entry: Entry) {
         let mut phase = self.proxy.lifecycle.watch();
         let port = listener.local_addr().map_or(0, |address| address.port());
         loop {
@@ -64,7 +77,9 @@ impl Server {
                 biased;
                 () = reached(&mut phase, Phase::Closing) => return,
                 accepted = accepted => match accepted {
-                    Ok((place, (stream, peer))) => self.begin(stream, peer, port, place),
+                    Ok((place, (stream, peer))) => {
+                        self.begin(stream, peer, port, entry.clone(), place);
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection failed");
                         tokio::time::sleep(AFTER_FAILURE).await;
@@ -79,29 +94,42 @@ impl Server {
         stream: TcpStream,
         address: SocketAddr,
         port: u16,
+        entry: Entry,
         place: Option<OwnedSemaphorePermit>,
     ) {
         let server = Arc::clone(self);
+        let client = Client {
+            address,
+            port,
+            scheme: "http",
+        };
         self.connections.spawn(async move {
-            let client = Client {
-                address,
-                port,
-                scheme: "http",
-            };
-            if let Err(error) = server.serve(stream, client).await {
+            if let Err(error) = server.serve(stream, client, entry).await {
                 tracing::debug!(%address, %error, "a client connection ended badly");
             }
             drop(place);
         });
     }
 
-    async fn serve(&self, mut stream: TcpStream, mut client: Client) -> std::io::Result<()> {
+    async fn serve(
+        &self,
+        mut stream: TcpStream,
+        mut client: Client,
+        entry: Entry,
+    ) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let mut phase = self.proxy.lifecycle.watch();
-        let begin = async {
+        let entered = async {
             self.heed_balancer(&mut stream, &mut client).await?;
-            Guarded::begin(stream).await
+            enter(stream, entry).await
         };
+        let entered = tokio::select! {
+            entered = entered => entered,
+            () = reached(&mut phase, Phase::Leaving) => return Ok(()),
+        };
+        let (stream, door) = entered?;
+        client.scheme = door.scheme();
+        let begin = Guarded::begin(stream);
         let begun = tokio::select! {
             begun = tokio::time::timeout(limits::HEAD_TIME, begin) => begun,
             () = reached(&mut phase, Phase::Leaving) => return Ok(()),
@@ -118,8 +146,12 @@ impl Server {
         let service = service_fn(move |request: Request<Incoming>| {
             let counted = Counted::new(Arc::clone(&counted), proxy.started);
             let proxy = Arc::clone(&proxy);
+            let entered = door.enter(&proxy.routes, &client, request);
             async move {
-                let answer = proxy.answer(&client, request).await;
+                let answer = match entered {
+                    Entered::In(request) => proxy.answer(&client, request).await,
+                    Entered::Answered(page) => page,
+                };
                 let answer = answer.map(|body| Held::new(body, counted));
                 Ok::<_, std::convert::Infallible>(answer)
             }
@@ -148,9 +180,7 @@ impl Server {
             }
         }
     }
-}
 
-impl Server {
     /// Learns from a balancer whose connection this is. Who has to say it and does not is not
     /// served, for whatever it asked would be asked in the balancer's name.
     async fn heed_balancer(
@@ -162,11 +192,24 @@ impl Server {
         if !self.balancers.iter().any(|network| network.contains(peer)) {
             return Ok(());
         }
-        if let Some(origin) = proxied::read(stream).await.map_err(std::io::Error::other)? {
+        let read = tokio::time::timeout(limits::HEAD_TIME, proxied::read(stream)).await?;
+        if let Some(origin) = read.map_err(std::io::Error::other)? {
             client.address = origin.client;
             client.port = origin.local.port();
         }
         Ok(())
+    }
+}
+
+/// Makes what is spoken out of what was accepted.
+async fn enter(tcp: TcpStream, entry: Entry) -> std::io::Result<(Stream, Door)> {
+    match entry {
+        Entry::Plain { https } => Ok((Stream::Plain(tcp), Door::Plain { https })),
+        Entry::Tls(handshakes) => {
+            let stream = Box::pin(handshakes.greet(tcp)).await?;
+            let door = Door::tls(stream.server_name());
+            Ok((Stream::Tls(Box::new(stream)), door))
+        }
     }
 }
 

@@ -25,6 +25,10 @@ pub(super) enum Reason<'a> {
     Timeout(&'a str),
     /// The client did not send the rest of its request.
     SlowBody,
+    /// The connection was made for another environment.
+    Misdirected(&'a str),
+    /// To HTTPS; the caller says where.
+    Redirected,
 }
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -42,24 +46,29 @@ impl Reason<'_> {
             Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Redirected => StatusCode::PERMANENT_REDIRECT,
         }
     }
 
     /// The code by which clients of gRPC know it. What may be tried again is UNAVAILABLE; the rest
-    /// as gRPC maps statuses of HTTP, except that a timeout is one.
-    fn grpc_status(self) -> HeaderValue {
+    /// as gRPC maps statuses of HTTP, except that a timeout is one. None for what is said to a
+    /// client's HTTP and not to its gRPC: that it should connect otherwise.
+    fn grpc_status(self) -> Option<HeaderValue> {
         const DEADLINE_EXCEEDED: &str = "4";
         const UNIMPLEMENTED: &str = "12";
         const INTERNAL: &str = "13";
         const UNAVAILABLE: &str = "14";
-        HeaderValue::from_static(match self {
+        let status = match self {
             Self::Timeout(_) | Self::SlowBody => DEADLINE_EXCEEDED,
             Self::UnknownHost(_) | Self::Method => UNIMPLEMENTED,
             Self::BadRequest(_) => INTERNAL,
             Self::NoTable | Self::Maintenance(_) | Self::NobodyHealthy(_) | Self::BadGateway(_) => {
                 UNAVAILABLE
             }
-        })
+            Self::Misdirected(_) | Self::Redirected => return None,
+        };
+        Some(HeaderValue::from_static(status))
     }
 
     /// Seconds after which asking again may help.
@@ -82,6 +91,10 @@ impl Reason<'_> {
             Self::BadGateway(host) => format!("What serves {host} gave no proper answer."),
             Self::Timeout(host) => format!("What serves {host} did not answer in time."),
             Self::SlowBody => "The rest of the request did not come in time.".to_owned(),
+            Self::Misdirected(host) => {
+                format!("This connection was made for another host than {host}.")
+            }
+            Self::Redirected => "This is served over HTTPS.".to_owned(),
         }
     }
 }
@@ -89,8 +102,10 @@ impl Reason<'_> {
 /// The page: HTML for whoever asks for it, a status of gRPC for who speaks that, else plain text.
 pub(super) fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
     let kind = asked.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
-        return grpc(reason);
+    if kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+        && let Some(status) = reason.grpc_status()
+    {
+        return grpc(reason, status);
     }
     let html = asked.get_all(ACCEPT).iter().any(|accept| {
         accept
@@ -133,11 +148,11 @@ pub(super) fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
 }
 
 /// A response of gRPC without a message: all of it is in the head.
-fn grpc(reason: Reason<'_>) -> Response<String> {
+fn grpc(reason: Reason<'_>, status: HeaderValue) -> Response<String> {
     let mut response = Response::new(String::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(GRPC_STATUS, reason.grpc_status());
+    headers.insert(GRPC_STATUS, status);
     // Sentences are of printable ASCII, as hosts are; what is not would have to be escaped.
     if let Ok(sentence) = HeaderValue::try_from(reason.sentence().replace('%', "%25")) {
         headers.insert(GRPC_MESSAGE, sentence);

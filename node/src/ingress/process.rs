@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fleet_proto::internal::{DurableTable, Fence};
+use fleet_trust::WebAcceptor;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -15,13 +16,15 @@ use tokio_util::task::TaskTracker;
 use super::contact::Contacts;
 use super::convert;
 use super::durable::{self, Store};
-use super::inherited::Inherited;
+use super::inherited::{Inherited, Listeners};
 use super::lifecycle::{Lifecycle, Phase, silent_time};
-use super::listener::Server;
+use super::listener::{Entry, Server};
 use super::proxy::Proxy;
 use super::routes::Routes;
 use super::session::{Contact, Memory, Session};
 use super::slot::Connections as _;
+use super::tls::Showing;
+use super::tls::handshakes::Handshakes;
 use super::upstream::Pool;
 use crate::config::{Network, Node, Peers};
 use crate::trust::Trust;
@@ -64,15 +67,19 @@ pub struct Outcome {
 
 /// Runs the ingress of a node until SIGTERM or SIGINT, then drains.
 ///
-/// Public sockets are those that the holder passed under the name `http`; without any, one is
-/// bound to the node's `http_listen`.
+/// Public sockets are those that the holder passed under the names `http` and `https`; without any,
+/// they are bound to the node's `http_listen` and `https_listen`.
 pub async fn run(node: &Node) -> anyhow::Result<()> {
     let mut inherited = Inherited::take().context("failed taking over sockets")?;
     let mut listeners = std::mem::take(&mut inherited.listeners);
-    if listeners.is_empty() {
-        let address = node.settings.http_listen;
-        let bound = TcpListener::bind(address);
-        listeners.push(bound.with_context(|| format!("failed listening on {address}"))?);
+    if listeners.http.is_empty() && listeners.https.is_empty() {
+        let bind = |address| {
+            TcpListener::bind(address).with_context(|| format!("failed listening on {address}"))
+        };
+        listeners.http.push(bind(node.settings.http_listen)?);
+        if let Some(address) = node.settings.https_listen {
+            listeners.https.push(bind(address)?);
+        }
     }
     let paths = node.paths();
     let peers = Peers::read(&paths).control;
@@ -114,7 +121,7 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
 /// ingress waits for control as if there had been none.
 pub async fn serve(
     options: Options,
-    listeners: Vec<TcpListener>,
+    listeners: impl Into<Listeners>,
     ready: impl FnOnce(),
     stop: impl Future<Output = ()>,
 ) -> io::Result<Outcome> {
@@ -131,7 +138,7 @@ pub async fn serve(
         () = stop.as_mut() => true,
     };
     if !stopped_early {
-        ingress.accept(listeners)?;
+        ingress.accept(listeners.into())?;
         tracing::info!(had_table, contact = ?*contact.borrow(), "ingress accepts connections");
         ready();
         stop.await;
@@ -192,11 +199,23 @@ impl Ingress {
     }
 
     /// Every listener is accepted from until the process closes.
-    fn accept(&self, listeners: Vec<TcpListener>) -> io::Result<()> {
-        for listener in listeners {
-            listener.set_nonblocking(true)?;
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            tokio::spawn(Arc::clone(&self.server).accept(listener));
+    fn accept(&self, listeners: Listeners) -> io::Result<()> {
+        let port = |listener: &TcpListener| Some(listener.local_addr().ok()?.port());
+        let https = listeners.https.first().and_then(port);
+        for listener in listeners.http {
+            let listener = nonblocking(listener)?;
+            tokio::spawn(Arc::clone(&self.server).accept(listener, Entry::Plain { https }));
+        }
+        if listeners.https.is_empty() {
+            return Ok(());
+        }
+        let showing = Arc::new(Showing(Arc::clone(&self.proxy.routes)));
+        let acceptor = WebAcceptor::new(showing).map_err(io::Error::other)?;
+        let handshakes = Arc::new(Handshakes::new(acceptor));
+        for listener in listeners.https {
+            let listener = nonblocking(listener)?;
+            let entry = Entry::Tls(Arc::clone(&handshakes));
+            tokio::spawn(Arc::clone(&self.server).accept(listener, entry));
         }
         Ok(())
     }
@@ -226,6 +245,11 @@ impl Ingress {
             cut: connections.len() + tunnels.len(),
         }
     }
+}
+
+fn nonblocking(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 /// Puts the table on disk to use, if there is one of this node.

@@ -51,7 +51,7 @@ impl Proxy {
         // whatever becomes of the upgrade.
         let last =
             version < Version::HTTP_2 && parts.headers.contains_key(UPGRADE) && progress.is_none();
-        let result = match Target::of(&parts) {
+        let result = match Target::of(&parts, client.scheme) {
             Ok(target) => {
                 self.forward(client, &mut parts, &target, body, progress)
                     .await

@@ -104,7 +104,7 @@ impl<C: Connections> Routes<C> {
         let mut behind = self.behind();
         let epoch = self.epoch.load(Ordering::SeqCst) + 1;
         let replaced = behind.replace(&spec);
-        let table = Table::index(epoch, behind.environments.values());
+        let table = Table::index(epoch, behind.environments.values(), Arc::clone(&spec.tls));
         self.current.store(Arc::new(table));
         self.epoch.store(epoch, Ordering::SeqCst);
         // Only now may what was replaced be called idle: nobody enters it any more.

@@ -1,11 +1,13 @@
 //! What the table is built from: the routes of environments, as control wants them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::Address;
 use super::slot::FrontendId;
 use super::sticky;
+use super::tls::spec::{TlsDelta, TlsSpec};
 
 /// Names an environment; orders as the table's digest and the precedence of hosts do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +27,7 @@ impl std::fmt::Display for EnvironmentKey {
 pub(super) struct Spec {
     pub(super) generation: u64,
     pub(super) environments: BTreeMap<EnvironmentKey, EnvironmentSpec>,
+    pub(super) tls: Arc<TlsSpec>,
 }
 
 /// Routes of one environment.
@@ -35,6 +38,10 @@ pub(super) struct EnvironmentSpec {
     pub(super) hosts: Vec<HostSpec>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) settings: Settings,
+    /// Name of the certificate that its hosts show.
+    pub(super) certificate: String,
+    /// Plain HTTP is sent to HTTPS.
+    pub(super) redirect: bool,
 }
 
 /// A host pattern and the pool behind it.
@@ -99,6 +106,7 @@ pub(super) struct Delta {
     pub(super) generation: u64,
     pub(super) upsert: BTreeMap<EnvironmentKey, EnvironmentSpec>,
     pub(super) remove: Vec<EnvironmentKey>,
+    pub(super) tls: Option<TlsDelta>,
 }
 
 /// A delta that does not fit what is there.
@@ -123,9 +131,14 @@ impl Spec {
             environments.remove(key);
         }
         environments.extend(delta.upsert);
+        let tls = match delta.tls {
+            None => Arc::clone(&self.tls),
+            changed => Arc::new(self.tls.changed(changed)),
+        };
         Ok(Self {
             generation: delta.generation,
             environments,
+            tls,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::shards::{self, Sharded};
 use super::slot::{Connections, Slot};
 use super::spec::{EnvironmentKey, EnvironmentSpec, PoolSpec, Spec};
 use super::sticky::Cookies;
+use super::tls::spec::TlsSpec;
 
 /// Everything requests are routed by.
 #[derive(Debug)]
@@ -21,6 +22,9 @@ pub(super) struct Table<C> {
     exact: HashMap<Box<str>, Target<C>>,
     /// By what follows the "*.".
     wildcard: HashMap<Box<str>, Target<C>>,
+    pub(super) tls: Arc<TlsSpec>,
+    /// Some environment sends plain HTTP to HTTPS.
+    pub(super) redirects: bool,
 }
 
 /// Where a host leads.
@@ -53,6 +57,8 @@ impl<C> Table<C> {
             epoch: 0,
             exact: HashMap::new(),
             wildcard: HashMap::new(),
+            tls: Arc::default(),
+            redirects: false,
         }
     }
 
@@ -60,12 +66,15 @@ impl<C> Table<C> {
     pub(super) fn index<'a>(
         epoch: u64,
         environments: impl Iterator<Item = &'a Arc<Environment<C>>>,
+        tls: Arc<TlsSpec>,
     ) -> Self
     where
         C: 'a,
     {
         let (mut exact, mut wildcard) = (HashMap::new(), HashMap::new());
+        let mut redirects = false;
         for environment in environments {
+            redirects |= environment.spec.redirect;
             for host in &environment.spec.hosts {
                 let (map, name) = match host.pattern.strip_prefix("*.") {
                     Some(suffix) => (&mut wildcard, suffix),
@@ -81,6 +90,8 @@ impl<C> Table<C> {
             epoch,
             exact,
             wildcard,
+            tls,
+            redirects,
         }
     }
 

@@ -36,11 +36,12 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn of(parts: &Parts) -> Result<Self, Refusal> {
+    /// `scheme` is that of the connection.
+    pub(super) fn of(parts: &Parts, scheme: &str) -> Result<Self, Refusal> {
         if parts.method == Method::CONNECT || parts.method == Method::TRACE {
             return Err(Refusal::Method);
         }
-        let authority = authority(parts)?;
+        let authority = authority(parts, scheme)?;
         let text = authority.to_str().map_err(|_| BadHost::Character)?;
         let host = host::normalise(text)?.into_owned();
         let path = match parts.uri.path_and_query() {
@@ -60,7 +61,7 @@ impl Target {
 }
 
 /// The one authority that everything in the request agrees on.
-fn authority(parts: &Parts) -> Result<HeaderValue, Refusal> {
+fn authority(parts: &Parts, scheme: &str) -> Result<HeaderValue, Refusal> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let header = hosts.next();
     if hosts.next().is_some() {
@@ -69,7 +70,7 @@ fn authority(parts: &Parts) -> Result<HeaderValue, Refusal> {
     let Some(target) = parts.uri.authority() else {
         return header.cloned().ok_or(Refusal::NoHost);
     };
-    if parts.version < Version::HTTP_2 && parts.uri.scheme_str() != Some("http") {
+    if parts.version < Version::HTTP_2 && parts.uri.scheme_str() != Some(scheme) {
         return Err(Refusal::Form);
     }
     if header.is_some_and(|header| !same(header, target)) {
@@ -101,7 +102,7 @@ mod tests {
             request = request.header(HOST, *host);
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        Target::of(&parts).map(|target| (target.host, target.path.to_string()))
+        Target::of(&parts, "http").map(|target| (target.host, target.path.to_string()))
     }
 
     #[test]

@@ -14,4 +14,5 @@ mod routing;
 mod sticky;
 mod streams;
 mod swaps;
+mod tls;
 mod world;

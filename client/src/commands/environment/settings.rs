@@ -1,7 +1,7 @@
 //! Settings of an environment: switches, and how long promotions are watched.
 
 use fleet_proto::v1::environments_client::EnvironmentsClient;
-use fleet_proto::v1::{Receipt, SetGuardRequest, SwitchRequest};
+use fleet_proto::v1::{Receipt, SetCertificateRequest, SetGuardRequest, SwitchRequest};
 
 use crate::commands::receipt;
 use crate::connection::Connection;
@@ -14,6 +14,7 @@ pub(super) enum Switch {
     Recycling,
     Maintenance,
     Protected,
+    Redirect,
 }
 
 pub(super) async fn switch(
@@ -36,6 +37,7 @@ pub(super) async fn switch(
                 Switch::Recycling => client.set_recycling(request).await,
                 Switch::Maintenance => client.set_maintenance(request).await,
                 Switch::Protected => client.set_protected(request).await,
+                Switch::Redirect => client.set_redirect(request).await,
             }
         })
         .await?;
@@ -43,9 +45,35 @@ pub(super) async fn switch(
         Switch::Recycling => "Recycling",
         Switch::Maintenance => "Maintenance mode",
         Switch::Protected => "Protection",
+        Switch::Redirect => "Redirection to HTTPS",
     };
     let state = if on { "ON" } else { "OFF" };
     let message = |r: &Receipt| format!("{name} is now {state} for environment {}", r.environment);
+    receipt::tell(session, answer.receipt, message).await
+}
+
+pub(super) async fn certificate(
+    session: &mut Session,
+    environment: String,
+    certificate: String,
+) -> Result<(), Failure> {
+    let command = SetCertificateRequest {
+        request_id: Connection::request_id(),
+        app: session.app().await?,
+        environment,
+        certificate: certificate.clone(),
+    };
+    let answer = session
+        .write(command, |c, r| async move {
+            EnvironmentsClient::new(c).set_certificate(r).await
+        })
+        .await?;
+    let message = |r: &Receipt| {
+        format!(
+            "Certificate {certificate} is now shown by environment {}",
+            r.environment
+        )
+    };
     receipt::tell(session, answer.receipt, message).await
 }
 

@@ -209,6 +209,25 @@ impl environments_server::Environments for Fake {
         self.mutate(&request, Seen { release, ..call }, WaitGoal::Unspecified)
     }
 
+    async fn set_redirect(&self, request: Request<SwitchRequest>) -> Answer<EnvironmentResponse> {
+        let asked = request.get_ref();
+        let (id, app, environment) = (&asked.request_id, &asked.app, &asked.environment);
+        let call = seen("set_redirect", id, app, environment);
+        self.mutate(&request, call, WaitGoal::Unspecified)
+    }
+
+    async fn set_certificate(
+        &self,
+        request: Request<SetCertificateRequest>,
+    ) -> Answer<EnvironmentResponse> {
+        let asked = request.get_ref();
+        let (id, app, environment) = (&asked.request_id, &asked.app, &asked.environment);
+        let call = seen("set_certificate", id, app, environment);
+        // What it was given stands where other commands have their release.
+        let release = asked.certificate.clone();
+        self.mutate(&request, Seen { release, ..call }, WaitGoal::Unspecified)
+    }
+
     async fn set_guard(&self, request: Request<SetGuardRequest>) -> Answer<EnvironmentResponse> {
         let asked = request.get_ref();
         let call = seen(

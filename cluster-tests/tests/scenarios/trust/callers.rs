@@ -24,7 +24,7 @@ use tonic::{Code, Request, Status};
 /// Long enough for a daemon that shares its processor with a compiler.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Whatever a node listens on, but for the public HTTP entry, which is for everybody and exempt.
+/// Whatever a node listens on, but for the public entry, HTTP and HTTPS, which is for everybody and exempt.
 pub(super) async fn only_those_who_are_who_they_say(
     cluster: &Cluster,
     worker: usize,
@@ -34,6 +34,7 @@ pub(super) async fn only_those_who_are_who_they_say(
     for node in &cluster.nodes {
         let mut of_node = super::ports::listening(node)?;
         of_node.remove(&node.http().port());
+        of_node.remove(&node.https().port());
         ports.extend(of_node);
     }
     let expected: BTreeSet<u16> = [founder.api().port()].into();

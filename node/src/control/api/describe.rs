@@ -64,6 +64,7 @@ pub(super) fn description(
         whitelist: found.settings.whitelist.clone(),
         recycling: found.settings.recycling,
         maintenance: found.settings.maintenance,
+        no_redirect: !found.settings.redirect,
         guard_seconds: u32::try_from(found.settings.guard.0 / 1000).unwrap_or(u32::MAX),
         previous_release: Some(previous(state, found)),
         autoscaling_min: found.settings.limits.min,

@@ -2,7 +2,15 @@
 
 use std::sync::Arc;
 
-use fleet_model::{Command, environment::Limits, ids::EnvironmentKey, reference, time::Millis};
+use fleet_model::{
+    Command, Rejection, State,
+    certificate::SELF_SIGNED,
+    command::{CertificateChange, Code},
+    environment::Limits,
+    ids::EnvironmentKey,
+    reference, route,
+    time::Millis,
+};
 use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
 use tonic::{Request, Response, Status};
 
@@ -28,6 +36,14 @@ impl Environments for Api {
             app: app.clone(),
             name: name.clone(),
         };
+        // Refused before anything is made, as far as can be told.
+        let certificate = asked.certificate.as_str();
+        if !certificate.is_empty() && !state.certificates.contains_key(certificate) {
+            let names = state.certificates.keys().map(|name| &**name);
+            let code = Code::UnknownCertificate;
+            let unknown = Rejection::unknown(code, "certificate", certificate, names);
+            return Err(rejected(&unknown));
+        }
         let outcome = self.commit(&asked.request_id, &command).await?;
         let key = resolve::environment(&state, app.as_str(), &name)?;
         if asked.protected {
@@ -39,6 +55,10 @@ impl Environments for Api {
                 on: true,
             };
             self.commit(&second, &command).await?;
+        }
+        if !asked.certificate.is_empty() {
+            self.choose(&format!("{}+c", asked.request_id), &key, &asked.certificate)
+                .await?;
         }
         answer(resolve::receipt(&outcome, &key))
     }
@@ -206,6 +226,28 @@ impl Environments for Api {
         .await
     }
 
+    async fn set_certificate(&self, request: Request<v1::SetCertificateRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let outcome = self
+            .choose(&asked.request_id, &key, &asked.certificate)
+            .await?;
+        let state = self.0.read(false).await.map_err(unread)?;
+        answer(v1::Receipt {
+            notices: uncovered(&state, &key, &asked.certificate)
+                .into_iter()
+                .collect(),
+            ..resolve::receipt(&outcome, &key)
+        })
+    }
+
+    async fn set_redirect(&self, request: Request<v1::SwitchRequest>) -> Answer {
+        self.switch(request, |environment, on| {
+            Command::Certificate(Box::new(CertificateChange::Redirect { environment, on }))
+        })
+        .await
+    }
+
     async fn set_guard(&self, request: Request<v1::SetGuardRequest>) -> Answer {
         let asked = message(request);
         let key = self.key(&asked.app, &asked.environment).await?;
@@ -249,6 +291,20 @@ impl Api {
         self.0.ask(&id, ACTOR, command).await.map_err(refused)
     }
 
+    async fn choose(
+        &self,
+        request: &str,
+        key: &EnvironmentKey,
+        certificate: &str,
+    ) -> Result<Done, Status> {
+        let choose = CertificateChange::Choose {
+            environment: key.clone(),
+            name: certificate.into(),
+        };
+        self.commit(request, &Command::Certificate(Box::new(choose)))
+            .await
+    }
+
     async fn switch(
         &self,
         request: Request<v1::SwitchRequest>,
@@ -260,6 +316,17 @@ impl Api {
         let outcome = self.commit(&asked.request_id, &command).await?;
         answer(resolve::receipt(&outcome, &key))
     }
+}
+
+/// A remark when clients will not believe a certificate because none of the environment's hosts is in it.
+fn uncovered(state: &State, key: &EnvironmentKey, certificate: &str) -> Option<String> {
+    let issued = state.certificates.get(certificate)?.issued.as_deref()?;
+    let hosts = route::environment(state, key)?.hosts;
+    let mut hosts = hosts.keys().filter(|host| !host.starts_with("*."));
+    let first = hosts.clone().next()?;
+    let covered = certificate == SELF_SIGNED || hosts.any(|host| issued.covers(host));
+    let names = issued.names.join(", ");
+    (!covered).then(|| format!("it is for {names}, and so for no host of {key} such as {first}"))
 }
 
 fn answer(receipt: v1::Receipt) -> Answer {

@@ -1,9 +1,6 @@
-//! Whitelists and certificates.
+//! Whitelists.
 
-use fleet_model::{
-    Time,
-    access::{Certificate, Whitelist},
-};
+use fleet_model::{Time, access::Whitelist};
 use fleet_proto::stored;
 
 use super::{DecodeError, Stored};
@@ -37,26 +34,6 @@ impl Stored for Whitelist {
             name,
             rules,
             read_only,
-            created: Time(created_ms),
-        })
-    }
-}
-
-impl Stored for Certificate {
-    type Wire = stored::Certificate;
-
-    fn to_stored(&self) -> Self::Wire {
-        let Self { name, created } = self;
-        stored::Certificate {
-            name: name.clone(),
-            created_ms: created.to_stored(),
-        }
-    }
-
-    fn from_stored(wire: Self::Wire) -> Result<Self, DecodeError> {
-        let stored::Certificate { name, created_ms } = wire;
-        Ok(Self {
-            name,
             created: Time(created_ms),
         })
     }

@@ -44,6 +44,7 @@ plain_enum!(
         Locked,
         MissingVariables,
         Unsupported,
+        UnknownCertificate,
     ]
 );
 

@@ -1,6 +1,7 @@
 //! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
 
 mod asked;
+mod certificate;
 mod node;
 mod planned;
 mod reported;
@@ -10,8 +11,8 @@ mod trust;
 use fleet_model::{
     Command,
     command::{
-        Advance, BuildReport, NewBuild, Recovered, Registration, Restored, Scale, TrustChange,
-        Verdict,
+        Advance, BuildReport, CertificateChange, NewBuild, Recovered, Registration, Restored,
+        Scale, TrustChange, Verdict,
     },
     environment::Limits,
     ids::{
@@ -47,6 +48,7 @@ impl Stored for Command {
                 assumed,
             } => node::mark_to_stored(*node, (*from, *to), *assumed),
             Self::Trust(change) => Wire::Trust(change.to_stored()),
+            Self::Certificate(change) => Wire::Certificate(change.to_stored()),
             Self::RecordFacts { node, facts } => node::facts_to_stored(*node, facts),
             Self::CreateApp { name } => Wire::CreateApp(stored::CreateApp { name: name.clone() }),
             Self::DeleteApp { app } => Wire::DeleteApp(stored::DeleteApp {
@@ -279,6 +281,9 @@ impl Stored for Command {
             Wire::ChangeNode(wire) => node::change_from_stored(wire)?,
             Wire::MarkNode(wire) => node::mark_from_stored(&wire)?,
             Wire::Trust(wire) => Self::Trust(Box::new(TrustChange::from_stored(wire)?)),
+            Wire::Certificate(wire) => {
+                Self::Certificate(Box::new(CertificateChange::from_stored(wire)?))
+            }
             Wire::RecordFacts(wire) => node::facts_from_stored(wire)?,
             Wire::CreateApp(stored::CreateApp { name }) => Self::CreateApp { name },
             Wire::DeleteApp(stored::DeleteApp { app }) => Self::DeleteApp {

@@ -108,6 +108,7 @@ impl Stored for Settings {
         let Self {
             whitelist,
             certificate,
+            redirect,
             recycling,
             protected,
             maintenance,
@@ -121,6 +122,7 @@ impl Stored for Settings {
         stored::Settings {
             whitelist: whitelist.clone(),
             certificate: certificate.clone(),
+            no_redirect: !redirect,
             recycling: *recycling,
             protected: *protected,
             maintenance: *maintenance,
@@ -149,10 +151,12 @@ impl Stored for Settings {
             guard_ms,
             scale,
             autoscaling,
+            no_redirect,
         } = wire;
         Ok(Self {
             whitelist,
             certificate,
+            redirect: !no_redirect,
             recycling,
             protected,
             maintenance,

@@ -24,6 +24,7 @@ plain_enum!(
         Rollout,
         Frontend,
         Scaling,
+        Certificate,
     ]
 );
 

@@ -18,7 +18,7 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{QUEUE, admit, deposed, leading, removed, shown};
-use crate::control::{Context, context::control_addresses, routes};
+use crate::control::{Context, certificates::Opener, context::control_addresses, routes};
 
 pub(crate) struct Sessions(pub(super) Arc<Context>);
 
@@ -126,7 +126,8 @@ async fn order(
     let mut states = context.state.clone();
     let state = states.borrow_and_update().clone();
     let mut addresses = control_addresses(&state);
-    let table = routes::full(&state);
+    let opener = Opener::new(context);
+    let table = routes::full(&state, &opener);
     let mut sent = table.generation;
     let held = routes::is_held(&table, hello.applied_generation, &hello.table_digest);
     let first = IngressOrder {
@@ -144,9 +145,9 @@ async fn order(
         };
         let state = states.borrow_and_update().clone();
         let routes = if full {
-            Some(Routes::Full(routes::full(&state)))
+            Some(Routes::Full(routes::full(&state, &opener)))
         } else {
-            routes::delta(&state, sent)
+            routes::delta(&state, sent, &opener)
         };
         let now = control_addresses(&state);
         if routes.is_none() && now == addresses {

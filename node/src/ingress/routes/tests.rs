@@ -42,6 +42,7 @@ fn spec(generation: u64, frontends: &[u64]) -> Arc<Spec> {
     Arc::new(Spec {
         generation,
         environments,
+        ..Spec::default()
     })
 }
 
@@ -141,6 +142,7 @@ fn an_exact_host_beats_a_wildcard_and_the_longer_wildcard_the_shorter() {
     routes.apply(Arc::new(Spec {
         generation: 1,
         environments: environments.collect(),
+        ..Spec::default()
     }));
     let table = [
         ("a.www.test", Some(1)),

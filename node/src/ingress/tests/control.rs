@@ -303,6 +303,7 @@ async fn deltas_change_one_environment_and_a_wrong_base_asks_for_everything() {
         generation,
         upsert: vec![stage.clone()],
         remove: Vec::new(),
+        tls: None,
     };
     control.order_delta(delta(2, 4));
     let status = control.next_status(|status| status.wants_full).await;
@@ -332,6 +333,7 @@ async fn deltas_change_one_environment_and_a_wrong_base_asks_for_everything() {
         generation: 5,
         upsert: Vec::new(),
         remove: vec![name],
+        tls: None,
     });
     control.applied(5).await;
     assert_eq!(ingress.get("www.stage.shop.test", "/").await.0, 404);

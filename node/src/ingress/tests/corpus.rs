@@ -137,5 +137,6 @@ fn table(backend: SocketAddr) -> wire::RouteTable {
     wire::RouteTable {
         generation: 1,
         environments: vec![environment("prod", &[(HOST, "R1")], vec![pool])],
+        tls: None,
     }
 }

@@ -14,7 +14,7 @@ use super::control::Control;
 use super::frontend::Frontend;
 use super::raw::Raw;
 use crate::config::Network;
-use crate::ingress::{Options, Outcome, serve};
+use crate::ingress::{Listeners, Options, Outcome, serve};
 use crate::trust::testing::TestAuthority;
 
 /// Longer than anything here takes on a busy machine. Never slept, only waited for.
@@ -25,6 +25,7 @@ pub(super) const HOST: &str = "www.prod.shop.test";
 /// An ingress in this process.
 pub(super) struct Ingress {
     pub(super) address: SocketAddr,
+    pub(super) https: SocketAddr,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) table: PathBuf,
     stop: Option<oneshot::Sender<()>>,
@@ -62,6 +63,8 @@ impl Setup {
     pub(super) fn start(&self) -> Ingress {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let secure = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let https = secure.local_addr().unwrap();
         let table = self.directory.path().join("ingress/table.pb");
         let options = Options {
             cluster_id: "c1".to_owned(),
@@ -78,14 +81,22 @@ impl Setup {
         let set = Arc::clone(&ready);
         let task = tokio::spawn(async move {
             let ready = move || set.store(true, Ordering::SeqCst);
-            serve(options, vec![listener], ready, async move {
-                drop(stopped.await)
-            })
+            let listeners = Listeners {
+                http: vec![listener],
+                https: vec![secure],
+            };
+            serve(
+                options,
+                listeners,
+                ready,
+                async move { drop(stopped.await) },
+            )
             .await
         });
         let directory = Arc::clone(&self.directory);
         Ingress {
             address,
+            https,
             ready,
             table,
             stop: Some(stop),
@@ -148,6 +159,7 @@ pub(super) fn table(generation: u64, frontends: &[&Frontend]) -> wire::RouteTabl
             &[(HOST, "R1"), ("*.www.prod.shop.test", "R1")],
             vec![active],
         )],
+        tls: None,
     }
 }
 
@@ -171,6 +183,8 @@ pub(super) fn environment(
         hosts: hosts.iter().map(host).collect(),
         pools,
         settings: Some(wire::RouteSettings::default()),
+        certificate: String::new(),
+        redirect: false,
     }
 }
 

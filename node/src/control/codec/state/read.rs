@@ -7,11 +7,12 @@ use std::{
 
 use fleet_model::{
     State, Time,
-    access::{Certificate, Whitelist},
+    access::Whitelist,
     app::App,
     backup::Backups,
     balance::Balance,
     build::Build,
+    certificate::{Certificate, Tls},
     environment::Environment,
     event::Event,
     frontend::Frontend,
@@ -155,8 +156,11 @@ fn take(state: &mut State, record: Record) -> Result<Taken, DecodeError> {
         }
         Record::Certificate(wire) => {
             let certificate = Certificate::from_stored(wire)?;
-            let name: Arc<str> = certificate.name.as_str().into();
-            append(&mut state.certificates, name, certificate)
+            append(
+                &mut state.certificates,
+                certificate.name.clone(),
+                certificate,
+            )
         }
         Record::Event(wire) => {
             let event = Event::from_stored(wire)?;
@@ -211,6 +215,7 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         trust,
         backups,
         balance,
+        tls,
     } = header;
     if version != VERSION {
         return Err(DecodeError::Version {
@@ -237,6 +242,7 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         .map(Backups::from_stored)
         .transpose()?
         .unwrap_or_default();
+    state.tls = tls.map(Tls::from_stored).transpose()?.unwrap_or_default();
     if let Some(balance) = balance {
         state.balance = Balance {
             per_minute: balance.per_minute,

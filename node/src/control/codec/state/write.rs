@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use fleet_model::{
     State,
     backup::Backups,
+    certificate::Tls,
     ids::RequestId,
     state::{Answered, Cluster},
     trust::Trust,
@@ -88,6 +89,7 @@ fn header(state: &State) -> StateHeader {
             not_before_ms: state.balance.not_before.0,
             moving: state.balance.moving.map(|id| id.0),
         }),
+        tls: (state.tls != Tls::default()).then(|| state.tls.to_stored()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backups;
 mod builds;
+mod certificates;
 mod manifest;
 mod nodes;
 mod scaling;
@@ -37,6 +38,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         4 => environment_command().boxed(),
         1 => builds::command().boxed(),
         2 => trust::command().boxed(),
+        2 => certificates::command().boxed(),
         2 => promotion_command().boxed(),
         3 => planned_command().boxed(),
         2 => (node(), vec(report(), 0..3))

@@ -1,0 +1,106 @@
+//! `cert`: certificates that the hosts of environments show.
+
+mod blocks;
+
+use fleet_proto::v1::certificates_client::CertificatesClient;
+use fleet_proto::v1::{
+    AddCertificateRequest, GetCertificateRequest, ListCertificatesRequest, RemoveCertificateRequest,
+};
+
+use crate::args::{CertificateAdd, CertificateVerb};
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::output::escape;
+use crate::session::Session;
+use crate::view::{CertificateList, CertificateView};
+
+pub(super) async fn run(session: &mut Session, verb: CertificateVerb) -> Result<(), Failure> {
+    match verb {
+        CertificateVerb::List => list(session).await,
+        CertificateVerb::Add(asked) => add(session, asked).await,
+        CertificateVerb::Show { name } => show(session, name).await,
+        CertificateVerb::Remove { name } => remove(session, name).await,
+    }
+}
+
+async fn list(session: &mut Session) -> Result<(), Failure> {
+    let question = ListCertificatesRequest {
+        stale: session.globals.stale,
+    };
+    let answer = session
+        .read(question, |c, r| async move {
+            CertificatesClient::new(c).list(r).await
+        })
+        .await?;
+    let list = CertificateList::new(&answer.certificates, session.surroundings.now_ms);
+    session.console.result(&list, CertificateList::text)
+}
+
+async fn add(session: &mut Session, asked: CertificateAdd) -> Result<(), Failure> {
+    let blocks = blocks::read(session, &asked)?;
+    let name = asked.name;
+    let command = AddCertificateRequest {
+        request_id: Connection::request_id(),
+        name: name.clone(),
+        certificate: blocks.certificate.into(),
+        chain: blocks.chain.into(),
+        private_key: blocks.key.into(),
+        replace: asked.replace,
+        force: asked.force,
+    };
+    let answer = session
+        .write(command, |c, r| async move {
+            CertificatesClient::new(c).add(r).await
+        })
+        .await?;
+    let added = answer.certificate.unwrap_or_default();
+    let view = CertificateView::new(&added, session.surroundings.now_ms);
+    session.console.result(&view, |view| {
+        format!(
+            "Certificate {} is added: {}\n",
+            escape(&name),
+            view.summary()
+        )
+    })
+}
+
+/// The certificates alone, as a file wants them.
+async fn show(session: &mut Session, name: String) -> Result<(), Failure> {
+    let question = GetCertificateRequest {
+        name: name.clone(),
+        stale: session.globals.stale,
+    };
+    let answer = session
+        .read(question, |c, r| async move {
+            CertificatesClient::new(c).get(r).await
+        })
+        .await?;
+    if answer.chain.is_empty() {
+        return Err(
+            Failure::failed(format!("certificate {name} is not made yet"))
+                .hint("its cluster makes it within seconds of its first leader"),
+        );
+    }
+    if session.console.is_json() {
+        let certificate = answer.certificate.unwrap_or_default();
+        let view = CertificateView::new(&certificate, session.surroundings.now_ms);
+        return session.console.document(&view.with_chain(answer.chain));
+    }
+    session.console.write_file(&answer.chain)
+}
+
+async fn remove(session: &mut Session, name: String) -> Result<(), Failure> {
+    let command = RemoveCertificateRequest {
+        request_id: Connection::request_id(),
+        name: name.clone(),
+    };
+    session
+        .write(command, |c, r| async move {
+            CertificatesClient::new(c).remove(r).await
+        })
+        .await?;
+    let view = serde_json::json!({ "certificate": name });
+    session.console.result(&view, |_| {
+        format!("Certificate {} is removed\n", escape(&name))
+    })
+}

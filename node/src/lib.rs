@@ -4,13 +4,13 @@
 pub mod agent;
 pub mod blobs;
 pub mod clock;
-pub mod config;
 pub mod consensus;
 pub mod control;
 pub mod framed;
 pub mod holder;
-pub mod ingress;
 pub mod manifest;
 pub mod telemetry;
-pub mod trust;
 pub mod worker;
+
+// What all processes of a node stand on; a crate because the ingress, a crate of its own, does too.
+pub use fleet_local::{config, trust};

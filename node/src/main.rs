@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use fleet_ingress as ingress;
 use fleet_node::config::{Node, Process, Run, Settings};
-use fleet_node::{agent, control, holder, ingress, telemetry};
+use fleet_node::{agent, control, holder, telemetry};
 
 fn main() -> ExitCode {
     let run = Run::parse();

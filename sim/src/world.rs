@@ -2,7 +2,7 @@
 //!
 //! Requests come as a Poisson process whose rate is the trace's, each to one of three ingresses at
 //! random; the ingress takes the less loaded, by its own count, of two ready frontends drawn at random,
-//! as ours does (`node/src/ingress/balancer.rs`; M. Mitzenmacher, "The power of two choices in
+//! as ours does (`ingress/src/balancer.rs`; M. Mitzenmacher, "The power of two choices in
 //! randomized load balancing", 2001). A frontend that is full refuses, and what it refuses is not
 //! sent again. The work and the moments of all requests are the same for every autoscaler.
 //!

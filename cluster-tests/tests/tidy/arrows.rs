@@ -12,21 +12,39 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 3] = [
 ];
 
 /// Crates that a crate of ours may not name in its code nor in its manifest.
-const FORBIDDEN_CRATES: [(&str, &[&str]); 4] = [
+const FORBIDDEN_CRATES: [(&str, &[&str]); 6] = [
     (
         "client",
-        &["fleet_model", "fleet_node", "openraft", "rocksdb"],
+        &[
+            "fleet_model",
+            "fleet_node",
+            "fleet_ingress",
+            "openraft",
+            "rocksdb",
+        ],
     ),
     ("proto", &["fleet_model", "fleet_node", "fleet_client"]),
     (
         "trust",
         &["fleet_model", "fleet_proto", "fleet_node", "fleet_client"],
     ),
-    ("cluster-tests", &["fleet_node", "fleet_model"]),
+    (
+        "local",
+        &["fleet_ingress", "fleet_node", "fleet_client", "openraft"],
+    ),
+    (
+        "ingress",
+        &["fleet_model", "fleet_node", "fleet_client", "openraft"],
+    ),
+    (
+        "cluster-tests",
+        &["fleet_node", "fleet_ingress", "fleet_model"],
+    ),
 ];
 
-/// Rooms of the node that belong to different processes.
-const SEPARATE_ROOMS: [&str; 3] = ["control", "worker", "ingress"];
+/// Rooms of the node that belong to different processes. The third process, the ingress, is a crate
+/// that knows nothing of the node, and that only the daemon's `main` names.
+const SEPARATE_ROOMS: [&str; 2] = ["control", "worker"];
 
 pub(crate) fn crate_breaches(workspace: &Workspace) -> Vec<Breach> {
     let mut breaches = Vec::new();
@@ -78,6 +96,9 @@ pub(crate) fn room_breaches(workspace: &Workspace) -> Vec<Breach> {
         let Some(room) = place.first().cloned() else {
             continue;
         };
+        if first_segments(file).any(|segment| segment == "fleet_ingress") {
+            breaches.push(breach(file, format!("room {room} imports the ingress")));
+        }
         for path in file.paths() {
             if let Some(target) = room_of(&path.segments, &place)
                 && SEPARATE_ROOMS.contains(&room.as_str())

@@ -89,14 +89,14 @@ fn the_rules_can_fail() {
     let planted = Workspace::of(&[
         (
             "node/src/control/spy.rs",
-            "use crate::{ingress::Table, clock};",
+            "use {fleet_ingress::Table, crate::clock};",
         ),
         (
             "node/src/worker/deep/er.rs",
             "fn f() { super::super::super::control::go() }",
         ),
         (
-            "node/src/ingress/quiet.rs",
+            "node/src/control/quiet.rs",
             "fn f() { log!(crate::worker::Ledger) }",
         ),
         ("node/src/consensus/curious.rs", "use fleet_model::State;"),
@@ -126,8 +126,8 @@ fn the_rules_can_fail() {
         places(&arrows::room_breaches(&planted)),
         [
             "node/src/consensus/curious.rs",
+            "node/src/control/quiet.rs",
             "node/src/control/spy.rs",
-            "node/src/ingress/quiet.rs",
             "node/src/worker/deep/er.rs",
         ]
     );

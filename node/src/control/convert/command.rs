@@ -1,6 +1,7 @@
 //! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
 
 mod asked;
+mod build;
 mod certificate;
 mod node;
 mod planned;
@@ -15,9 +16,7 @@ use fleet_model::{
         Scale, TrustChange, Verdict,
     },
     environment::Limits,
-    ids::{
-        AppName, BuildId, Digest, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName,
-    },
+    ids::{AppName, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName},
     time::Millis,
 };
 use fleet_proto::stored::{self, command_envelope::Command as Wire};
@@ -64,32 +63,18 @@ impl Stored for Command {
                 })
             }
             Self::CreateBuild(build) => Wire::CreateBuild(build.to_stored()),
-            Self::RecordCopy { digest, node } => Wire::RecordCopy(stored::RecordCopy {
-                digest: digest.to_stored(),
-                node: node.0,
-            }),
-            Self::DestroyBuild { app, reference } => Wire::DestroyBuild(stored::DestroyBuild {
-                app: app.to_stored(),
-                reference: reference.clone(),
-            }),
+            Self::RecordCopy { digest, node } => build::copied_to_stored(digest, *node),
+            Self::DestroyBuild { app, reference } => build::destroyed_to_stored(app, reference),
             Self::AssignBuild {
                 build,
                 assumed,
                 node,
-            } => Wire::AssignBuild(stored::AssignBuild {
-                build: build.to_stored(),
-                assumed: *assumed,
-                node: node.0,
-            }),
+            } => build::assigned_to_stored(build, *assumed, *node),
             Self::FailBuild {
                 build,
                 assumed,
                 reason,
-            } => Wire::FailBuild(stored::FailBuild {
-                build: build.to_stored(),
-                assumed: *assumed,
-                reason: reason.clone(),
-            }),
+            } => build::failed_to_stored(build, *assumed, reason),
             Self::ReportBuild(report) => Wire::ReportBuild(report.to_stored()),
             Self::CreateEnvironment { app, name } => {
                 Wire::CreateEnvironment(stored::CreateEnvironment {
@@ -298,32 +283,10 @@ impl Stored for Command {
                 }
             }
             Wire::CreateBuild(wire) => Self::CreateBuild(NewBuild::from_stored(wire)?),
-            Wire::RecordCopy(stored::RecordCopy { digest, node }) => Self::RecordCopy {
-                digest: Digest::from_stored(digest)?,
-                node: NodeId(node),
-            },
-            Wire::DestroyBuild(stored::DestroyBuild { app, reference }) => Self::DestroyBuild {
-                app: AppName::from_stored(app)?,
-                reference,
-            },
-            Wire::AssignBuild(stored::AssignBuild {
-                build,
-                assumed,
-                node,
-            }) => Self::AssignBuild {
-                build: BuildId::from_stored(build)?,
-                assumed,
-                node: NodeId(node),
-            },
-            Wire::FailBuild(stored::FailBuild {
-                build,
-                assumed,
-                reason,
-            }) => Self::FailBuild {
-                build: BuildId::from_stored(build)?,
-                assumed,
-                reason,
-            },
+            Wire::RecordCopy(wire) => build::copied_from_stored(wire)?,
+            Wire::DestroyBuild(wire) => build::destroyed_from_stored(wire)?,
+            Wire::AssignBuild(wire) => build::assigned_from_stored(wire)?,
+            Wire::FailBuild(wire) => build::failed_from_stored(wire)?,
             Wire::ReportBuild(report) => Self::ReportBuild(BuildReport::from_stored(report)?),
             Wire::CreateEnvironment(stored::CreateEnvironment { app, name }) => {
                 Self::CreateEnvironment {

@@ -14,8 +14,8 @@ use super::control::Control;
 use super::frontend::Frontend;
 use super::raw::Raw;
 use crate::config::Network;
-use crate::ingress::{Listeners, Options, Outcome, serve};
 use crate::trust::testing::TestAuthority;
+use crate::{Listeners, Options, Outcome, serve};
 
 /// Longer than anything here takes on a busy machine. Never slept, only waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);

@@ -149,5 +149,5 @@ impl Held {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod testing;
+#[doc(hidden)]
+pub mod testing;

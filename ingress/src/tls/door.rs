@@ -6,18 +6,18 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-use crate::ingress::body::ResponseBody;
-use crate::ingress::headers::Client;
-use crate::ingress::host;
-use crate::ingress::pages::{self, Reason};
-use crate::ingress::routes::Routes;
-use crate::ingress::slot::Connections;
-use crate::ingress::table::Table;
-use crate::ingress::target::Target;
+use crate::body::ResponseBody;
+use crate::headers::Client;
+use crate::host;
+use crate::pages::{self, Reason};
+use crate::routes::Routes;
+use crate::slot::Connections;
+use crate::table::Table;
+use crate::target::Target;
 
 /// What a connection came through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::ingress) enum Door {
+pub(crate) enum Door {
     /// Plain HTTP; and the port that HTTPS is at, if it is served.
     Plain { https: Option<u16> },
     /// TLS; and the host that was asked for in the handshake, in the one spelling of the table.
@@ -26,7 +26,7 @@ pub(in crate::ingress) enum Door {
 
 /// What became of a request.
 #[derive(Debug)]
-pub(in crate::ingress) enum Entered {
+pub(crate) enum Entered {
     In(Request<Incoming>),
     /// By us, at the door.
     Answered(Response<ResponseBody>),
@@ -44,14 +44,14 @@ enum Verdict {
 
 impl Door {
     /// A connection that asked for this host, if for any.
-    pub(in crate::ingress) fn tls(asked: Option<&str>) -> Self {
+    pub(crate) fn tls(asked: Option<&str>) -> Self {
         let asked = asked.and_then(|asked| host::normalise(asked).ok());
         Self::Tls {
             asked: asked.map(std::borrow::Cow::into_owned),
         }
     }
 
-    pub(in crate::ingress) fn scheme(&self) -> &'static str {
+    pub(crate) fn scheme(&self) -> &'static str {
         match self {
             Self::Plain { .. } => "http",
             Self::Tls { .. } => "https",
@@ -59,7 +59,7 @@ impl Door {
     }
 
     /// Looks at a request before it is routed.
-    pub(in crate::ingress) fn enter<C: Connections>(
+    pub(crate) fn enter<C: Connections>(
         &self,
         routes: &Routes<C>,
         client: &Client,

@@ -11,14 +11,14 @@ use super::own::OwnHosts;
 /// What is shown, by the name that environments know it by. What did not change is shared with the
 /// table before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::ingress) struct TlsSpec {
+pub(crate) struct TlsSpec {
     pub(super) certificates: BTreeMap<String, Arc<Served>>,
     pub(super) tickets: Arc<Tickets>,
 }
 
 /// A change of it. Absent from a delta that changes nothing of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::ingress) struct TlsDelta {
+pub(crate) struct TlsDelta {
     upsert: BTreeMap<String, Arc<Served>>,
     /// All there are afterwards.
     names: BTreeSet<String>,
@@ -50,7 +50,7 @@ pub(super) struct Tickets {
 }
 
 impl TlsSpec {
-    pub(in crate::ingress) fn from_wire(wire: Option<wire::ServedTls>) -> Self {
+    pub(crate) fn from_wire(wire: Option<wire::ServedTls>) -> Self {
         let wire = wire.unwrap_or_default();
         Self {
             certificates: served(wire.certificates),
@@ -58,7 +58,7 @@ impl TlsSpec {
         }
     }
 
-    pub(in crate::ingress) fn to_wire(&self) -> wire::ServedTls {
+    pub(crate) fn to_wire(&self) -> wire::ServedTls {
         let certificates = self.certificates.values();
         wire::ServedTls {
             certificates: certificates.map(|served| served.wire.clone()).collect(),
@@ -66,7 +66,7 @@ impl TlsSpec {
         }
     }
 
-    pub(in crate::ingress) fn changed(&self, delta: Option<TlsDelta>) -> Self {
+    pub(crate) fn changed(&self, delta: Option<TlsDelta>) -> Self {
         let Some(delta) = delta else {
             return self.clone();
         };
@@ -81,7 +81,7 @@ impl TlsSpec {
 }
 
 impl TlsDelta {
-    pub(in crate::ingress) fn from_wire(wire: wire::TlsChange) -> Self {
+    pub(crate) fn from_wire(wire: wire::TlsChange) -> Self {
         Self {
             upsert: served(wire.upsert),
             names: wire.names.into_iter().collect(),

@@ -21,6 +21,8 @@
 //! Absent on purpose: any opinion of its own on which release is active or which frontends exist,
 //! and configuration text of any kind. Access rules and limits per environment come later.
 
+use fleet_local::{config, trust};
+
 mod address;
 mod attempts;
 mod balancer;

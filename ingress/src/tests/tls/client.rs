@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::ingress::tests::world::PATIENCE;
+use crate::tests::world::PATIENCE;
 
 #[derive(Clone)]
 pub(super) struct Client(ClientConfig);

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::ingress::retry::Budget;
-use crate::ingress::spec::{EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec};
-use crate::ingress::table::Environment;
+use crate::retry::Budget;
+use crate::spec::{EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec};
+use crate::table::Environment;
 
 /// prod has a certificate that nobody brought in this table, so the cluster's own is shown.
 fn table(redirect: bool) -> Table<()> {

@@ -3,9 +3,9 @@ use std::sync::atomic::AtomicBool;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ingress::load::Outcome;
-use crate::ingress::pin::Pin;
-use crate::ingress::spec::{HostSpec, PoolSpec, Protocol};
+use crate::load::Outcome;
+use crate::pin::Pin;
+use crate::spec::{HostSpec, PoolSpec, Protocol};
 
 const HOST: &str = "www.test";
 

@@ -1,4 +1,5 @@
-//! Clusters of tests: an authority, and as many nodes as are wanted.
+//! Clusters of tests: an authority, and as many nodes as are wanted. Compiled always, for the tests of
+//! other crates need it, and a feature would have everything above compiled twice.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,17 +14,17 @@ use crate::config::Paths;
 
 /// An authority that lives in memory.
 #[derive(Clone)]
-pub(crate) struct TestAuthority(Arc<Authority>);
+pub struct TestAuthority(Arc<Authority>);
 
 impl TestAuthority {
-    pub(crate) fn new(cluster: &str) -> Self {
+    pub fn new(cluster: &str) -> Self {
         Self(Arc::new(
             Authority::found(cluster, SystemTime::now()).unwrap(),
         ))
     }
 
     /// Writes the files of the node `id`.
-    pub(crate) fn equip(&self, paths: &Paths, id: u64, roles: &[&str]) {
+    pub fn equip(&self, paths: &Paths, id: u64, roles: &[&str]) {
         let key = NodeKey::generate().unwrap();
         let roles = roles.iter().copied();
         let signed = self.0.sign(id, roles, &key.public(), SystemTime::now());
@@ -39,7 +40,7 @@ impl TestAuthority {
     }
 
     /// The node `id`, as others with the same authority believe it.
-    pub(crate) fn node(&self, id: u64, roles: &[&str]) -> Trust {
+    pub fn node(&self, id: u64, roles: &[&str]) -> Trust {
         let key = NodeKey::generate().unwrap();
         let roles = roles.iter().copied();
         let signed = self.0.sign(id, roles, &key.public(), SystemTime::now());

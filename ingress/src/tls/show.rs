@@ -5,13 +5,13 @@ use std::sync::Arc;
 use fleet_trust::{Identity, Shows, TicketKeys};
 
 use super::spec::{Shown, TlsSpec};
-use crate::ingress::host;
-use crate::ingress::routes::Routes;
-use crate::ingress::slot::Connections;
-use crate::ingress::table::Table;
+use crate::host;
+use crate::routes::Routes;
+use crate::slot::Connections;
+use crate::table::Table;
 
 /// Shows what the table in use says.
-pub(in crate::ingress) struct Showing<C>(pub(in crate::ingress) Arc<Routes<C>>);
+pub(crate) struct Showing<C>(pub(crate) Arc<Routes<C>>);
 
 impl<C: Connections> Shows for Showing<C> {
     fn identity(&self, host: Option<&str>) -> Option<Identity> {
@@ -51,7 +51,7 @@ impl TlsSpec {
     }
 
     /// Whether environments with this certificate are shown the cluster's own.
-    pub(in crate::ingress) fn is_own(&self, certificate: &str) -> bool {
+    pub(crate) fn is_own(&self, certificate: &str) -> bool {
         let served = self.certificates.get(certificate);
         served.is_none_or(|served| !matches!(served.shown, Shown::Given(_)))
     }

@@ -16,13 +16,13 @@ const TIME: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 1_024;
 
 #[derive(Debug)]
-pub(in crate::ingress) struct Handshakes {
+pub(crate) struct Handshakes {
     acceptor: WebAcceptor,
     places: Semaphore,
 }
 
 impl Handshakes {
-    pub(in crate::ingress) fn new(acceptor: WebAcceptor) -> Self {
+    pub(crate) fn new(acceptor: WebAcceptor) -> Self {
         Self {
             acceptor,
             places: Semaphore::new(AT_ONCE),
@@ -30,7 +30,7 @@ impl Handshakes {
     }
 
     /// A connection whose client has shaken hands in time.
-    pub(in crate::ingress) async fn greet(&self, tcp: TcpStream) -> io::Result<WebStream> {
+    pub(crate) async fn greet(&self, tcp: TcpStream) -> io::Result<WebStream> {
         self.greet_within(tcp, TIME).await
     }
 

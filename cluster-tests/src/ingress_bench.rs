@@ -3,10 +3,11 @@
 //! Wall time means little on a shared machine, so the figure of most rows is processor time of the
 //! proxy's process. All proxies have one worker thread and stand in front of the same back end, in
 //! legs that alternate, and what is compared are medians. Our own code is measured as `./dev build`
-//! makes it, which does not optimise it (docs/adr/0003).
+//! makes it (docs/adr/0003).
 
 mod backend;
 mod contenders;
+mod entry;
 mod load;
 mod lone;
 
@@ -16,6 +17,7 @@ use anyhow::{Result, ensure};
 
 use self::backend::Backend;
 pub use self::contenders::Contender;
+use self::entry::{Certificate, Entry};
 use self::load::Request;
 use crate::cluster::Cluster;
 use crate::workload::Load;
@@ -24,8 +26,12 @@ use crate::workload::Load;
 const LEGS: usize = 5;
 /// Requests of a leg: hundreds of the kernel's 10 ms steps.
 const REQUESTS: usize = 10_000;
+/// The same where each has a handshake, which costs ten times as much.
+const HANDSHAKES: usize = 2_000;
 const CONNECTIONS: usize = 64;
 const STREAMS: usize = 100;
+/// Connections that are made at the same time, where each request has its own.
+const AT_ONCE: usize = 16;
 /// Requests per second while latency is looked at, and for how long.
 const RATE: u32 = 300;
 const LATENCY_LEG: Duration = Duration::from_secs(4);
@@ -46,9 +52,10 @@ pub struct Row {
 /// What to measure; all of it, or the rows whose name contains a word.
 pub async fn measure(only: &str, mut tell: impl FnMut(&Row, &[&'static str])) -> Result<()> {
     let backend = Backend::start().await?;
+    let certificate = Certificate::new()?;
     let mut cluster = Cluster::start(1).await?;
     for routes in ROUTES {
-        let contenders = contenders::start(&mut cluster, &backend, routes).await?;
+        let contenders = contenders::start(&mut cluster, &backend, &certificate, routes).await?;
         let names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
         for kind in kinds(routes) {
             let what = format!("{}, {routes} routes", kind.name());
@@ -57,7 +64,7 @@ pub async fn measure(only: &str, mut tell: impl FnMut(&Row, &[&'static str])) ->
             }
             let row = Row {
                 unit: kind.unit(),
-                medians: legs(kind, &contenders, routes).await?,
+                medians: legs(kind, &contenders, &certificate, routes).await?,
                 what,
             };
             tell(&row, &names);
@@ -72,6 +79,9 @@ enum Kind {
     Get,
     Post,
     Connect,
+    Tls,
+    Handshake,
+    Resume,
     Http2,
     Latency,
     Idle,
@@ -83,6 +93,9 @@ impl Kind {
             Self::Get => format!("GET 1 KiB, {CONNECTIONS} kept connections"),
             Self::Post => format!("POST 16 KiB, {CONNECTIONS} kept connections"),
             Self::Connect => "a connection for each GET".to_owned(),
+            Self::Tls => format!("TLS 1.3 GET 1 KiB, {CONNECTIONS} kept connections"),
+            Self::Handshake => "a whole TLS 1.3 handshake for each GET".to_owned(),
+            Self::Resume => "a resumed TLS 1.3 handshake for each GET".to_owned(),
             Self::Http2 => format!("h2, {STREAMS} streams on one connection"),
             Self::Latency => format!("p99 at {RATE} requests/s"),
             Self::Idle => format!("resident, {IDLE} idle connections"),
@@ -91,9 +104,9 @@ impl Kind {
 
     fn unit(self) -> &'static str {
         match self {
-            Self::Get | Self::Post | Self::Connect | Self::Http2 => "CPU-s per 100,000",
             Self::Latency => "ms",
             Self::Idle => "MiB",
+            _ => "CPU-s per 100,000",
         }
     }
 }
@@ -105,6 +118,9 @@ fn kinds(routes: usize) -> Vec<Kind> {
             Kind::Get,
             Kind::Post,
             Kind::Connect,
+            Kind::Tls,
+            Kind::Handshake,
+            Kind::Resume,
             Kind::Http2,
             Kind::Latency,
             Kind::Idle,
@@ -113,7 +129,12 @@ fn kinds(routes: usize) -> Vec<Kind> {
     }
 }
 
-async fn legs(kind: Kind, contenders: &[Contender], routes: usize) -> Result<Vec<Option<f64>>> {
+async fn legs(
+    kind: Kind,
+    contenders: &[Contender],
+    shown: &Certificate,
+    routes: usize,
+) -> Result<Vec<Option<f64>>> {
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); contenders.len()];
     let rounds = if kind == Kind::Idle { 1 } else { LEGS };
     for round in 0..rounds {
@@ -123,25 +144,49 @@ async fn legs(kind: Kind, contenders: &[Contender], routes: usize) -> Result<Vec
             _ => (0..contenders.len()).rev().collect(),
         };
         for index in order {
-            samples[index].extend(leg(kind, &contenders[index], routes).await?);
+            samples[index].extend(leg(kind, &contenders[index], shown, routes).await?);
         }
     }
     Ok(samples.into_iter().map(median).collect())
 }
 
-async fn leg(kind: Kind, contender: &Contender, routes: usize) -> Result<Option<f64>> {
+async fn leg(
+    kind: Kind,
+    contender: &Contender,
+    shown: &Certificate,
+    routes: usize,
+) -> Result<Option<f64>> {
     let request = |body: usize| Request { routes, body };
+    let plain = Entry::Plain(contender.http1);
+    let whole = Entry::whole(contender.https, shown)?;
+    let requests = match kind {
+        Kind::Handshake | Kind::Resume => HANDSHAKES,
+        _ => REQUESTS,
+    };
     let before = contender.cpu_time()?;
     match kind {
-        Kind::Get => load::kept(contender.http1, request(0), CONNECTIONS, REQUESTS).await?,
-        Kind::Post => load::kept(contender.http1, request(16 << 10), CONNECTIONS, REQUESTS).await?,
-        Kind::Connect => load::connecting(contender.http1, request(0), 16, REQUESTS).await?,
+        Kind::Get => load::kept(plain, request(0), CONNECTIONS, REQUESTS).await?,
+        Kind::Post => load::kept(plain, request(16 << 10), CONNECTIONS, REQUESTS).await?,
+        Kind::Connect => load::connecting(plain, request(0), AT_ONCE, REQUESTS).await?,
+        Kind::Tls => load::kept(whole, request(0), CONNECTIONS, REQUESTS).await?,
+        Kind::Handshake => load::connecting(whole, request(0), AT_ONCE, requests).await?,
+        Kind::Resume => {
+            let resumed = Entry::resumed(contender.https, shown)?;
+            // Clients keep few tickets, so few handshakes go on at once.
+            load::connecting(resumed.clone(), request(0), 4, requests).await?;
+            let whole = resumed.whole_handshakes();
+            ensure!(
+                whole <= requests / 100,
+                "{}: {whole} sessions were not resumed",
+                contender.name
+            );
+        }
         Kind::Http2 => load::multiplexed(contender.http2, request(0), STREAMS, REQUESTS).await?,
         Kind::Latency => return latency(contender).await.map(Some),
         Kind::Idle => return load::resident_with(contender, IDLE).await.map(Some),
     }
     let used = contender.cpu_time()?.saturating_sub(before);
-    Ok(Some(used.as_secs_f64() * 100_000.0 / REQUESTS as f64))
+    Ok(Some(used.as_secs_f64() * 100_000.0 / requests as f64))
 }
 
 async fn latency(contender: &Contender) -> Result<f64> {

@@ -147,14 +147,16 @@ impl Server {
             let counted = Counted::new(Arc::clone(&counted), proxy.started);
             let proxy = Arc::clone(&proxy);
             let entered = door.enter(&proxy.routes, &client, request);
-            async move {
+            // Boxed: the engine keeps the room of a request for as long as a connection lives, and
+            // most connections are idle.
+            Box::pin(async move {
                 let answer = match entered {
                     Entered::In(request) => proxy.answer(&client, request).await,
                     Entered::Answered(page) => page,
                 };
                 let answer = answer.map(|body| Held::new(body, counted));
                 Ok::<_, std::convert::Infallible>(answer)
-            }
+            })
         });
         let (io, started) = (TokioIo::new(guarded), self.proxy.started);
         match protocol {

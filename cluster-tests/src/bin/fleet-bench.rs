@@ -157,9 +157,7 @@ async fn failovers() -> Result<()> {
 async fn ingress() -> Result<()> {
     let only = std::env::args().nth(2).unwrap_or_default();
     println!("ingress: ./dev bench ingress {only}");
-    println!(
-        "  one worker thread each; fleet as ./dev build makes it, not optimised (docs/adr/0003)"
-    );
+    println!("  one worker thread each; fleet as ./dev build makes it (docs/adr/0003)");
     let mut headed = false;
     ingress_bench::measure(&only, |row, names| {
         if !std::mem::replace(&mut headed, true) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::backend::Backend;
+use super::entry::Certificate;
 use super::{load, lone};
 use crate::cluster::Cluster;
 use crate::wait;
@@ -19,6 +20,7 @@ pub struct Contender {
     pub name: &'static str,
     pub(super) http1: SocketAddr,
     pub(super) http2: SocketAddr,
+    pub(super) https: SocketAddr,
     process: Child,
 }
 
@@ -26,13 +28,15 @@ pub struct Contender {
 pub(super) async fn start(
     cluster: &mut Cluster,
     backend: &Backend,
+    certificate: &Certificate,
     routes: usize,
 ) -> Result<Vec<Contender>> {
-    let (process, address) = lone::start(cluster, backend.address, routes).await?;
+    let (process, address) = lone::start(cluster, backend.address, certificate, routes).await?;
     let mut contenders = vec![Contender {
         name: "fleet",
         http1: address,
         http2: address,
+        https: cluster.nodes[0].https(),
         process,
     }];
     // No frontend of the node runs, so their ports are free.
@@ -43,10 +47,11 @@ pub(super) async fn start(
             continue;
         };
         let mut port = || ports.next().context("no port is free");
-        let (http1, http2) = (port()?, port()?);
+        let [http1, http2, https] = [port()?, port()?, port()?];
         let dir = cluster.path().join(format!("{name}-{routes}"));
         std::fs::create_dir_all(&dir)?;
-        let (configuration, flags) = peer(&dir, [http1, http2], backend.address, routes)?;
+        std::fs::write(dir.join("certificate.pem"), &certificate.pem)?;
+        let (configuration, flags) = peer(&dir, [http1, http2, https], backend.address, routes)?;
         let file = dir.join("configuration");
         std::fs::write(&file, configuration)?;
         let process = Command::new(program)
@@ -62,6 +67,7 @@ pub(super) async fn start(
             name,
             http1,
             http2,
+            https,
             process,
         };
         wait::until(&format!("{name} to answer"), wait::GENEROUS, async || {
@@ -102,13 +108,13 @@ impl Drop for Contender {
     }
 }
 
-/// Writes a configuration for the two addresses (HTTP/1.1, HTTP/2), and says how it is given.
+/// Writes a configuration for the three addresses (HTTP/1.1, HTTP/2, TLS), and says how it is given.
 type Peer =
-    fn(&Path, [SocketAddr; 2], SocketAddr, usize) -> Result<(String, &'static [&'static str])>;
+    fn(&Path, [SocketAddr; 3], SocketAddr, usize) -> Result<(String, &'static [&'static str])>;
 
 fn haproxy(
     dir: &Path,
-    [http1, http2]: [SocketAddr; 2],
+    [http1, http2, https]: [SocketAddr; 3],
     backend: SocketAddr,
     routes: usize,
 ) -> Result<(String, &'static [&'static str])> {
@@ -122,8 +128,10 @@ fn haproxy(
          defaults\n  mode http\n  timeout connect 5s\n  timeout client 300s\n  timeout server 30s\n  \
          option forwardfor\n\
          frontend entry\n  bind {http1}\n  bind {http2} proto h2\n  \
+         bind {https} ssl crt {} ssl-min-ver TLSv1.3\n  \
          use_backend %[req.hdr(host),lower,map({})]\n\
          backend app\n  http-reuse always\n  server s0 {backend}\n  server s1 {backend}\n",
+        dir.join("certificate.pem").display(),
         map.display()
     );
     Ok((configuration, &["-db", "-f"]))
@@ -131,7 +139,7 @@ fn haproxy(
 
 fn nginx(
     dir: &Path,
-    [http1, http2]: [SocketAddr; 2],
+    [http1, http2, https]: [SocketAddr; 3],
     backend: SocketAddr,
     routes: usize,
 ) -> Result<(String, &'static [&'static str])> {
@@ -148,9 +156,11 @@ fn nginx(
          events {{ worker_connections 24000; }}\nhttp {{\naccess_log off;\n{temporary}\
          keepalive_requests 100000000;\nkeepalive_timeout 300s;\nhttp2_max_requests 100000000;\n\
          server_names_hash_max_size 65536;\nserver_names_hash_bucket_size 128;\n\
+         ssl_protocols TLSv1.3; ssl_certificate {dir}/certificate.pem;\n\
+         ssl_certificate_key {dir}/certificate.pem;\n\
          upstream app {{ server {backend}; server {backend}; keepalive 128;\n\
          keepalive_requests 100000000; }}\n\
-         server {{ listen {http1}; listen {http2} http2; server_name {names};\n\
+         server {{ listen {http1}; listen {http2} http2; listen {https} ssl; server_name {names};\n\
          location / {{ proxy_pass http://app; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_set_header Host $host;\n\
          proxy_set_header X-Forwarded-For $remote_addr; }} }}\n\

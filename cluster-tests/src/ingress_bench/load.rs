@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::backend::ANSWER;
 use super::contenders::Contender;
+use super::entry::{Entry, Stream};
 use crate::wait;
 
 /// A request to one of so many hosts, with a body of so many bytes.
@@ -49,39 +50,45 @@ impl Request {
 
 /// As fast as so many connections are answered, one request after the other on each.
 pub(super) async fn kept(
-    to: SocketAddr,
+    entry: Entry,
     request: Request,
     connections: usize,
     requests: usize,
 ) -> Result<()> {
-    lanes(connections, requests, move |turns| async move {
-        let mut stream = connect(to).await?;
-        let mut read = Vec::new();
-        while let Some(turn) = turns.next() {
-            stream.write_all(&request.bytes(turn)).await?;
-            answered(&mut stream, &mut read).await?;
+    lanes(connections, requests, move |turns| {
+        let entry = entry.clone();
+        async move {
+            let mut stream = entry.open(&host(0), true).await?;
+            let mut read = Vec::new();
+            while let Some(turn) = turns.next() {
+                stream.write_all(&request.bytes(turn)).await?;
+                stream.flush().await?;
+                answered(&mut stream, &mut read).await?;
+            }
+            Ok(())
         }
-        Ok(())
     })
     .await
 }
 
 /// The same, with a connection for each request.
 pub(super) async fn connecting(
-    to: SocketAddr,
+    entry: Entry,
     request: Request,
     at_once: usize,
     requests: usize,
 ) -> Result<()> {
-    lanes(at_once, requests, move |turns| async move {
-        while let Some(turn) = turns.next() {
-            let mut stream = connect(to).await?;
-            // Reset at the end: connections that linger would use up the ports.
-            stream.set_zero_linger()?;
-            stream.write_all(&request.bytes(turn)).await?;
-            answered(&mut stream, &mut Vec::new()).await?;
+    lanes(at_once, requests, move |turns| {
+        let entry = entry.clone();
+        async move {
+            while let Some(turn) = turns.next() {
+                let mut stream = entry.open(&request.host(turn), false).await?;
+                stream.write_all(&request.bytes(turn)).await?;
+                stream.flush().await?;
+                answered(&mut stream, &mut Vec::new()).await?;
+            }
+            Ok(())
         }
-        Ok(())
     })
     .await
 }
@@ -165,7 +172,7 @@ async fn connect(to: SocketAddr) -> Result<TcpStream> {
 }
 
 /// Reads one answer of the back end, whatever heads the proxy put before it.
-async fn answered(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<()> {
+async fn answered(stream: &mut (impl Stream + ?Sized), read: &mut Vec<u8>) -> Result<()> {
     read.clear();
     let mut length = None;
     while length.is_none_or(|length| read.len() < length) {

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use fleet_proto::internal as wire;
 use prost::Message as _;
 
+use super::entry::Certificate;
 use super::load;
 use crate::binaries;
 use crate::cluster::Cluster;
@@ -20,10 +21,13 @@ use crate::workload;
 /// "FLIT", the format, the checksum of the rest; see proto/fleet/internal/ingress.proto.
 const MAGIC: &[u8; 5] = b"FLIT\x01";
 
+const CERTIFICATE: &str = "bench";
+
 /// Starts it with so many routes to a back end.
 pub(super) async fn start(
     cluster: &mut Cluster,
     backend: SocketAddr,
+    certificate: &Certificate,
     routes: usize,
 ) -> Result<(Child, SocketAddr)> {
     let node = &mut cluster.nodes[0];
@@ -31,7 +35,8 @@ pub(super) async fn start(
     if !node.processes().is_empty() {
         node.stop().await?;
     }
-    rewrite(&node.dir.join("ingress/table.pb"), backend, routes)?;
+    let table = node.dir.join("ingress/table.pb");
+    rewrite(&table, environment(routes, backend), certificate)?;
     let settings = node.dir.join("run/settings.toml");
     let log = cluster.path().join("ingress.log");
     let log = std::fs::File::options()
@@ -57,16 +62,29 @@ pub(super) async fn start(
 }
 
 /// Puts routes in the place of those that the node had, and keeps whose they are.
-fn rewrite(path: &PathBuf, backend: SocketAddr, routes: usize) -> Result<()> {
+fn rewrite(
+    path: &PathBuf,
+    environment: wire::EnvironmentRoutes,
+    certificate: &Certificate,
+) -> Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let body = bytes.get(MAGIC.len() + 4..).context("too short a table")?;
     let mut table = wire::DurableTable::decode(body)?;
+    // The keys of tickets stay the cluster's.
     let tls = table.table.take().and_then(|known| known.tls);
+    let tls = wire::ServedTls {
+        certificates: vec![wire::ServedCertificate {
+            name: CERTIFICATE.to_owned(),
+            chain: vec![certificate.certificate.to_vec().into()],
+            key: certificate.key.clone().into(),
+            own_domain: String::new(),
+        }],
+        ..tls.unwrap_or_default()
+    };
     table.table = Some(wire::RouteTable {
         generation: 1,
-        environments: vec![environment(routes, backend)],
-        // With TLS as the cluster has it.
-        tls,
+        environments: vec![environment],
+        tls: Some(tls),
     });
     let body = table.encode_to_vec();
     let mut bytes = MAGIC.to_vec();
@@ -102,6 +120,7 @@ fn environment(routes: usize, backend: SocketAddr) -> wire::EnvironmentRoutes {
             ..wire::ReleasePool::default()
         }],
         settings: Some(wire::RouteSettings::default()),
+        certificate: CERTIFICATE.to_owned(),
         ..wire::EnvironmentRoutes::default()
     }
 }

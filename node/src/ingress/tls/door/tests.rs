@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::ingress::observe::Ledger;
 use crate::ingress::retry::Budget;
 use crate::ingress::spec::{EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec};
 use crate::ingress::table::Environment;
@@ -28,6 +29,7 @@ fn table(redirect: bool) -> Table<()> {
             vec![Vec::new()],
             1,
             Arc::new(Budget::new()),
+            &mut Ledger::default(),
         ))
     };
     let all = [

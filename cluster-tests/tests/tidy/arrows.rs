@@ -12,7 +12,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 3] = [
 ];
 
 /// Crates that a crate of ours may not name in its code nor in its manifest.
-const FORBIDDEN_CRATES: [(&str, &[&str]); 4] = [
+const FORBIDDEN_CRATES: [(&str, &[&str]); 5] = [
     (
         "client",
         &["fleet_model", "fleet_node", "openraft", "rocksdb"],
@@ -20,6 +20,10 @@ const FORBIDDEN_CRATES: [(&str, &[&str]); 4] = [
     ("proto", &["fleet_model", "fleet_node", "fleet_client"]),
     (
         "trust",
+        &["fleet_model", "fleet_proto", "fleet_node", "fleet_client"],
+    ),
+    (
+        "metrics",
         &["fleet_model", "fleet_proto", "fleet_node", "fleet_client"],
     ),
     ("cluster-tests", &["fleet_node", "fleet_model"]),

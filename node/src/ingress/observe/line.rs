@@ -192,6 +192,7 @@ fn cut(text: &str, longest: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
     use super::super::tally::Settled;
@@ -225,8 +226,8 @@ mod tests {
         }
     }
 
-    /// Every field that a line may have, in the order of the line.
-    pub(super) fn fields() -> Vec<String> {
+    /// A line with everything that a line may have.
+    fn full() -> String {
         let key = EnvironmentKey {
             app: "shop".to_owned(),
             environment: "prod".to_owned(),
@@ -239,24 +240,11 @@ mod tests {
             service: "www".to_owned(),
             frontend: 3,
         });
-        let text = line.written(&whole());
-        let names = text.split("\",\"").flat_map(|part| part.split(",\""));
-        let name = |part: &str| {
-            part.split('"')
-                .find(|t| !["{", ""].contains(t))
-                .map(str::to_owned)
-        };
-        let _: serde_json::Value = serde_json::from_str(&text).unwrap();
-        names.filter_map(name).collect()
+        line.written(&whole())
     }
 
     #[test]
     fn a_line_says_what_happened_and_nothing_of_the_query() {
-        let request = Request::get("/pay?token=secret\"")
-            .header(HOST, "a\"b.test")
-            .body(());
-        // A quote is no part of a query; what is one is left out.
-        assert!(request.is_err());
         let request = Request::get("/pay?token=secret")
             .header(HOST, "a\"b.test")
             .body(())
@@ -303,7 +291,9 @@ mod tests {
         let section = text.split("### Access log").nth(1).unwrap();
         let section = section.split("\n##").next().unwrap();
         let rows = section.lines().filter_map(|row| row.strip_prefix("| `"));
-        let documented: Vec<_> = rows.filter_map(|row| row.split('`').next()).collect();
-        assert_eq!(documented, fields());
+        let documented: BTreeSet<_> = rows.filter_map(|row| row.split('`').next()).collect();
+        let line: BTreeMap<String, serde_json::Value> = serde_json::from_str(&full()).unwrap();
+        let fields: BTreeSet<_> = line.keys().map(String::as_str).collect();
+        assert_eq!(documented, fields);
     }
 }

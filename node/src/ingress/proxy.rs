@@ -59,7 +59,7 @@ impl Proxy {
             version < Version::HTTP_2 && parts.headers.contains_key(UPGRADE) && progress.is_none();
         let result = match Target::of(&parts, client.scheme) {
             Ok(target) => {
-                self.forward(client, &mut parts, &target, body, progress, account)
+                self.forward(client, &mut parts, &target, body, account)
                     .await
             }
             Err(refusal) => Err(refused(&refusal, &parts)),
@@ -78,9 +78,9 @@ impl Proxy {
         parts: &mut Parts,
         target: &Target,
         body: RequestBody,
-        progress: Option<Arc<Progress>>,
         account: &mut Account,
     ) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
+        let progress = body.progress();
         let upgrade = upgrade(parts, progress.is_none());
         let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
         let outgoing = self.outgoing(client, parts, target, asked, progress.clone());

@@ -142,7 +142,8 @@ impl Queue {
             false => &self.counts.lost,
         };
         count.fetch_add(batch.lines, Ordering::Relaxed);
-        (batch.lines, _) = (0, batch.text.clear());
+        batch.text.clear();
+        batch.lines = 0;
     }
 }
 

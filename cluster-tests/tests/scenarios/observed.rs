@@ -14,6 +14,8 @@ use fleet_cluster_tests::workload::{self, Load};
 use fleet_cluster_tests::{faults, wait};
 use fleet_metrics::{PATH, Series};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 type Figures = BTreeMap<String, Series>;
 /// Requests by the release that answered.
@@ -43,6 +45,7 @@ async fn what_is_said_is_what_was_done() -> Result<()> {
 
     counted(&cluster, &answers).await?;
     logged(&cluster, &answers).await?;
+    malformed(&cluster.nodes[1]).await?;
     control(&cluster).await?;
     replaced(&cluster).await?;
     full(&mut cluster).await?;
@@ -65,8 +68,14 @@ async fn counted(cluster: &Cluster, answers: &ByRelease) -> Result<()> {
                 *counted.entry(release).or_default() += sample.value as usize;
             }
         }
-        ensure!(counted == *answers, "{counted:?} are counted, {answers:?} answered");
-        ensure!(all == answers.values().sum::<usize>() as f64, "{all} in all");
+        ensure!(
+            counted == *answers,
+            "{counted:?} are counted, {answers:?} answered"
+        );
+        ensure!(
+            all == answers.values().sum::<usize>() as f64,
+            "{all} in all"
+        );
         Ok(())
     })
     .await
@@ -78,15 +87,48 @@ async fn logged(cluster: &Cluster, answers: &ByRelease) -> Result<()> {
         let mut logged = ByRelease::new();
         for node in &cluster.nodes {
             for line in lines(node)? {
-                ensure!(line["status"] == 200 && line["path"] == app::VERSION_PAGE, "{line}");
+                ensure!(
+                    line["status"] == 200 && line["path"] == app::VERSION_PAGE,
+                    "{line}"
+                );
                 ensure!(!line.to_string().contains("secret"), "{line}");
                 let release = line["release"].as_str().context("no release")?.to_owned();
                 *logged.entry(release).or_default() += 1;
             }
         }
-        ensure!(logged == *answers, "{logged:?} are logged, {answers:?} answered");
+        ensure!(
+            logged == *answers,
+            "{logged:?} are logged, {answers:?} answered"
+        );
         Ok(())
     })
+    .await
+}
+
+/// What cannot be read as one request is no request, and is told apart.
+async fn malformed(node: &Node) -> Result<()> {
+    let before = figures(node.metrics()).await?;
+    let mut client = TcpStream::connect(node.http()).await?;
+    let both = "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let request = format!("POST / HTTP/1.1\r\nHost: {}\r\n{both}", app::host("www"));
+    client.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await?;
+    ensure!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    wait::until(
+        "what was malformed to be counted",
+        wait::GENEROUS,
+        async || {
+            let now = figures(node.metrics()).await?;
+            let one = |figures: &Figures, name: &str| figures[name].sum(&[]);
+            let malformed = one(&now, "fleet_ingress_connections_malformed_total");
+            ensure!(malformed == 1.0, "{malformed} malformed");
+            let requests =
+                [&before, &now].map(|figures| one(figures, "fleet_ingress_requests_total"));
+            ensure!(requests[0] == requests[1], "it counts as a request");
+            Ok(())
+        },
+    )
     .await
 }
 
@@ -138,7 +180,10 @@ async fn full(cluster: &mut Cluster) -> Result<()> {
         let figures = figures(node.metrics()).await?;
         let lines = &figures["fleet_ingress_access_log_lines_total"];
         let [lost, written] = ["lost", "written"].map(|how| lines.sum(&[("result", how)]));
-        ensure!((lost, written) == (80.0, 0.0), "{lost} lost, {written} written");
+        ensure!(
+            (lost, written) == (80.0, 0.0),
+            "{lost} lost, {written} written"
+        );
         Ok(())
     })
     .await
@@ -152,7 +197,10 @@ async fn sent(node: &Node, requests: usize) -> Result<()> {
     wait::until("what was sent to be counted", wait::GENEROUS, async || {
         let figures = figures(node.metrics()).await?;
         let counted = figures["fleet_ingress_requests_total"].sum(&[]);
-        ensure!(counted == requests as f64, "{counted} of {requests} are counted");
+        ensure!(
+            counted == requests as f64,
+            "{counted} of {requests} are counted"
+        );
         Ok(())
     })
     .await

@@ -11,11 +11,6 @@ use fleet_model::frontend::Phase;
 use super::Context;
 use crate::consensus::Leadership;
 
-/// What control says, besides what every process says.
-const CONTROL: [Family; 7] = [
-    TERM, LEADER, APPLIED, SNAPSHOT, FSYNCS, GENERATION, FRONTENDS,
-];
-
 const TERM: Family = family(
     Kind::Gauge,
     "fleet_control_raft_term",
@@ -146,6 +141,11 @@ mod tests {
     use fleet_metrics::PROCESS;
 
     use super::*;
+
+    /// What control says, besides what every process says.
+    const CONTROL: [Family; 7] = [
+        TERM, LEADER, APPLIED, SNAPSHOT, FSYNCS, GENERATION, FRONTENDS,
+    ];
 
     #[test]
     fn every_family_is_shown_and_documented() {

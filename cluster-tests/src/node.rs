@@ -76,6 +76,11 @@ impl Node {
         self.at(self.ports.https())
     }
 
+    /// Where this node's ingress shows its metrics.
+    pub fn metrics(&self) -> SocketAddr {
+        self.at(self.ports.metrics())
+    }
+
     fn at(&self, local: SocketAddr) -> SocketAddr {
         match &self.seat {
             Some(seat) => SocketAddr::from((seat.address, local.port())),
@@ -140,6 +145,7 @@ impl Node {
             .args(["--api-listen", &self.api().to_string()])
             .args(["--http-listen", &self.http().to_string()])
             .args(["--https-listen", &self.https().to_string()])
+            .args(["--metrics-listen", &self.metrics().to_string()])
             .args(["--frontend-ports", &range(&self.ports.frontends())])
             .args(["--frontend-uids", &range(&self.ports.uids())])
             .stdin(Stdio::null())

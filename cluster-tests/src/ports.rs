@@ -69,6 +69,11 @@ impl Block {
         local(self.base + 3)
     }
 
+    /// Where the ingress shows its metrics, and at the next port the control process.
+    pub fn metrics(&self) -> SocketAddr {
+        local(self.base + 4)
+    }
+
     /// A port for something of the test's own.
     pub fn spare(&self) -> SocketAddr {
         local(self.base + 2)

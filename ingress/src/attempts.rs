@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::body::{Progress, RequestBody};
 use super::limits;
 use super::load::Outcome;
+use super::observe::{Account, Meter as _};
 use super::pages::Reason;
 use super::pin::{Asked, Choice};
 use super::proxy::now_ms;
@@ -103,6 +104,7 @@ impl Attempts<'_> {
         &self,
         outgoing: Outgoing,
         body: RequestBody,
+        account: &mut Account,
     ) -> Result<Answer, NoAnswer> {
         let progress = outgoing.progress.clone();
         let idempotent = outgoing.method.is_idempotent();
@@ -123,6 +125,7 @@ impl Attempts<'_> {
         let mut request = Box::new(outgoing.into_request(body));
         loop {
             let pin = self.choose(&mut memory).await?;
+            account.chosen(&pin);
             let (id, budget) = (pin.slot.id, Arc::clone(&pin.environment.budget));
             if !std::mem::replace(&mut memory.deposited, true) {
                 budget.deposit();
@@ -138,6 +141,7 @@ impl Attempts<'_> {
             };
             let failure = lost.failure;
             memory.lost(id, &lost);
+            account.lost(failure != Failure::NotConnected);
             let again = lost
                 .request
                 .or_else(|| copy.as_ref().map(|copy| Box::new(rebuilt(copy))));

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::observe::{Account, Meter};
 use super::retry;
 use super::taken::Offer;
 use super::upstream::Exchange;
@@ -47,10 +48,6 @@ impl Progress {
         self.stage.load(Ordering::Acquire) == FAILED
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
     /// Whether it is the client for whom everybody waits.
     pub(super) fn waits_for_client(&self) -> bool {
         self.wanted.load(Ordering::Acquire)
@@ -66,6 +63,12 @@ impl Progress {
 
     fn set(&self, stage: u8) {
         self.stage.store(stage, Ordering::Release);
+    }
+}
+
+impl Meter for Progress {
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -214,16 +217,30 @@ impl Body for ResponseBody {
     }
 }
 
-/// A body, and what is to be kept for as long as it lives.
+/// A body, its account, and what is to be kept for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Held<T> {
     body: ResponseBody,
+    account: Account,
     _held: T,
 }
 
 impl<T> Held<T> {
-    pub(super) fn new(body: ResponseBody, held: T) -> Self {
-        Self { body, _held: held }
+    pub(super) fn new(body: ResponseBody, account: Account, held: T) -> Self {
+        Self {
+            body,
+            account,
+            _held: held,
+        }
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        // With a known length nobody asks again after the last byte.
+        if self.body.is_end_stream() {
+            self.account.ended();
+        }
     }
 }
 
@@ -235,7 +252,14 @@ impl<T: Unpin> Body for Held<T> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let Self { body, account, .. } = self.get_mut();
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => account.sent(frame.data_ref().map_or(0, Bytes::len) as u64),
+            Some(Err(_)) => account.broken(),
+            None => account.ended(),
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -14,7 +14,7 @@
 //! - Where a request ends is never a matter of opinion (`strict`).
 //!
 //! The code that decides (`table`, `routes`, `pin`, `slot`, `balancer`, `ejection`, `retry`,
-//! `headers`, `target`, `strict`, `pages`) knows nothing of the engine that moves the bytes
+//! `headers`, `target`, `strict`, `pages`, `observe`) knows nothing of the engine that moves the bytes
 //! (`listener`, `stream`, `guarded`, `taken`, `proxy`, `attempts`, `body`, `upstream`, `multiplexed`,
 //! `wire`, `tunnel`), so that a faster one can take its place.
 //!
@@ -41,6 +41,7 @@ mod limits;
 mod listener;
 mod load;
 mod multiplexed;
+mod observe;
 mod pages;
 mod pin;
 mod process;

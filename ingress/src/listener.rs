@@ -20,6 +20,7 @@ use super::guarded::{Guarded, Protocol};
 use super::headers::Client;
 use super::lifecycle::{Phase, reached};
 use super::limits;
+use super::observe::Handshake;
 use super::proxied;
 use super::proxy::{Proxy, now_ms};
 use super::stream::Stream;
@@ -78,9 +79,11 @@ impl Server {
                 () = reached(&mut phase, Phase::Closing) => return,
                 accepted = accepted => match accepted {
                     Ok((place, (stream, peer))) => {
+                        self.proxy.observer.figures.accepted.one();
                         self.begin(stream, peer, port, entry.clone(), place);
                     }
                     Err(error) => {
+                        self.proxy.observer.figures.not_accepted.one();
                         tracing::warn!(%error, "accepting a connection failed");
                         tokio::time::sleep(AFTER_FAILURE).await;
                     }
@@ -105,6 +108,9 @@ impl Server {
         };
         self.connections.spawn(async move {
             if let Err(error) = server.serve(stream, client, entry).await {
+                if is_malformed(&error) {
+                    server.proxy.observer.figures.malformed.one();
+                }
                 tracing::debug!(%address, %error, "a client connection ended badly");
             }
             drop(place);
@@ -121,7 +127,7 @@ impl Server {
         let mut phase = self.proxy.lifecycle.watch();
         let entered = async {
             self.heed_balancer(&mut stream, &mut client).await?;
-            enter(stream, entry).await
+            self.enter(stream, entry).await
         };
         let entered = tokio::select! {
             entered = entered => entered,
@@ -129,6 +135,7 @@ impl Server {
         };
         let (stream, door) = entered?;
         client.scheme = door.scheme();
+        let tls = stream.tls();
         let begin = Guarded::begin(stream);
         let begun = tokio::select! {
             begun = tokio::time::timeout(limits::HEAD_TIME, begin) => begun,
@@ -146,15 +153,18 @@ impl Server {
         let service = service_fn(move |request: Request<Incoming>| {
             let counted = Counted::new(Arc::clone(&counted), proxy.started);
             let proxy = Arc::clone(&proxy);
+            let mut account = proxy.observer.open(&client, tls, &request);
             let entered = door.enter(&proxy.routes, &client, request);
             // Boxed: the engine keeps the room of a request for as long as a connection lives, and
             // most connections are idle.
             Box::pin(async move {
                 let answer = match entered {
-                    Entered::In(request) => proxy.answer(&client, request).await,
+                    Entered::In(request) => proxy.answer(&client, request, &mut account).await,
                     Entered::Answered(page) => page,
                 };
-                let answer = answer.map(|body| Held::new(body, counted));
+                let table = || proxy.routes.current.load_full();
+                proxy.observer.answered(&mut account, &answer, table);
+                let answer = answer.map(|body| Held::new(body, account, counted));
                 Ok::<_, std::convert::Infallible>(answer)
             })
         });
@@ -194,25 +204,43 @@ impl Server {
         if !self.balancers.iter().any(|network| network.contains(peer)) {
             return Ok(());
         }
-        let read = tokio::time::timeout(limits::HEAD_TIME, proxied::read(stream)).await?;
-        if let Some(origin) = read.map_err(std::io::Error::other)? {
+        let read = tokio::time::timeout(limits::HEAD_TIME, proxied::read(stream)).await;
+        let read = match read {
+            Ok(read) => read.map_err(std::io::Error::other),
+            Err(elapsed) => Err(elapsed.into()),
+        };
+        let read = read.inspect_err(|_| self.proxy.observer.figures.refused.one())?;
+        if let Some(origin) = read {
             client.address = origin.client;
             client.port = origin.local.port();
         }
         Ok(())
     }
-}
 
-/// Makes what is spoken out of what was accepted.
-async fn enter(tcp: TcpStream, entry: Entry) -> std::io::Result<(Stream, Door)> {
-    match entry {
-        Entry::Plain { https } => Ok((Stream::Plain(tcp), Door::Plain { https })),
-        Entry::Tls(handshakes) => {
-            let stream = Box::pin(handshakes.greet(tcp)).await?;
-            let door = Door::tls(stream.server_name());
-            Ok((Stream::Tls(Box::new(stream)), door))
+    /// Makes what is spoken out of what was accepted.
+    async fn enter(&self, tcp: TcpStream, entry: Entry) -> std::io::Result<(Stream, Door)> {
+        match entry {
+            Entry::Plain { https } => Ok((Stream::Plain(tcp), Door::Plain { https })),
+            Entry::Tls(handshakes) => {
+                let stream = Box::pin(handshakes.greet(tcp)).await;
+                self.proxy.observer.figures.shaken(match &stream {
+                    Ok(stream) if stream.is_resumed() => Handshake::Resumed,
+                    Ok(_) => Handshake::Full,
+                    Err(_) => Handshake::Failed,
+                });
+                let stream = stream?;
+                let door = Door::tls(stream.server_name());
+                Ok((Stream::Tls(Box::new(stream)), door))
+            }
         }
     }
+}
+
+/// Whether a connection ended because what came over it could not be read as HTTP.
+fn is_malformed(error: &std::io::Error) -> bool {
+    let cause = error.get_ref();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(hyper::Error::is_parse)
 }
 
 fn http1() -> http1::Builder {

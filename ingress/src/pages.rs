@@ -28,7 +28,30 @@ pub(super) enum Reason<'a> {
     /// The connection was made for another environment.
     Misdirected(&'a str),
     /// To HTTPS; the caller says where.
-    Redirected,
+    Redirected(&'a str),
+}
+
+/// Why there are answers of ours, in the words of metrics and of the access log.
+pub(super) const NAMES: [&str; 11] = [
+    "bad_request",
+    "method",
+    "unknown_host",
+    "no_table",
+    "maintenance",
+    "nobody_healthy",
+    "bad_gateway",
+    "timeout",
+    "slow_body",
+    "misdirected",
+    "redirected",
+];
+
+/// Goes with a page, for those who count: why it was made, and for which host if it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// One of [`NAMES`].
+    pub(super) reason: &'static str,
+    pub(super) host: Option<String>,
 }
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -47,7 +70,7 @@ impl Reason<'_> {
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
-            Self::Redirected => StatusCode::PERMANENT_REDIRECT,
+            Self::Redirected(_) => StatusCode::PERMANENT_REDIRECT,
         }
     }
 
@@ -66,9 +89,27 @@ impl Reason<'_> {
             Self::NoTable | Self::Maintenance(_) | Self::NobodyHealthy(_) | Self::BadGateway(_) => {
                 UNAVAILABLE
             }
-            Self::Misdirected(_) | Self::Redirected => return None,
+            Self::Misdirected(_) | Self::Redirected(_) => return None,
         };
         Some(HeaderValue::from_static(status))
+    }
+
+    fn told(self) -> Told {
+        let (reason, host) = match self {
+            Self::BadRequest(_) => ("bad_request", None),
+            Self::Method => ("method", None),
+            Self::UnknownHost(host) => ("unknown_host", Some(host)),
+            Self::NoTable => ("no_table", None),
+            Self::Maintenance(host) => ("maintenance", Some(host)),
+            Self::NobodyHealthy(host) => ("nobody_healthy", Some(host)),
+            Self::BadGateway(host) => ("bad_gateway", Some(host)),
+            Self::Timeout(host) => ("timeout", Some(host)),
+            Self::SlowBody => ("slow_body", None),
+            Self::Misdirected(host) => ("misdirected", Some(host)),
+            Self::Redirected(host) => ("redirected", Some(host)),
+        };
+        let host = host.map(str::to_owned);
+        Told { reason, host }
     }
 
     /// Seconds after which asking again may help.
@@ -94,13 +135,20 @@ impl Reason<'_> {
             Self::Misdirected(host) => {
                 format!("This connection was made for another host than {host}.")
             }
-            Self::Redirected => "This is served over HTTPS.".to_owned(),
+            Self::Redirected(_) => "This is served over HTTPS.".to_owned(),
         }
     }
 }
 
 /// The page: HTML for whoever asks for it, a status of gRPC for who speaks that, else plain text.
+/// [`Told`] goes with it.
 pub(super) fn page(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
+    let mut page = shown(reason, asked);
+    page.extensions_mut().insert(reason.told());
+    page
+}
+
+fn shown(reason: Reason<'_>, asked: &HeaderMap) -> Response<String> {
     let kind = asked.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     if kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
         && let Some(status) = reason.grpc_status()
@@ -218,6 +266,29 @@ mod tests {
             );
             assert!(response.body().is_empty());
         }
+    }
+
+    #[test]
+    fn every_page_tells_why_it_was_made() {
+        let host = "a.test";
+        let reasons = [
+            Reason::BadRequest("it is none"),
+            Reason::Method,
+            Reason::UnknownHost(host),
+            Reason::NoTable,
+            Reason::Maintenance(host),
+            Reason::NobodyHealthy(host),
+            Reason::BadGateway(host),
+            Reason::Timeout(host),
+            Reason::SlowBody,
+            Reason::Misdirected(host),
+            Reason::Redirected(host),
+        ];
+        let told = reasons.map(|reason| {
+            let page = page(reason, &HeaderMap::new());
+            page.extensions().get::<Told>().unwrap().reason
+        });
+        assert_eq!(told, NAMES);
     }
 
     #[test]

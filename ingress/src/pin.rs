@@ -103,6 +103,11 @@ impl<C: Connections> Pin<C> {
         }
     }
 
+    /// Name of the service that was asked for.
+    pub(super) fn service(&self) -> &str {
+        &self.environment.spec.pools[self.pool].service
+    }
+
     /// How long the head of a response may take.
     pub(super) fn response_timeout(&self) -> Duration {
         let spec = &self.environment.spec;

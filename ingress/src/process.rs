@@ -1,7 +1,7 @@
 //! The process: its start by the last table, its service, its end.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,22 +11,23 @@ use fleet_proto::internal::{DurableTable, Fence};
 use fleet_trust::WebAcceptor;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::contact::Contacts;
 use super::convert;
 use super::durable::{self, Store};
 use super::inherited::{Inherited, Listeners};
-use super::lifecycle::{Lifecycle, Phase, silent_time};
+use super::lifecycle::{Lifecycle, Phase, reached, silent_time};
 use super::listener::{Entry, Server};
-use super::proxy::Proxy;
+use super::observe::{self, AccessLog, Observer};
+use super::proxy::{Proxy, now_ms};
 use super::routes::Routes;
 use super::session::{Contact, Memory, Session};
 use super::slot::Connections as _;
 use super::tls::Showing;
 use super::tls::handshakes::Handshakes;
 use super::upstream::Pool;
-use crate::config::{Network, Node, Peers};
+use crate::config::{AccessLines, Network, Node, Peers};
 use crate::trust::Trust;
 
 /// Requests in flight have this long to end after SIGTERM: the drain time of frontends.
@@ -39,6 +40,9 @@ const FIRST_TABLE: Duration = Duration::from_secs(10);
 
 /// How long the last report may take on its way.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long lines of the access log may take on theirs.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// What an ingress has to know.
 #[derive(Clone, Debug)]
@@ -54,6 +58,10 @@ pub struct Options {
     pub balancers: Vec<Network>,
     /// From the order to stop until connections are cut.
     pub drain: Duration,
+    /// Where metrics are shown, if at all.
+    pub metrics: Option<SocketAddr>,
+    pub access_log: AccessLines,
+    pub access_log_file: PathBuf,
     /// How long to wait for the first table of all before answering 503 to everybody.
     pub first_table: Duration,
 }
@@ -91,6 +99,9 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
         table: paths.route_table(),
         balancers: node.settings.proxy_protocol_from.clone(),
         drain: DRAIN,
+        metrics: node.settings.metrics_listen,
+        access_log: node.settings.access_log,
+        access_log_file: node.settings.access_log_file.clone(),
         first_table: FIRST_TABLE,
     };
     let mut terminate = signal(SignalKind::terminate()).context("failed watching for SIGTERM")?;
@@ -126,7 +137,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<Outcome> {
     let (drain, first_table) = (options.drain, options.first_table);
-    let ingress = Ingress::new(options.balancers.clone());
+    let log = AccessLog::start(options.access_log, options.access_log_file.clone());
+    let ingress = Ingress::new(options.balancers.clone(), log.clone());
+    let shown = options.metrics.map(|address| ingress.show(address));
     let (session, mut contact) = ingress.session(options);
     let had_table = ingress.proxy.routes.known();
     let session = tokio::spawn(session.run());
@@ -151,6 +164,10 @@ pub async fn serve(
         ended.abort();
     }
     sweeper.abort();
+    if let Some(log) = log {
+        let _ = tokio::task::spawn_blocking(move || log.flush(LAST_LINES)).await;
+    }
+    drop(shown);
     Ok(outcome)
 }
 
@@ -160,15 +177,34 @@ struct Ingress {
 }
 
 impl Ingress {
-    fn new(balancers: Vec<Network>) -> Self {
+    fn new(balancers: Vec<Network>, log: Option<AccessLog>) -> Self {
         let proxy = Arc::new(Proxy {
             routes: Arc::new(Routes::new()),
             lifecycle: Arc::new(Lifecycle::new()),
+            observer: Observer::new(log),
             tasks: TaskTracker::new(),
             started: Instant::now(),
         });
         let server = Arc::new(Server::new(Arc::clone(&proxy), balancers));
         Self { proxy, server }
+    }
+
+    /// Shows metrics until the process begins to close: then the address belongs to the one that takes
+    /// its place.
+    fn show(&self, address: SocketAddr) -> AbortOnDropHandle<()> {
+        let (process, server) = (fleet_metrics::Process::begins(), Arc::clone(&self.server));
+        let proxy = Arc::clone(&self.proxy);
+        let mut phase = self.proxy.lifecycle.watch();
+        let page = move || {
+            let seen = proxy.routes.observed(now_ms(proxy.started));
+            observe::page(&proxy.observer, &process, &seen, server.connections.len())
+        };
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::select! {
+                () = fleet_metrics::serve(address, page) => {}
+                () = reached(&mut phase, Phase::Closing) => {}
+            }
+        }))
     }
 
     /// Loads the last table, and prepares the session that will bring newer ones.

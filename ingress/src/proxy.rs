@@ -14,6 +14,7 @@ use super::attempts::{Answer, Attempts, NoAnswer, Outgoing};
 use super::body::{Progress, RequestBody, ResponseBody};
 use super::headers::{self, Client};
 use super::lifecycle::Lifecycle;
+use super::observe::{Account, Meter, Observer};
 use super::pages::{self, Reason};
 use super::retry::Failure;
 use super::routes::Routes;
@@ -26,6 +27,7 @@ use super::upstream::{Exchange, Pool};
 pub(super) struct Proxy {
     pub(super) routes: Arc<Routes<Pool>>,
     pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) observer: Arc<Observer>,
     /// Tunnels, which outlive the connections they came from.
     pub(super) tasks: TaskTracker,
     /// Zero of the clock that ejection counts in.
@@ -43,17 +45,21 @@ impl Proxy {
         &self,
         client: &Client,
         request: Request<Incoming>,
+        account: &mut Account,
     ) -> Response<ResponseBody> {
         let (mut parts, incoming) = request.into_parts();
         let version = parts.version;
         let (body, progress) = RequestBody::new(incoming);
+        if let Some(progress) = &progress {
+            account.has_body(Arc::clone(progress) as Arc<dyn Meter>);
+        }
         // The scanner reads nothing as HTTP after such a request, so neither may the engine,
         // whatever becomes of the upgrade.
         let last =
             version < Version::HTTP_2 && parts.headers.contains_key(UPGRADE) && progress.is_none();
         let result = match Target::of(&parts, client.scheme) {
             Ok(target) => {
-                self.forward(client, &mut parts, &target, body, progress)
+                self.forward(client, &mut parts, &target, body, account)
                     .await
             }
             Err(refusal) => Err(refused(&refusal, &parts)),
@@ -72,17 +78,19 @@ impl Proxy {
         parts: &mut Parts,
         target: &Target,
         body: RequestBody,
-        progress: Option<Arc<Progress>>,
+        account: &mut Account,
     ) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
+        let progress = body.progress();
         let upgrade = upgrade(parts, progress.is_none());
         let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
         let outgoing = self.outgoing(client, parts, target, asked, progress.clone());
+        account.goes_with(&outgoing.headers);
         let attempts = Attempts {
             routes: &self.routes,
             host: &target.host,
             started: self.started,
         };
-        let answer = match attempts.run(outgoing, body).await {
+        let answer = match attempts.run(outgoing, body, account).await {
             Ok(answer) => answer,
             Err(failure) => {
                 let mut page = page(failure.reason(&target.host), &parts.headers);
@@ -98,7 +106,7 @@ impl Proxy {
         };
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self
-                .switch(client, answer, upgrade)
+                .switch(client, answer, upgrade, account)
                 .ok_or_else(|| page(Reason::BadGateway(&target.host), &parts.headers));
         }
         let (mut head, incoming) = answer.response.into_parts();
@@ -146,6 +154,7 @@ impl Proxy {
         asked_by: &Client,
         answer: Answer,
         upgrade: Option<(HeaderValue, OnUpgrade)>,
+        account: &mut Account,
     ) -> Option<Response<ResponseBody>> {
         let (_, client) = upgrade?;
         let Answer {
@@ -155,7 +164,9 @@ impl Proxy {
         let frontend = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(UPGRADE).cloned();
         set_cookie(response.headers_mut(), asked_by, &exchange);
-        self.tasks.spawn(tunnel::join(client, frontend, exchange));
+        account.answered(response.status().as_u16());
+        let join = tunnel::join(client, frontend, exchange, account.take());
+        self.tasks.spawn(join);
         let (mut head, _) = response.into_parts();
         headers::to_client(&mut head.headers);
         head.headers

@@ -26,11 +26,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::load;
+use super::observe::Ledger;
 use super::pin::{Asked, Choice};
 use super::retry::Budget;
 use super::slot::{Connections, FrontendId, Slot};
@@ -59,6 +61,9 @@ struct Behind<C> {
     /// Not named by the table any more, with requests in flight or counts not yet reported.
     withdrawn: Vec<Arc<Slot<C>>>,
     superseded: Vec<Arc<Environment<C>>>,
+    /// When the table in use was applied.
+    applied: Option<Instant>,
+    ledger: Ledger,
 }
 
 /// What a report tells; see `IngressStatus`.
@@ -89,6 +94,8 @@ impl<C: Connections> Routes<C> {
             slots: HashMap::new(),
             withdrawn: Vec::new(),
             superseded: Vec::new(),
+            applied: None,
+            ledger: Ledger::default(),
         };
         Self {
             current: ArcSwap::from_pointee(Table::empty()),
@@ -110,7 +117,9 @@ impl<C: Connections> Routes<C> {
         // Only now may what was replaced be called idle: nobody enters it any more.
         behind.spec = spec;
         behind.known = true;
+        behind.applied = Some(Instant::now());
         behind.retire(replaced);
+        behind.ledger.sweep();
         drop(behind);
         self.changed.send_replace(epoch);
     }
@@ -208,7 +217,7 @@ impl<C: Connections> Behind<C> {
         };
         for (key, wanted) in &spec.environments {
             let old = before.remove(key);
-            let pools = self.pools(wanted, &mut slots_before, &mut replaced.slots);
+            let pools = self.pools(key, wanted, &mut slots_before, &mut replaced.slots);
             let version = match old {
                 Some(old) if unchanged(&old, spec) => old,
                 old => {
@@ -222,6 +231,7 @@ impl<C: Connections> Behind<C> {
                         pools,
                         spec.generation,
                         budget,
+                        &mut self.ledger,
                     ))
                 }
             };
@@ -235,6 +245,7 @@ impl<C: Connections> Behind<C> {
     /// The slots of an environment, kept where the frontend was known before.
     fn pools(
         &mut self,
+        key: &EnvironmentKey,
         wanted: &EnvironmentSpec,
         before: &mut HashMap<FrontendId, Arc<Slot<C>>>,
         moved: &mut Vec<Arc<Slot<C>>>,
@@ -251,7 +262,10 @@ impl<C: Connections> Behind<C> {
             let slot = self.slots.entry(id).or_insert_with(|| {
                 match self.withdrawn.iter().position(|old| old.is(backend)) {
                     Some(index) => self.withdrawn.swap_remove(index),
-                    None => Arc::new(Slot::new(backend)),
+                    None => {
+                        let tally = self.ledger.of(key, wanted.release_of(id));
+                        Arc::new(Slot::new(backend, tally))
+                    }
                 }
             });
             slot.set_withdrawn(false);
@@ -320,6 +334,10 @@ impl FrontendLoad {
         })
     }
 }
+
+mod observed;
+
+pub(super) use observed::{Observed, Release};
 
 #[cfg(test)]
 mod tests;

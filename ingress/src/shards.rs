@@ -30,6 +30,10 @@ impl<T: Default> Sharded<T> {
         &self.0[shard].0
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|cell| &mut cell.0)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|cell| &cell.0)
     }

@@ -5,12 +5,13 @@
 //! changes nothing for a frontend that stays.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::address::Address;
 use super::balancer::{self, Candidate, Fitness};
 use super::ejection::Ejection;
 use super::load::{Load, Outcome};
+use super::observe::Tally;
 use super::shards::Padded;
 use super::spec::{Backend, Protocol};
 
@@ -34,6 +35,8 @@ pub(super) struct Slot<C> {
     pub(super) protocol: Protocol,
     pub(super) connections: C,
     pub(super) load: Load,
+    /// Of the release that it is of.
+    pub(super) tally: Arc<Tally>,
     in_flight: Padded<AtomicU64>,
     /// No table names it any more.
     withdrawn: AtomicBool,
@@ -47,13 +50,14 @@ pub(super) struct Slot<C> {
 }
 
 impl<C: Connections> Slot<C> {
-    pub(super) fn new(backend: &Backend) -> Self {
+    pub(super) fn new(backend: &Backend, tally: Arc<Tally>) -> Self {
         Self {
             id: backend.id,
             address: backend.address.clone(),
             protocol: backend.protocol,
             connections: C::default(),
             load: Load::new(),
+            tally,
             in_flight: Padded::default(),
             withdrawn: AtomicBool::new(false),
             ejected_until_ms: AtomicU64::new(0),
@@ -126,6 +130,7 @@ impl<C: Connections> Slot<C> {
                 self.failing.store(true, Ordering::Relaxed);
                 if let Some(until_ms) = self.record().failed(now_ms) {
                     self.ejected_until_ms.store(until_ms, Ordering::Relaxed);
+                    self.tally.ejected();
                     tracing::warn!(
                         frontend = self.id,
                         address = %self.address,

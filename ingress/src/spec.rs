@@ -90,6 +90,16 @@ pub(super) struct Settings {
     pub(super) hold: Duration,
 }
 
+impl EnvironmentSpec {
+    /// The release that a frontend is of; empty when no pool says so. In a pool of both releases of a
+    /// promotion it is together with the other's, and in one of its own release too.
+    pub(super) fn release_of(&self, id: FrontendId) -> &str {
+        let mut of_one = self.pools.iter().filter(|pool| !pool.release.is_empty());
+        let pool = of_one.find(|pool| pool.backends.iter().any(|backend| backend.id == id));
+        pool.map_or("", |pool| &pool.release)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

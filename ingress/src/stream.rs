@@ -16,6 +16,16 @@ pub(super) enum Stream {
     Tls(Box<WebStream>),
 }
 
+impl Stream {
+    /// The version of TLS, where there is any.
+    pub(super) fn tls(&self) -> Option<&'static str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.version(),
+        }
+    }
+}
+
 /// Does the same with either.
 macro_rules! either {
     ($stream:expr, $inner:ident => $done:expr) => {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::observe::{Ledger, Tally};
 use super::retry::Budget;
 use super::shards::{self, Sharded};
 use super::slot::{Connections, Slot};
@@ -46,6 +47,8 @@ pub(super) struct Environment<C> {
     pub(super) since: u64,
     /// Kept across versions.
     pub(super) budget: Arc<Budget>,
+    /// Per pool, for what no frontend is asked.
+    tallies: Vec<Arc<Tally>>,
     superseded: AtomicBool,
     requests: Sharded<AtomicU64>,
 }
@@ -114,6 +117,13 @@ impl<C> Table<C> {
     }
 }
 
+impl<C> Target<C> {
+    /// Where requests are counted that come here, and to none of the frontends.
+    pub(super) fn tally(&self) -> &Arc<Tally> {
+        &self.environment.tallies[self.pool]
+    }
+}
+
 impl<C: Connections> Environment<C> {
     pub(super) fn new(
         key: EnvironmentKey,
@@ -121,9 +131,21 @@ impl<C: Connections> Environment<C> {
         pools: Vec<Vec<Arc<Slot<C>>>>,
         since: u64,
         budget: Arc<Budget>,
+        ledger: &mut Ledger,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
         let cookies = spec.pools.iter().map(cookies).collect();
+        let tallies = spec.pools.iter().map(|pool| {
+            // Both releases of a promotion answer in one pool: what neither does is the active one's.
+            let shared = pool.release.is_empty();
+            let release = if shared {
+                &spec.active_release
+            } else {
+                &pool.release
+            };
+            ledger.of(&key, release)
+        });
+        let tallies = tallies.collect();
         Self {
             key,
             spec,
@@ -131,6 +153,7 @@ impl<C: Connections> Environment<C> {
             cookies,
             since,
             budget,
+            tallies,
             superseded,
             requests,
         }

@@ -7,6 +7,7 @@ mod corpus;
 mod frontend;
 mod http2;
 mod life;
+mod observed;
 mod raw;
 mod reports;
 mod retries;

@@ -5,6 +5,7 @@
 //! file, so that all of them see the same values whatever their environment. [`Node`] is settings
 //! plus identity: what `control` and `ingress` run on. Nothing here talks to the network.
 
+mod access_lines;
 mod disk;
 mod endpoint;
 mod file;
@@ -19,6 +20,7 @@ mod roles;
 mod seat;
 mod settings;
 
+pub use access_lines::{AccessLines, AccessLinesError};
 pub use disk::{sync_directory, write_atomic};
 pub use endpoint::{Endpoint, EndpointError};
 pub use first_start::FirstStart;

@@ -20,6 +20,7 @@ mod forward;
 mod guard;
 mod guesses;
 mod membership;
+mod metrics;
 mod reconciler;
 mod refusal;
 mod routes;
@@ -66,6 +67,7 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
         tokio::spawn(copies::run(context.clone(), stopped.clone())),
         tokio::spawn(backups::run(context.clone(), stopped.clone())),
         tokio::spawn(certificates::run(context.clone(), stopped)),
+        tokio::spawn(metrics::run(context.clone())),
         tokio::spawn(node.trust.clone().watch(paths)),
     ];
     let outcome = tokio::select! {

@@ -27,6 +27,7 @@ mod ingress_killed;
 mod ingress_replaced;
 mod leader_killed;
 mod nodes_replaced;
+mod observed;
 mod partitions;
 mod power_back;
 mod promotion_survives;

@@ -12,7 +12,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 3] = [
 ];
 
 /// Crates that a crate of ours may not name in its code nor in its manifest.
-const FORBIDDEN_CRATES: [(&str, &[&str]); 6] = [
+const FORBIDDEN_CRATES: [(&str, &[&str]); 7] = [
     (
         "client",
         &[
@@ -26,6 +26,10 @@ const FORBIDDEN_CRATES: [(&str, &[&str]); 6] = [
     ("proto", &["fleet_model", "fleet_node", "fleet_client"]),
     (
         "trust",
+        &["fleet_model", "fleet_proto", "fleet_node", "fleet_client"],
+    ),
+    (
+        "metrics",
         &["fleet_model", "fleet_proto", "fleet_node", "fleet_client"],
     ),
     (

@@ -2,6 +2,7 @@
 
 mod client;
 mod material;
+mod observed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

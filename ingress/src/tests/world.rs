@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::control::Control;
 use super::frontend::Frontend;
 use super::raw::Raw;
-use crate::config::Network;
+use crate::config::{AccessLines, Network};
 use crate::trust::testing::TestAuthority;
 use crate::{Listeners, Options, Outcome, serve};
 
@@ -40,6 +40,8 @@ pub(super) struct Setup {
     pub(super) authority: TestAuthority,
     pub(super) drain: Duration,
     pub(super) balancers: Vec<Network>,
+    pub(super) metrics: Option<SocketAddr>,
+    pub(super) access_log: AccessLines,
     pub(super) directory: Arc<tempfile::TempDir>,
 }
 
@@ -55,6 +57,8 @@ impl Setup {
                 .map_or_else(|| TestAuthority::new("c1"), |c| c.authority.clone()),
             drain: PATIENCE,
             balancers: Vec::new(),
+            metrics: None,
+            access_log: AccessLines::Off,
             directory: Arc::new(tempfile::tempdir().unwrap()),
         }
     }
@@ -74,6 +78,9 @@ impl Setup {
             table: table.clone(),
             balancers: self.balancers.clone(),
             drain: self.drain,
+            metrics: self.metrics,
+            access_log: self.access_log,
+            access_log_file: self.directory.path().join("access.log"),
             first_table: std::time::Duration::from_millis(200),
         };
         let (stop, stopped) = oneshot::channel();

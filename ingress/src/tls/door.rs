@@ -80,7 +80,7 @@ impl Door {
                 Entered::Answered(page(Reason::Misdirected(&target.host), &parts))
             }
             Verdict::Redirect(location) => {
-                let mut page = page(Reason::Redirected, &parts);
+                let mut page = page(Reason::Redirected(&target.host), &parts);
                 page.headers_mut().insert(LOCATION, location);
                 Entered::Answered(page)
             }

@@ -88,6 +88,32 @@ pub struct Flags {
         value_name = "ADDRESS:PORT"
     )]
     pub https_listen: Option<String>,
+    /// Where the ingress shows its metrics to whoever asks, and control at the next port, or "off"
+    /// [default: off]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_METRICS_LISTEN",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub metrics_listen: Option<String>,
+    /// Which requests the ingress writes a line about: off, all, or 1/N, and then every one that
+    /// failed [default: off]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_ACCESS_LOG",
+        value_name = "off|all|1/N"
+    )]
+    pub access_log: Option<String>,
+    /// Where those lines go [default: ingress/access.log in the data directory]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_ACCESS_LOG_FILE",
+        value_name = "FILE"
+    )]
+    pub access_log_file: Option<PathBuf>,
     /// Domain of a cluster founded on this node [default: localhost]
     #[arg(long, global = true, env = "FLEETD_DOMAIN")]
     pub domain: Option<String>,

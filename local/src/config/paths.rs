@@ -126,6 +126,10 @@ impl Paths {
         self.root.join("ingress").join("table.pb")
     }
 
+    pub fn access_log(&self) -> PathBuf {
+        self.root.join("ingress").join("access.log")
+    }
+
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::file::{File, RaftFile};
 use super::{
-    Endpoint, EndpointError, Flags, Network, NetworkError, Paths, Range, RangeError, Roles,
-    RolesError,
+    AccessLines, AccessLinesError, Endpoint, EndpointError, Flags, Network, NetworkError, Paths,
+    Range, RangeError, Roles, RolesError,
 };
 
 /// What the operator decided about one node.
@@ -24,6 +24,10 @@ pub struct Settings {
     pub proxy_protocol_from: Vec<Network>,
     /// `None`: the ingress speaks no TLS.
     pub https_listen: Option<SocketAddr>,
+    /// `None`: no metrics are shown. The ingress shows them here, control at the next port.
+    pub metrics_listen: Option<SocketAddr>,
+    pub access_log: AccessLines,
+    pub access_log_file: PathBuf,
     /// Of a cluster that is founded here; a cluster that is joined has its own.
     pub domain: String,
     /// As above.
@@ -83,6 +87,10 @@ pub enum SettingsError {
     },
     #[error("proxy_protocol_from is not usable")]
     ProxyProtocol(#[from] NetworkError),
+    #[error("metrics_listen needs a fixed port below 65535: control has the next one")]
+    MetricsPort,
+    #[error("access_log is not usable")]
+    AccessLog(#[from] AccessLinesError),
     #[error("frontend_ports must lie within 1024-65535")]
     PortRange,
     #[error("frontend_uids must not hold 0, which is root, nor numbers above 4294967293")]
@@ -95,7 +103,7 @@ pub enum SettingsError {
     Timers,
 }
 
-/// Of `https_listen`.
+/// Of `https_listen` and `metrics_listen`.
 const OFF: &str = "off";
 
 /// Default range of frontend ports: below the ephemeral range of Linux (32768-60999), so that
@@ -144,6 +152,9 @@ impl Settings {
                 self.https_listen
                     .map_or_else(|| OFF.to_owned(), |address| address.to_string()),
             ),
+            metrics_listen: self.metrics_listen.map(|address| address.to_string()),
+            access_log: Some(self.access_log.to_string()),
+            access_log_file: Some(self.access_log_file.clone()),
             domain: Some(self.domain.clone()),
             cluster_name: Some(self.cluster_name.clone()),
             roles: Some(
@@ -202,8 +213,9 @@ impl Settings {
             Some(roles) => roles.parse()?,
             None => Roles::default(),
         };
+        let metrics = text(&flags.metrics_listen, file.metrics_listen, OFF);
+        let data_dir = absolute(flags.data_dir.clone().or(file.data_dir), dev)?;
         Ok(Self {
-            data_dir: absolute(flags.data_dir.clone().or(file.data_dir), dev)?,
             name: name(text(&flags.name, file.name, &host_name()))?,
             api_listen,
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
@@ -216,6 +228,17 @@ impl Settings {
                 OFF => None,
                 https => Some(address("https_listen", https)?),
             },
+            metrics_listen: match metrics.as_str() {
+                OFF => None,
+                metrics => Some(metrics_address(metrics)?),
+            },
+            access_log: text(&flags.access_log, file.access_log, OFF).parse()?,
+            access_log_file: flags
+                .access_log_file
+                .clone()
+                .or(file.access_log_file)
+                .unwrap_or_else(|| Paths::new(&data_dir).access_log()),
+            data_dir,
             domain: text(&flags.domain, file.domain, "localhost"),
             cluster_name: text(&flags.cluster_name, file.cluster_name, "fleet"),
             roles,
@@ -244,6 +267,14 @@ fn address(setting: &'static str, value: &str) -> Result<SocketAddr, SettingsErr
         setting,
         value: value.to_owned(),
     })
+}
+
+fn metrics_address(value: &str) -> Result<SocketAddr, SettingsError> {
+    let address = address("metrics_listen", value)?;
+    match address.port() {
+        0 | u16::MAX => Err(SettingsError::MetricsPort),
+        _ => Ok(address),
+    }
 }
 
 /// Lowercase letters, digits and dashes: it becomes part of tables and file names.

@@ -23,6 +23,10 @@ fn defaults_bind_the_api_to_loopback() {
     assert_eq!(settings.http_listen.to_string(), "0.0.0.0:80");
     assert_eq!(settings.https_listen, "0.0.0.0:443".parse().ok());
     assert!(!settings.api_is_exposed());
+    assert_eq!(settings.metrics_listen, None);
+    assert_eq!(settings.access_log, AccessLines::Off);
+    let log = "/var/lib/fleet/ingress/access.log";
+    assert_eq!(settings.access_log_file.to_str(), Some(log));
     assert_eq!(settings.roles, Roles::default());
 }
 
@@ -47,6 +51,9 @@ fn what_the_agent_hands_on_means_the_same() {
         api_listen: Some("[::1]:7500".into()),
         data_dir: Some("/data".into()),
         proxy_protocol_from: Some("10.0.0.0/8, 2001:db8::1".into()),
+        metrics_listen: Some("127.0.0.1:7480".into()),
+        access_log: Some("1/100".into()),
+        access_log_file: Some("/srv/access.log".into()),
         dev: true,
         ..Flags::default()
     };
@@ -73,6 +80,16 @@ fn every_bad_setting_is_named() {
             "api_listen needs a fixed port",
         ),
         ("api_listen = '0.0.0.0:7400'", "advertised address"),
+        (
+            "metrics_listen = '7480'",
+            "metrics_listen is not an address and a port",
+        ),
+        (
+            "metrics_listen = '127.0.0.1:65535'",
+            "metrics_listen needs a fixed port",
+        ),
+        ("access_log = '1/0'", "access_log is not usable"),
+        ("access_log = 'some'", "access_log is not usable"),
         ("roles = ['boss']", "unknown role \"boss\""),
         ("roles = []", "at least one role"),
         ("frontend_ports = '10'", "frontend_ports is not usable"),

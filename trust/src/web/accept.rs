@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -93,6 +93,22 @@ impl WebStream {
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.0.get_ref().1.server_name()
+    }
+
+    /// The version that was agreed on, as it is usually written.
+    #[must_use]
+    pub fn version(&self) -> Option<&'static str> {
+        match self.0.get_ref().1.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+            ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+            _ => None,
+        }
+    }
+
+    /// Whether a session was resumed, so that nothing had to be signed.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.0.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::observe::Ledger;
 use crate::retry::Budget;
 use crate::spec::{EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec};
 use crate::table::Environment;
@@ -28,6 +29,7 @@ fn table(redirect: bool) -> Table<()> {
             vec![Vec::new()],
             1,
             Arc::new(Budget::new()),
+            &mut Ledger::default(),
         ))
     };
     let all = [

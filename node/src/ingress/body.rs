@@ -150,8 +150,6 @@ pub(super) enum ResponseBody {
         incoming: Incoming,
         exchange: Option<Exchange>,
         ended: bool,
-        /// Where what was offered to a stream's client is noted.
-        offer: Option<Arc<Offer>>,
     },
 }
 
@@ -165,7 +163,6 @@ impl ResponseBody {
             incoming,
             exchange: Some(exchange),
             ended: false,
-            offer: Offer::mine(),
         }
     }
 }
@@ -181,19 +178,10 @@ impl Body for ResponseBody {
         match self.get_mut() {
             Self::Page(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Streamed {
-                incoming,
-                ended,
-                offer,
-                ..
+                incoming, ended, ..
             } => {
-                if let Some(offer) = offer {
-                    offer.accepted();
-                }
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 *ended = frame.is_none();
-                if let (Some(offer), Some(_)) = (offer, &frame) {
-                    offer.made();
-                }
                 Poll::Ready(frame)
             }
         }
@@ -218,12 +206,23 @@ impl Body for ResponseBody {
 #[derive(Debug)]
 pub(super) struct Held<T> {
     body: ResponseBody,
+    /// Where what was offered to a stream's client is noted.
+    offer: Option<Arc<Offer>>,
     _held: T,
 }
 
 impl<T> Held<T> {
     pub(super) fn new(body: ResponseBody, held: T) -> Self {
-        Self { body, _held: held }
+        let offer = Offer::mine();
+        // A client whose window was never open is offered all of it, and asks for nothing.
+        if let (Some(offer), false) = (&offer, body.is_end_stream()) {
+            offer.made();
+        }
+        Self {
+            body,
+            offer,
+            _held: held,
+        }
     }
 }
 
@@ -235,7 +234,15 @@ impl<T: Unpin> Body for Held<T> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        if let Some(offer) = &this.offer {
+            offer.accepted();
+        }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if let (Some(offer), Some(_)) = (&this.offer, &frame) {
+            offer.made();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

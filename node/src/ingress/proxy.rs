@@ -14,11 +14,13 @@ use super::attempts::{Answer, Attempts, NoAnswer, Outgoing};
 use super::body::{Progress, RequestBody, ResponseBody};
 use super::headers::{self, Client};
 use super::lifecycle::Lifecycle;
+use super::limits::Times;
 use super::pages::{self, Reason};
 use super::retry::Failure;
 use super::routes::Routes;
 use super::target::{Refusal, Target};
-use super::tunnel;
+use super::term::Term;
+use super::tunnel::{self, Protocol};
 use super::upstream::{Exchange, Pool};
 
 /// What every connection's requests share.
@@ -28,6 +30,7 @@ pub(super) struct Proxy {
     pub(super) lifecycle: Arc<Lifecycle>,
     /// Tunnels, which outlive the connections they came from.
     pub(super) tasks: TaskTracker,
+    pub(super) times: Times,
     /// Zero of the clock that ejection counts in.
     pub(super) started: Instant,
 }
@@ -80,6 +83,7 @@ impl Proxy {
         let attempts = Attempts {
             routes: &self.routes,
             host: &target.host,
+            body_time: self.times.body,
             started: self.started,
         };
         let answer = match attempts.run(outgoing, body).await {
@@ -98,7 +102,7 @@ impl Proxy {
         };
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self
-                .switch(client, answer, upgrade)
+                .switch(client, target, answer, upgrade)
                 .ok_or_else(|| page(Reason::BadGateway(&target.host), &parts.headers));
         }
         let (mut head, incoming) = answer.response.into_parts();
@@ -144,6 +148,7 @@ impl Proxy {
     fn switch(
         &self,
         asked_by: &Client,
+        target: &Target,
         answer: Answer,
         upgrade: Option<(HeaderValue, OnUpgrade)>,
     ) -> Option<Response<ResponseBody>> {
@@ -155,7 +160,20 @@ impl Proxy {
         let frontend = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(UPGRADE).cloned();
         set_cookie(response.headers_mut(), asked_by, &exchange);
-        self.tasks.spawn(tunnel::join(client, frontend, exchange));
+        let spoken = match protocol.as_ref().map(HeaderValue::as_bytes) {
+            Some(name) if name.eq_ignore_ascii_case(b"websocket") => Protocol::WebSocket,
+            _ => Protocol::Other,
+        };
+        let term = Term {
+            routes: Arc::clone(&self.routes),
+            phase: self.lifecycle.watch(),
+            host: target.host.to_string(),
+            frontend: exchange.pin().slot.id,
+            drain: exchange.pin().drain(),
+        };
+        let over = term.over();
+        self.tasks
+            .spawn(tunnel::join(client, frontend, spoken, exchange, over));
         let (mut head, _) = response.into_parts();
         headers::to_client(&mut head.headers);
         head.headers

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::retry::Budget;
 use super::shards::{self, Sharded};
 use super::slot::{Connections, Slot};
@@ -47,6 +49,8 @@ pub(super) struct Environment<C> {
     /// Kept across versions.
     pub(super) budget: Arc<Budget>,
     superseded: AtomicBool,
+    /// Cancelled after that, for who waits.
+    replaced: CancellationToken,
     requests: Sharded<AtomicU64>,
 }
 
@@ -123,6 +127,7 @@ impl<C: Connections> Environment<C> {
         budget: Arc<Budget>,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
+        let replaced = CancellationToken::new();
         let cookies = spec.pools.iter().map(cookies).collect();
         Self {
             key,
@@ -132,6 +137,7 @@ impl<C: Connections> Environment<C> {
             since,
             budget,
             superseded,
+            replaced,
             requests,
         }
     }
@@ -159,6 +165,12 @@ impl<C: Connections> Environment<C> {
     /// A newer version took its place.
     pub(super) fn supersede(&self) {
         self.superseded.store(true, Ordering::SeqCst);
+        self.replaced.cancel();
+    }
+
+    /// Returns when that has happened.
+    pub(super) async fn replaced(&self) {
+        self.replaced.cancelled().await;
     }
 }
 

@@ -14,7 +14,7 @@ use super::control::Control;
 use super::frontend::Frontend;
 use super::raw::Raw;
 use crate::config::Network;
-use crate::ingress::{Listeners, Options, Outcome, serve};
+use crate::ingress::{Listeners, Options, Outcome, Times, serve};
 use crate::trust::testing::TestAuthority;
 
 /// Longer than anything here takes on a busy machine. Never slept, only waited for.
@@ -39,6 +39,7 @@ pub(super) struct Setup {
     pub(super) control: Vec<String>,
     pub(super) authority: TestAuthority,
     pub(super) drain: Duration,
+    pub(super) times: Times,
     pub(super) balancers: Vec<Network>,
     pub(super) directory: Arc<tempfile::TempDir>,
 }
@@ -54,6 +55,7 @@ impl Setup {
                 .first()
                 .map_or_else(|| TestAuthority::new("c1"), |c| c.authority.clone()),
             drain: PATIENCE,
+            times: Times::default(),
             balancers: Vec::new(),
             directory: Arc::new(tempfile::tempdir().unwrap()),
         }
@@ -74,6 +76,7 @@ impl Setup {
             table: table.clone(),
             balancers: self.balancers.clone(),
             drain: self.drain,
+            times: self.times,
             first_table: std::time::Duration::from_millis(200),
         };
         let (stop, stopped) = oneshot::channel();

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub struct Exchange {
     /// When it was due: an open-loop generator does not wait for answers.
     pub due: Instant,
+    /// When it was sent, or a connection for it was begun: at or after `due`.
+    pub sent: Instant,
     /// From the moment it was due to the last byte of the answer, or to the failure.
     pub took: Duration,
     pub ingress: SocketAddr,
@@ -179,6 +181,7 @@ mod tests {
     fn exchange(outcome: Outcome, millis: u64) -> Exchange {
         Exchange {
             due: Instant::now(),
+            sent: Instant::now(),
             took: Duration::from_millis(millis),
             ingress: "127.0.0.1:1".parse().unwrap(),
             outcome,

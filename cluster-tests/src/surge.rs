@@ -67,6 +67,7 @@ mod tests {
         let at = |ms: u64| began + Duration::from_millis(ms);
         let exchange = |ms: u64| Exchange {
             due: at(ms),
+            sent: at(ms),
             took: Duration::from_secs(2),
             ingress: ([127, 0, 0, 1], 80).into(),
             outcome: Outcome::Broken("gone".to_owned()),

@@ -2,7 +2,9 @@
 //!
 //! Open loop: requests are due at a fixed rate whether or not earlier ones were answered, and
 //! latency counts from the moment a request was due, so a stall is seen by everyone who would have
-//! suffered from it. Connections are kept and used again, as browsers and proxies do.
+//! suffered from it. How clients connect is a [`Manner`].
+
+mod multiplexed;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,14 +14,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use hyper::{Request, header};
+use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use self::multiplexed::Multiplexed;
 use crate::history::{Exchange, History, Outcome};
 use crate::wait;
 
@@ -40,6 +45,19 @@ pub struct Load {
     pub rate: u32,
 }
 
+/// How clients connect.
+#[derive(Debug, Clone)]
+pub enum Manner {
+    /// HTTP/1.1 on connections that are kept and used again, as browsers and proxies do.
+    Kept,
+    /// A connection for each request.
+    New,
+    /// HTTP/2 from the first byte, all requests on one connection to each ingress.
+    Http2,
+    /// The same over TLS, where clients believe this; the addresses are those of HTTPS.
+    Http2OverTls(Arc<ClientConfig>),
+}
+
 /// Load under way; ends with [`Running::stop`].
 #[derive(Debug)]
 pub struct Running {
@@ -51,10 +69,19 @@ pub struct Running {
 
 impl Load {
     pub fn start(self) -> Running {
+        self.start_in(Manner::Kept)
+    }
+
+    /// Starts it with clients that connect in this manner.
+    pub fn start_in(self, manner: Manner) -> Running {
         let history = Arc::new(Mutex::new(History::default()));
         let (stop, stopped) = watch::channel(false);
         let (rate, rates) = watch::channel(self.rate);
-        let generator = tokio::spawn(generate(self, Arc::clone(&history), rates, stopped));
+        let doors = self.ingresses.iter();
+        let doors = doors.map(|address| Arc::new(Door::to(*address, manner.clone())));
+        let doors = doors.collect();
+        let generator = generate(self, doors, Arc::clone(&history), rates, stopped);
+        let generator = tokio::spawn(generator);
         Running {
             history,
             stop,
@@ -127,15 +154,11 @@ impl Running {
 
 async fn generate(
     load: Load,
+    doors: Vec<Arc<Door>>,
     history: Arc<Mutex<History>>,
     mut rates: watch::Receiver<u32>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let doors: Vec<Arc<Door>> = load
-        .ingresses
-        .iter()
-        .map(|address| Arc::new(Door::to(*address)))
-        .collect();
     let mut clock = ticks(load.rate);
     let mut under_way = tokio::task::JoinSet::new();
     for turn in 0_usize.. {
@@ -179,7 +202,7 @@ pub async fn burst(
     connections: usize,
     requests: usize,
 ) -> History {
-    let door = Arc::new(Door::to(ingress));
+    let door = Arc::new(Door::to(ingress, Manner::Kept));
     let left = Arc::new(AtomicUsize::new(requests));
     let mut lanes = tokio::task::JoinSet::new();
     for _ in 0..connections {
@@ -203,28 +226,34 @@ pub async fn burst(
 
 /// Sends one request on a connection of its own.
 pub async fn get(ingress: SocketAddr, host: &str, path: &str) -> Exchange {
-    Door::to(ingress).exchange(Instant::now(), host, path).await
+    Door::to(ingress, Manner::New)
+        .exchange(Instant::now(), host, path)
+        .await
 }
 
 /// One ingress, and the connections to it that wait for their next request.
 #[derive(Debug)]
 struct Door {
     address: SocketAddr,
+    manner: Manner,
     idle: Mutex<Vec<Connection>>,
+    multiplexed: Multiplexed,
 }
 
 type Connection = SendRequest<Empty<Bytes>>;
 
 impl Door {
-    fn to(address: SocketAddr) -> Door {
+    fn to(address: SocketAddr, manner: Manner) -> Door {
         Door {
             address,
+            manner,
             idle: Mutex::new(Vec::new()),
+            multiplexed: Multiplexed::default(),
         }
     }
 
     async fn exchange(&self, due: Instant, host: &str, path: &str) -> Exchange {
-        let mut resent = false;
+        let (sent, mut resent) = (Instant::now(), false);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.send(host, path, &mut resent)).await;
         let outcome = match answer {
             Ok(Ok((status, body))) => Outcome::Answered { status, body },
@@ -233,6 +262,7 @@ impl Door {
         };
         Exchange {
             due,
+            sent,
             took: due.elapsed(),
             ingress: self.address,
             outcome,
@@ -241,6 +271,15 @@ impl Door {
     }
 
     async fn send(&self, host: &str, path: &str, resent: &mut bool) -> Result<(u16, String)> {
+        let tls = match &self.manner {
+            Manner::Kept | Manner::New => None,
+            Manner::Http2 => Some(None),
+            Manner::Http2OverTls(config) => Some(Some(config)),
+        };
+        if let Some(tls) = tls {
+            let http2 = &self.multiplexed;
+            return http2.send((self.address, tls), host, path, resent).await;
+        }
         if let Some(connection) = self.take_idle() {
             match self.send_on(connection, host, path).await {
                 // Closed before a byte of an answer: the server had given the connection up.
@@ -262,19 +301,14 @@ impl Door {
             .header(header::HOST, host)
             .body(Empty::new())?;
         let answer = connection.send_request(request).await.context("sending")?;
-        let status = answer.status().as_u16();
-        let body = http_body_util::Limited::new(answer.into_body(), BODY_LIMIT)
-            .collect()
-            .await
-            .map_err(|e| anyhow!("reading the answer: {e}"))?
-            .to_bytes();
-        if connection.ready().await.is_ok() {
+        let answer = read(answer).await?;
+        if matches!(self.manner, Manner::Kept) && connection.ready().await.is_ok() {
             self.idle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
         }
-        Ok((status, String::from_utf8_lossy(&body).trim().to_owned()))
+        Ok(answer)
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -284,14 +318,30 @@ impl Door {
     }
 
     async fn connect(&self) -> Result<Connection> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
+        let stream = dial(self.address).await?;
         let (sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Its errors reach whoever waits for an answer on it.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
     }
+}
+
+async fn read(answer: Response<Incoming>) -> Result<(u16, String)> {
+    let status = answer.status().as_u16();
+    let body = http_body_util::Limited::new(answer.into_body(), BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|e| anyhow!("reading the answer: {e}"))?
+        .to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).trim().to_owned()))
+}
+
+/// A connection without Nagle's wait.
+async fn dial(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn closed_early(cause: &anyhow::Error) -> bool {

@@ -53,6 +53,8 @@ pub(super) enum NoAnswer {
 pub(super) struct Attempts<'a> {
     pub(super) routes: &'a Routes<Pool>,
     pub(super) host: &'a str,
+    /// Between two pieces of its body.
+    pub(super) body_time: Duration,
     pub(super) started: Instant,
 }
 
@@ -202,9 +204,12 @@ impl Attempts<'_> {
         let timeout = pin.response_timeout();
         let progress = request.body().progress();
         let sent = if repeatable {
-            send_watched(&mut connection, *request, timeout).await
+            send_watched(&mut connection, *request, timeout, self.body_time).await
         } else {
-            send(&mut connection, *request, progress.as_deref(), timeout).await
+            {
+                let times = (timeout, self.body_time);
+                send(&mut connection, *request, progress.as_deref(), times).await
+            }
         };
         let now = now_ms(self.started);
         match sent {
@@ -250,14 +255,14 @@ async fn send(
     connection: &mut Connection,
     request: Request<RequestBody>,
     progress: Option<&Progress>,
-    timeout: Duration,
+    (timeout, body_time): (Duration, Duration),
 ) -> Result<Response<Incoming>, SendError> {
     let mut sending = std::pin::pin!(connection.send(request));
     let (mut moved, mut since) = (0, Instant::now());
     loop {
         let mut step = timeout.saturating_sub(since.elapsed());
         if progress.is_some_and(|progress| !progress.is_done()) {
-            step = step.min(limits::BODY_TIME);
+            step = step.min(body_time);
         }
         if let Ok(sent) = tokio::time::timeout(step, sending.as_mut()).await {
             return sent;
@@ -280,11 +285,13 @@ async fn send_watched(
     connection: &mut Connection,
     request: Request<RequestBody>,
     timeout: Duration,
+    body_time: Duration,
 ) -> Result<Response<Incoming>, SendError> {
+    let times = (timeout, body_time);
     let Some(patience) = connection.patience() else {
-        return send(connection, request, None, timeout).await;
+        return send(connection, request, None, times).await;
     };
-    let mut sending = std::pin::pin!(send(connection, request, None, timeout));
+    let mut sending = std::pin::pin!(send(connection, request, None, times));
     // Most are answered long before anything needs to be asked of the kernel.
     match tokio::time::timeout(limits::LATE, sending.as_mut()).await {
         Ok(sent) => sent,

@@ -153,8 +153,6 @@ pub(super) enum ResponseBody {
         incoming: Incoming,
         exchange: Option<Exchange>,
         ended: bool,
-        /// Where what was offered to a stream's client is noted.
-        offer: Option<Arc<Offer>>,
     },
 }
 
@@ -168,7 +166,6 @@ impl ResponseBody {
             incoming,
             exchange: Some(exchange),
             ended: false,
-            offer: Offer::mine(),
         }
     }
 }
@@ -184,19 +181,10 @@ impl Body for ResponseBody {
         match self.get_mut() {
             Self::Page(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Streamed {
-                incoming,
-                ended,
-                offer,
-                ..
+                incoming, ended, ..
             } => {
-                if let Some(offer) = offer {
-                    offer.accepted();
-                }
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 *ended = frame.is_none();
-                if let (Some(offer), Some(_)) = (offer, &frame) {
-                    offer.made();
-                }
                 Poll::Ready(frame)
             }
         }
@@ -222,14 +210,22 @@ impl Body for ResponseBody {
 pub(super) struct Held<T> {
     body: ResponseBody,
     account: Account,
+    /// Where what was offered to a stream's client is noted.
+    offer: Option<Arc<Offer>>,
     _held: T,
 }
 
 impl<T> Held<T> {
     pub(super) fn new(body: ResponseBody, account: Account, held: T) -> Self {
+        let offer = Offer::mine();
+        // A client whose window was never open is offered all of it, and asks for nothing.
+        if let (Some(offer), false) = (&offer, body.is_end_stream()) {
+            offer.made();
+        }
         Self {
             body,
             account,
+            offer,
             _held: held,
         }
     }
@@ -252,12 +248,20 @@ impl<T: Unpin> Body for Held<T> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { body, account, .. } = self.get_mut();
-        let frame = ready!(Pin::new(body).poll_frame(cx));
+        let this = self.get_mut();
+        if let Some(offer) = &this.offer {
+            offer.accepted();
+        }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if let (Some(offer), Some(_)) = (&this.offer, &frame) {
+            offer.made();
+        }
         match &frame {
-            Some(Ok(frame)) => account.sent(frame.data_ref().map_or(0, Bytes::len) as u64),
-            Some(Err(_)) => account.broken(),
-            None => account.ended(),
+            Some(Ok(frame)) => this
+                .account
+                .sent(frame.data_ref().map_or(0, Bytes::len) as u64),
+            Some(Err(_)) => this.account.broken(),
+            None => this.account.ended(),
         }
         Poll::Ready(frame)
     }

@@ -125,6 +125,7 @@ fn environment(
                 0 => None,
                 ms => Some(Duration::from_millis(ms.into())),
             },
+            drain: wire.drain_ms.map(|ms| Duration::from_millis(ms.into())),
             sticky: (!wire.sticky_key.is_empty()).then(|| wire.sticky_key.as_ref().into()),
         });
     }
@@ -236,6 +237,7 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
             .collect(),
         response_timeout_ms: pool.response_timeout.map_or(0, millis),
         sticky_key: pool.sticky.as_deref().unwrap_or_default().to_vec().into(),
+        drain_ms: pool.drain.map(millis),
     };
     let default = Settings::default();
     let explicit = |value: Duration, default: Duration| match value == default {
@@ -318,6 +320,7 @@ mod tests {
             ],
             response_timeout_ms: 90_000,
             sticky_key: vec![7; 32].into(),
+            drain_ms: Some(0),
         };
         let routes = wire::EnvironmentRoutes {
             app: "shop".to_owned(),

@@ -58,8 +58,11 @@ enum Eye {
 struct Deadline(Option<Pin<Box<Sleep>>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
-    /// Reads until the protocol is clear. None when the client said nothing and left.
-    pub(super) async fn begin(mut stream: S) -> io::Result<Option<(Self, Protocol)>> {
+    /// Reads until the protocol is clear; `take_time` is what a client has to take something. None when the client said nothing and left.
+    pub(super) async fn begin(
+        mut stream: S,
+        take_time: Duration,
+    ) -> io::Result<Option<(Self, Protocol)>> {
         let mut first = BytesMut::with_capacity(4 << 10);
         let protocol = loop {
             if stream.read_buf(&mut first).await? == 0 {
@@ -84,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             objected: false,
             head_until: Deadline::default(),
             taken_until: Deadline::default(),
-            take_time: limits::TAKE_TIME,
+            take_time,
             begun: Instant::now(),
             written: Arc::default(),
             told: 0,
@@ -266,8 +269,8 @@ mod tests {
         const TAKE_TIME: Duration = Duration::from_secs(2);
         let (mut client, server) = tokio::io::duplex(1 << 10);
         client.write_all(b"GET").await.unwrap();
-        let (mut guarded, _) = Guarded::begin(server).await.unwrap().unwrap();
-        guarded.take_time = TAKE_TIME;
+        let begun = Guarded::begin(server, TAKE_TIME).await.unwrap();
+        let (mut guarded, _) = begun.unwrap();
         let writing = tokio::spawn(async move { guarded.write_all(&[7; 64 << 10]).await });
         // Slowly, and for longer than a client may take nothing.
         let mut pace = tokio::time::interval(TAKE_TIME / 20);

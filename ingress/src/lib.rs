@@ -14,9 +14,9 @@
 //! - Where a request ends is never a matter of opinion (`strict`).
 //!
 //! The code that decides (`table`, `routes`, `pin`, `slot`, `balancer`, `ejection`, `retry`,
-//! `headers`, `target`, `strict`, `pages`, `observe`) knows nothing of the engine that moves the bytes
+//! `headers`, `target`, `strict`, `websocket`, `pages`, `observe`) knows nothing of the engine that moves the bytes
 //! (`listener`, `stream`, `guarded`, `taken`, `proxy`, `attempts`, `body`, `upstream`, `multiplexed`,
-//! `wire`, `tunnel`), so that a faster one can take its place.
+//! `wire`, `tunnel`, `term`), so that a faster one can take its place.
 //!
 //! Absent on purpose: any opinion of its own on which release is active or which frontends exist,
 //! and configuration text of any kind. Access rules and limits per environment come later.
@@ -59,12 +59,15 @@ mod strict;
 mod table;
 mod taken;
 mod target;
+mod term;
 mod tls;
 mod tunnel;
 mod upstream;
+mod websocket;
 mod wire;
 
 pub use inherited::Listeners;
+pub use limits::Times;
 pub use process::{Options, Outcome, run, serve};
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(super) enum Phase {
     Closing,
     /// Whoever still says nothing is closed.
     Leaving,
+    /// Time is over: upgraded connections are ended, the rest is cut.
+    Ending,
     /// Nothing is left but to say goodbye to control.
     Gone,
 }

@@ -12,6 +12,24 @@ pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
 pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
 /// Between two pieces of a response, while they wait for the client: nginx's `send_timeout`.
 pub(super) const TAKE_TIME: Duration = Duration::from_secs(60);
+/// How long clients are waited for that owe something; tests wait less long.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Between two pieces of a request's body.
+    pub body: Duration,
+    /// Between two pieces of a response.
+    pub take: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            body: BODY_TIME,
+            take: TAKE_TIME,
+        }
+    }
+}
+
 /// A client connection without any request: after a request as browsers and peers keep theirs,
 /// so that reuse seldom meets a close.
 pub(super) const CLIENT_IDLE: Duration = Duration::from_secs(75);
@@ -28,6 +46,12 @@ pub(super) const PENDING_RESETS: usize = 20;
 pub(super) const LOCAL_RESETS: usize = 1024;
 /// A silent HTTP/2 client is asked whether it is alive this often, and has as long to answer.
 pub(super) const PING: Duration = Duration::from_secs(20);
+
+/// Requests in flight have this long to end, and WebSockets to last, once their frontend or this
+/// process has to go: the drain time of frontends where the manifest says nothing.
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
+/// For the last words to both sides of a WebSocket that has to end, and what they say to that.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// To a frontend. It is near and listens, or it is as good as gone.
 pub(super) const CONNECT_TIME: Duration = Duration::from_secs(2);

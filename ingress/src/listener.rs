@@ -136,7 +136,7 @@ impl Server {
         let (stream, door) = entered?;
         client.scheme = door.scheme();
         let tls = stream.tls();
-        let begin = Guarded::begin(stream);
+        let begin = Guarded::begin(stream, self.proxy.times.take);
         let begun = tokio::select! {
             begun = tokio::time::timeout(limits::HEAD_TIME, begin) => begun,
             () = reached(&mut phase, Phase::Leaving) => return Ok(()),
@@ -181,7 +181,7 @@ impl Server {
                     .await
             }
             Protocol::Http2 => {
-                let connection = http2().serve_connection(io, service);
+                let connection = http2(self.proxy.times.take).serve_connection(io, service);
                 let connection = Driven {
                     connection,
                     close: |c| c.graceful_shutdown(),
@@ -252,8 +252,8 @@ fn http1() -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(Streams::new());
+fn http2(take_time: Duration) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new(take_time));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits::STREAMS)

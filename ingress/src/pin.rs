@@ -7,6 +7,7 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 
 use super::balancer::{self, Fitness};
+use super::limits;
 use super::slot::{Connections, FrontendId, Slot};
 use super::spec::Settings;
 use super::table::{Environment, Table};
@@ -113,6 +114,12 @@ impl<C: Connections> Pin<C> {
         let spec = &self.environment.spec;
         let own = spec.pools[self.pool].response_timeout;
         own.unwrap_or(spec.settings.response_timeout)
+    }
+
+    /// How long what has no end of its own may last once routes lead elsewhere.
+    pub(super) fn drain(&self) -> Duration {
+        let own = self.environment.spec.pools[self.pool].drain;
+        own.unwrap_or(limits::DRAIN)
     }
 
     /// The `Set-Cookie` header that brings the client back here, where clients keep their frontend

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use fleet_proto::internal::{DurableTable, Fence};
 use fleet_trust::WebAcceptor;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -18,6 +19,7 @@ use super::convert;
 use super::durable::{self, Store};
 use super::inherited::{Inherited, Listeners};
 use super::lifecycle::{Lifecycle, Phase, reached, silent_time};
+use super::limits::{self, Times};
 use super::listener::{Entry, Server};
 use super::observe::{self, AccessLog, Observer};
 use super::proxy::{Proxy, now_ms};
@@ -30,8 +32,6 @@ use super::upstream::Pool;
 use crate::config::{AccessLines, Network, Node, Peers};
 use crate::trust::Trust;
 
-/// Requests in flight have this long to end after SIGTERM: the drain time of frontends.
-const DRAIN: Duration = Duration::from_secs(30);
 /// How long a start waits for control to say whether the table on disk is still right. The
 /// sockets' backlog keeps clients meanwhile.
 const FRESHER: Duration = Duration::from_secs(3);
@@ -56,6 +56,8 @@ pub struct Options {
     pub table: PathBuf,
     /// Whose connections begin with a PROXY header.
     pub balancers: Vec<Network>,
+    /// How long clients are waited for that owe something.
+    pub times: Times,
     /// From the order to stop until connections are cut.
     pub drain: Duration,
     /// Where metrics are shown, if at all.
@@ -79,6 +81,7 @@ pub struct Outcome {
 /// they are bound to the node's `http_listen` and `https_listen`.
 pub async fn run(node: &Node) -> anyhow::Result<()> {
     let mut inherited = Inherited::take().context("failed taking over sockets")?;
+    allow_descriptors();
     let mut listeners = std::mem::take(&mut inherited.listeners);
     if listeners.http.is_empty() && listeners.https.is_empty() {
         let bind = |address| {
@@ -98,7 +101,8 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
         control: peers.iter().map(ToString::to_string).collect(),
         table: paths.route_table(),
         balancers: node.settings.proxy_protocol_from.clone(),
-        drain: DRAIN,
+        times: Times::default(),
+        drain: limits::DRAIN,
         metrics: node.settings.metrics_listen,
         access_log: node.settings.access_log,
         access_log_file: node.settings.access_log_file.clone(),
@@ -125,6 +129,19 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Takes as many descriptors as this process may have: each client needs one, and each request one
+/// more, and what a shell gives to start with is often a thousand.
+fn allow_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        tracing::warn!(%error, ?maximum, "could not take all descriptors there are");
+    }
+}
+
 /// Serves on `listeners`: calls `ready` once it accepts, begins to drain when `stop` returns.
 ///
 /// # Errors
@@ -138,7 +155,7 @@ pub async fn serve(
 ) -> io::Result<Outcome> {
     let (drain, first_table) = (options.drain, options.first_table);
     let log = AccessLog::start(options.access_log, options.access_log_file.clone());
-    let ingress = Ingress::new(options.balancers.clone(), log.clone());
+    let ingress = Ingress::new(options.balancers.clone(), options.times, log.clone());
     let shown = options.metrics.map(|address| ingress.show(address));
     let (session, mut contact) = ingress.session(options);
     let had_table = ingress.proxy.routes.known();
@@ -177,12 +194,13 @@ struct Ingress {
 }
 
 impl Ingress {
-    fn new(balancers: Vec<Network>, log: Option<AccessLog>) -> Self {
+    fn new(balancers: Vec<Network>, times: Times, log: Option<AccessLog>) -> Self {
         let proxy = Arc::new(Proxy {
             routes: Arc::new(Routes::new()),
             lifecycle: Arc::new(Lifecycle::new()),
             observer: Observer::new(log),
             tasks: TaskTracker::new(),
+            times,
             started: Instant::now(),
         });
         let server = Arc::new(Server::new(Arc::clone(&proxy), balancers));
@@ -274,8 +292,11 @@ impl Ingress {
             .is_err()
         {
             self.proxy.lifecycle.enter(Phase::Leaving);
-            // At the deadline the rest is cut by the end of the process.
-            let _ = tokio::time::timeout_at(until, all).await;
+            if tokio::time::timeout_at(until, all).await.is_err() {
+                self.proxy.lifecycle.enter(Phase::Ending);
+                // What is left after this is cut by the end of the process.
+                let _ = tokio::time::timeout(limits::FAREWELL, tunnels.wait()).await;
+            }
         }
         Outcome {
             cut: connections.len() + tunnels.len(),

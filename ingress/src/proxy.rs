@@ -14,12 +14,14 @@ use super::attempts::{Answer, Attempts, NoAnswer, Outgoing};
 use super::body::{Progress, RequestBody, ResponseBody};
 use super::headers::{self, Client};
 use super::lifecycle::Lifecycle;
+use super::limits::Times;
 use super::observe::{Account, Meter, Observer};
 use super::pages::{self, Reason};
 use super::retry::Failure;
 use super::routes::Routes;
 use super::target::{Refusal, Target};
-use super::tunnel;
+use super::term::Term;
+use super::tunnel::{self, Protocol};
 use super::upstream::{Exchange, Pool};
 
 /// What every connection's requests share.
@@ -30,6 +32,7 @@ pub(super) struct Proxy {
     pub(super) observer: Arc<Observer>,
     /// Tunnels, which outlive the connections they came from.
     pub(super) tasks: TaskTracker,
+    pub(super) times: Times,
     /// Zero of the clock that ejection counts in.
     pub(super) started: Instant,
 }
@@ -88,6 +91,7 @@ impl Proxy {
         let attempts = Attempts {
             routes: &self.routes,
             host: &target.host,
+            body_time: self.times.body,
             started: self.started,
         };
         let answer = match attempts.run(outgoing, body, account).await {
@@ -106,7 +110,7 @@ impl Proxy {
         };
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self
-                .switch(client, answer, upgrade, account)
+                .switch(client, target, answer, upgrade, account)
                 .ok_or_else(|| page(Reason::BadGateway(&target.host), &parts.headers));
         }
         let (mut head, incoming) = answer.response.into_parts();
@@ -152,6 +156,7 @@ impl Proxy {
     fn switch(
         &self,
         asked_by: &Client,
+        target: &Target,
         answer: Answer,
         upgrade: Option<(HeaderValue, OnUpgrade)>,
         account: &mut Account,
@@ -165,8 +170,21 @@ impl Proxy {
         let protocol = response.headers().get(UPGRADE).cloned();
         set_cookie(response.headers_mut(), asked_by, &exchange);
         account.answered(response.status().as_u16());
-        let join = tunnel::join(client, frontend, exchange, account.take());
-        self.tasks.spawn(join);
+        let spoken = match protocol.as_ref().map(HeaderValue::as_bytes) {
+            Some(name) if name.eq_ignore_ascii_case(b"websocket") => Protocol::WebSocket,
+            _ => Protocol::Other,
+        };
+        let term = Term {
+            routes: Arc::clone(&self.routes),
+            phase: self.lifecycle.watch(),
+            host: target.host.to_string(),
+            frontend: exchange.pin().slot.id,
+            drain: exchange.pin().drain(),
+        };
+        let (over, account) = (term.over(), account.take());
+        self.tasks.spawn(tunnel::join(
+            client, frontend, spoken, exchange, account, over,
+        ));
         let (mut head, _) = response.into_parts();
         headers::to_client(&mut head.headers);
         head.headers

@@ -139,6 +139,21 @@ impl<C: Connections> Routes<C> {
         }
     }
 
+    /// Whether a host leads to a frontend, among others, and the version of the routes that says so.
+    pub(super) fn leads(
+        &self,
+        host: &str,
+        frontend: FrontendId,
+    ) -> (bool, Option<Arc<Environment<C>>>) {
+        let table = self.current.load();
+        let Some(target) = table.lookup(host) else {
+            return (false, None);
+        };
+        let slots = &target.environment.pools[target.pool];
+        let here = slots.iter().any(|slot| slot.id == frontend);
+        (here, Some(Arc::clone(&target.environment)))
+    }
+
     /// Whether any table was ever applied.
     pub(super) fn known(&self) -> bool {
         self.behind().known

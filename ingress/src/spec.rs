@@ -60,6 +60,8 @@ pub(super) struct PoolSpec {
     pub(super) backends: Vec<Backend>,
     /// Instead of that of the environment's settings.
     pub(super) response_timeout: Option<Duration>,
+    /// How long a tunnel lasts once routes lead elsewhere, if not as long as is usual.
+    pub(super) drain: Option<Duration>,
     /// Clients keep their frontend, by cookies that this signs.
     pub(super) sticky: Option<sticky::Key>,
 }

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::observe::{Ledger, Tally};
 use super::retry::Budget;
 use super::shards::{self, Sharded};
@@ -50,6 +52,8 @@ pub(super) struct Environment<C> {
     /// Per pool, for what no frontend is asked.
     tallies: Vec<Arc<Tally>>,
     superseded: AtomicBool,
+    /// Cancelled after that, for who waits.
+    replaced: CancellationToken,
     requests: Sharded<AtomicU64>,
 }
 
@@ -134,6 +138,7 @@ impl<C: Connections> Environment<C> {
         ledger: &mut Ledger,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
+        let replaced = CancellationToken::new();
         let cookies = spec.pools.iter().map(cookies).collect();
         let tallies = spec.pools.iter().map(|pool| {
             // Both releases of a promotion answer in one pool: what neither does is the active one's.
@@ -155,6 +160,7 @@ impl<C: Connections> Environment<C> {
             budget,
             tallies,
             superseded,
+            replaced,
             requests,
         }
     }
@@ -182,6 +188,12 @@ impl<C: Connections> Environment<C> {
     /// A newer version took its place.
     pub(super) fn supersede(&self) {
         self.superseded.store(true, Ordering::SeqCst);
+        self.replaced.cancel();
+    }
+
+    /// Returns when that has happened.
+    pub(super) async fn replaced(&self) {
+        self.replaced.cancelled().await;
     }
 }
 

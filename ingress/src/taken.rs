@@ -15,8 +15,6 @@ use std::task::Poll;
 use hyper::rt::Executor;
 use tokio::time::{Duration, Instant};
 
-use super::limits;
-
 tokio::task_local! {
     static MINE: Arc<Offer>;
 }
@@ -26,6 +24,8 @@ tokio::task_local! {
 pub(super) struct Streams {
     /// Zero of the times that offers are remembered by.
     begun: Instant,
+    /// What a client has to take something.
+    take_time: Duration,
 }
 
 /// What a stream's body offered last.
@@ -37,9 +37,10 @@ pub(super) struct Offer {
 }
 
 impl Streams {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(take_time: Duration) -> Self {
         Self {
             begun: Instant::now(),
+            take_time,
         }
     }
 }
@@ -54,7 +55,7 @@ where
             begun: self.begun,
             since_ms: AtomicU64::new(0),
         });
-        tokio::spawn(run(stream, offer, limits::TAKE_TIME));
+        tokio::spawn(run(stream, offer, self.take_time));
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Manner {
     pub timeout: Option<Millis>,
     /// A client keeps its frontend.
     pub sticky: bool,
+    /// How long a connection without an end of its own lasts once the routes lead elsewhere.
+    pub drain: Millis,
 }
 
 /// A service of a release.
@@ -91,6 +93,7 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
             let manner = Manner {
                 timeout: service.timeout,
                 sticky: service.sticky,
+                drain: service.drain.unwrap_or(environment.settings.drain),
             };
             let target = Target {
                 release: release.cloned(),

@@ -1,46 +1,83 @@
 //! An ingress is replaced on purpose: a new process takes over the sockets, the old one finishes its
-//! requests, nothing is refused.
+//! requests, WebSockets go on, nothing is refused.
 
-use anyhow::{Result, ensure};
-use fleet_cluster_tests::app::{self, Shop};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
 use fleet_cluster_tests::cluster::Cluster;
-use fleet_cluster_tests::faults;
-use fleet_cluster_tests::process::Role;
-use fleet_cluster_tests::workload::Load;
+use fleet_cluster_tests::process::{self, Role};
+use fleet_cluster_tests::sockets::Life;
+use fleet_cluster_tests::websocket::{Heard, WebSocket};
+use fleet_cluster_tests::{faults, wait};
+
+use crate::activations::{self, Clients};
+
+/// How long an old process lets WebSockets live (docs/ingress.md).
+const DRAIN: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails() -> Result<()> {
     let cluster = Cluster::start(3).await?;
-    let mut sources = Shop::create(cluster.path())?;
-    app::go_live(&cluster.cli, &mut sources, "one").await?;
-    let quick = Load {
-        host: app::host("www"),
-        path: app::VERSION_PAGE.to_owned(),
-        ingresses: cluster.ingresses(),
-        rate: 100,
-    }
-    .start();
-    // Requests that are under way when the old process is told to go.
-    let slow = Load {
-        host: app::host("www"),
-        path: "/slow?ms=700".to_owned(),
-        ingresses: cluster.ingresses(),
-        rate: 10,
-    }
-    .start();
-    slow.more(10).await?;
+    activations::live(&cluster, &["one"]).await?;
+    let clients = Clients::start(&cluster).await?;
+    clients.more(100).await?;
+    let mut replaced = Vec::new();
     for node in &cluster.nodes {
-        let before = node.process(Role::Ingress)?;
+        let mut socket = WebSocket::open(node.http(), &activations::host(), "/").await?;
+        heard(&mut socket).await?;
+        let (asked, before) = (Instant::now(), node.process(Role::Ingress)?);
         cluster.local(node).ok(&["node", "replace-ingress"]).await?;
-        faults::gone(&before).await?;
-        let after = node.process(Role::Ingress)?;
-        ensure!(after.pid != before.pid, "the same process still serves");
-        quick.more(100).await?;
+        let serving = process::with_role(&node.processes(), Role::Ingress);
+        ensure!(
+            serving.iter().any(|process| process.pid != before.pid),
+            "only {serving:?}"
+        );
+        // New connections are answered by the new process, this one still by the old.
+        clients.more(100).await?;
+        heard(&mut socket).await?;
+        replaced.push((node.http(), asked, before, socket));
     }
-    slow.more(10).await?;
-    for load in [quick, slow] {
-        let history = load.stop().await?;
-        ensure!(history.failed() == 0, "{history}");
+    let (histories, lives) = clients.stop().await?;
+    for (name, history) in &histories {
+        println!("{name:<16} {history}");
+        ensure!(history.failed() == 0, "{name}: {history}");
+    }
+    for life in &lives {
+        let its = replaced.iter().find(|(at, ..)| *at == life.ingress);
+        lived_as_long_as_it_should(life, its.map(|(_, asked, ..)| *asked))?;
+    }
+    for (_, asked, before, socket) in replaced {
+        // It waits for its last client, who leaves now.
+        let alive = before.is_alive();
+        ensure!(
+            alive || asked.elapsed() >= DRAIN,
+            "it left its client behind"
+        );
+        drop(socket);
+        faults::gone(&before).await?;
     }
     cluster.end()
+}
+
+async fn heard(socket: &mut WebSocket) -> Result<()> {
+    socket.say("who?").await?;
+    let heard = tokio::time::timeout(wait::GENEROUS, socket.hear()).await;
+    let heard = heard.context("no answer")??;
+    ensure!(heard == Heard::Text("one".to_owned()), "{heard:?}");
+    Ok(())
+}
+
+/// To the end of the test, or to the deadline of its process, and then it was told.
+fn lived_as_long_as_it_should(life: &Life, replaced: Option<Instant>) -> Result<()> {
+    let Some((at, how)) = &life.ended else {
+        return Ok(());
+    };
+    let asked = replaced.context("its process stayed")?;
+    ensure!(*how == Heard::Closed(Some(1001)), "it ended by {how:?}");
+    ensure!(
+        *at >= asked + DRAIN,
+        "it ended {:?} after its process was replaced",
+        at.duration_since(asked)
+    );
+    Ok(())
 }

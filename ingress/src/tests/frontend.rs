@@ -21,7 +21,8 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::world::PATIENCE;
 
 /// Answers its own id. Paths: `/held` waits until `release`; `/echo` sends the body back as it
-/// comes; `/events` sends one event, and another after `release`; `/early` answers before it reads; `/break` cuts the connection; `/upgrade` echoes.
+/// comes; `/events` sends one event, and another after `release`; `/early` answers before it reads; `/break` cuts the connection; `/upgrade`
+/// echoes in whatever protocol.
 pub(super) struct Frontend {
     pub(super) id: u64,
     pub(super) address: SocketAddr,
@@ -193,6 +194,7 @@ async fn answer(
             return Ok(Response::new(text(format!("{bytes} {}", trailers.len()))));
         }
         "/upgrade" => {
+            let wanted = request.headers()["upgrade"].clone();
             let upgrade = hyper::upgrade::on(&mut request);
             let killed = inner.killed.clone();
             inner.tasks.spawn(async move {
@@ -206,7 +208,7 @@ async fn answer(
             let response = Response::builder()
                 .status(StatusCode::SWITCHING_PROTOCOLS)
                 .header("connection", "upgrade")
-                .header("upgrade", "websocket")
+                .header("upgrade", wanted)
                 .header("sec-websocket-accept", "yes");
             return Ok(response.body(text(String::new())).unwrap());
         }

@@ -15,7 +15,7 @@ use super::frontend::Frontend;
 use super::raw::Raw;
 use crate::config::{AccessLines, Network};
 use crate::trust::testing::TestAuthority;
-use crate::{Listeners, Options, Outcome, serve};
+use crate::{Listeners, Options, Outcome, Times, serve};
 
 /// Longer than anything here takes on a busy machine. Never slept, only waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +39,7 @@ pub(super) struct Setup {
     pub(super) control: Vec<String>,
     pub(super) authority: TestAuthority,
     pub(super) drain: Duration,
+    pub(super) times: Times,
     pub(super) balancers: Vec<Network>,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) access_log: AccessLines,
@@ -56,6 +57,7 @@ impl Setup {
                 .first()
                 .map_or_else(|| TestAuthority::new("c1"), |c| c.authority.clone()),
             drain: PATIENCE,
+            times: Times::default(),
             balancers: Vec::new(),
             metrics: None,
             access_log: AccessLines::Off,
@@ -81,6 +83,7 @@ impl Setup {
             metrics: self.metrics,
             access_log: self.access_log,
             access_log_file: self.directory.path().join("access.log"),
+            times: self.times,
             first_table: std::time::Duration::from_millis(200),
         };
         let (stop, stopped) = oneshot::channel();

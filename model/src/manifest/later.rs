@@ -1,6 +1,6 @@
 //! What a manifest may ask for and this version does not do.
 
-use super::{Manifest, Scale, Service};
+use super::{Manifest, Port, Scale, Scheme, Service};
 use crate::ids::ServiceName;
 
 impl Manifest {
@@ -52,6 +52,15 @@ fn unsupported(name: &ServiceName, service: &Service) -> Option<String> {
         return Some(format!(
             "service {name:?} cannot be scaled to 0 by its load yet, since requests are not held \
              until a frontend runs: its scale.min must be at least 1"
+        ));
+    }
+    // Spoken to without TLS, it would never be healthy, and nobody could see why.
+    if let Some(Port { scheme, .. }) = &service.port
+        && matches!(scheme, Scheme::Https | Scheme::SecureGrpc)
+    {
+        return Some(format!(
+            "service {name:?} cannot have a port of {scheme} yet: TLS to frontends comes with a \
+             later version"
         ));
     }
     let checks = [
@@ -137,6 +146,15 @@ mod tests {
                     });
                 }),
                 r#"service "web" cannot be scaled to 0 by its load yet, since requests are not held until a frontend runs: its scale.min must be at least 1"#,
+            ),
+            (
+                manifest(|service| {
+                    service.port = Some(Port {
+                        scheme: Scheme::SecureGrpc,
+                        number: 5000,
+                    });
+                }),
+                r#"service "web" cannot have a port of secure-grpc yet: TLS to frontends comes with a later version"#,
             ),
             (
                 manifest(|service| service.later = ["volumes".to_owned()].into()),

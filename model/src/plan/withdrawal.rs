@@ -16,6 +16,10 @@ use crate::{
     time::Millis,
 };
 
+/// After the drain time ingresses end by themselves what has no end of its own, and say so to its
+/// client. They count from when they heard of the withdrawal, so they are given this much more.
+const FAREWELL: Millis = Millis::seconds(3);
+
 pub(super) fn plan(state: &State, ingresses: &Ingresses<'_>, draft: &mut Draft) {
     let mut groups: BTreeMap<EnvironmentKey, Group> = BTreeMap::new();
     for frontend in state.leaving() {
@@ -74,7 +78,10 @@ fn wait(
             }
         });
     }
-    let drained_at = frontend.desired_since.plus(drain_time(state, frontend));
+    let drained_at = frontend
+        .desired_since
+        .plus(drain_time(state, frontend))
+        .plus(FAREWELL);
     let busy = ingresses.busy(frontend.id);
     if busy && draft.now < drained_at {
         draft.wake(drained_at);

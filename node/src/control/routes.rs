@@ -91,6 +91,7 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
             response_timeout_ms: manner
                 .timeout
                 .map_or(0, |timeout| u32::try_from(timeout.0).unwrap_or(u32::MAX)),
+            drain_ms: Some(u32::try_from(manner.drain.0).unwrap_or(u32::MAX)),
             sticky_key: match manner.sticky {
                 true => sticky_key(state, key, &target),
                 false => Bytes::new(),

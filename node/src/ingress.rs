@@ -12,24 +12,30 @@
 //! - A request is sent twice only if the first time left no trace, or twice is as good as once
 //!   (`retry`).
 //! - Where a request ends is never a matter of opinion (`strict`).
+//! - Who asks is whom the connection, and proxies that the operator trusts, say it is (`trusted`); who is
+//!   not admitted by the table in use reaches no frontend (`admission`).
 //!
 //! The code that decides (`table`, `routes`, `pin`, `slot`, `balancer`, `ejection`, `retry`,
-//! `headers`, `target`, `strict`, `pages`) knows nothing of the engine that moves the bytes
+//! `headers`, `target`, `strict`, `pages`, `admission`, `trusted`, `pace`, `counted`, `gate`) knows nothing of the engine that moves the bytes
 //! (`listener`, `stream`, `guarded`, `taken`, `proxy`, `attempts`, `body`, `upstream`, `multiplexed`,
 //! `wire`, `tunnel`), so that a faster one can take its place.
 //!
 //! Absent on purpose: any opinion of its own on which release is active or which frontends exist,
-//! and configuration text of any kind. Access rules and limits per environment come later.
+//! and configuration text of any kind.
 
 mod address;
+mod admission;
+mod arrivals;
 mod attempts;
 mod balancer;
 mod body;
 mod contact;
 mod convert;
+mod counted;
 mod durable;
 mod ejection;
 mod frames;
+mod gate;
 mod guarded;
 mod headers;
 mod host;
@@ -39,6 +45,7 @@ mod limits;
 mod listener;
 mod load;
 mod multiplexed;
+mod pace;
 mod pages;
 mod pin;
 mod process;
@@ -57,10 +64,12 @@ mod table;
 mod taken;
 mod target;
 mod tls;
+mod trusted;
 mod tunnel;
 mod upstream;
 mod wire;
 
+pub use arrivals::PerAddress;
 pub use inherited::Listeners;
 pub use process::{Options, Outcome, run, serve};
 

@@ -47,6 +47,9 @@ fn what_the_agent_hands_on_means_the_same() {
         api_listen: Some("[::1]:7500".into()),
         data_dir: Some("/data".into()),
         proxy_protocol_from: Some("10.0.0.0/8, 2001:db8::1".into()),
+        trusted_proxies: Some("192.0.2.0/24".into()),
+        connections_per_address: Some(7),
+        handshakes_per_address: Some(0),
         dev: true,
         ..Flags::default()
     };

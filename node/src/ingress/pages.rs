@@ -17,6 +17,10 @@ pub(super) enum Reason<'a> {
     UnknownHost(&'a str),
     /// No table was ever received.
     NoTable,
+    /// The client is not among those who are let in.
+    Refused(&'a str),
+    /// More than the environment's limits let through; seconds until it may be let in.
+    TooMany(&'a str, u32),
     Maintenance(&'a str),
     /// Nobody healthy, for as long as the request was held.
     NobodyHealthy(&'a str),
@@ -40,6 +44,8 @@ impl Reason<'_> {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost(_) => StatusCode::NOT_FOUND,
+            Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoTable | Self::Maintenance(_) | Self::NobodyHealthy(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -56,12 +62,16 @@ impl Reason<'_> {
     /// client's HTTP and not to its gRPC: that it should connect otherwise.
     fn grpc_status(self) -> Option<HeaderValue> {
         const DEADLINE_EXCEEDED: &str = "4";
+        const PERMISSION_DENIED: &str = "7";
+        const RESOURCE_EXHAUSTED: &str = "8";
         const UNIMPLEMENTED: &str = "12";
         const INTERNAL: &str = "13";
         const UNAVAILABLE: &str = "14";
         let status = match self {
             Self::Timeout(_) | Self::SlowBody => DEADLINE_EXCEEDED,
             Self::UnknownHost(_) | Self::Method => UNIMPLEMENTED,
+            Self::Refused(_) => PERMISSION_DENIED,
+            Self::TooMany(..) => RESOURCE_EXHAUSTED,
             Self::BadRequest(_) => INTERNAL,
             Self::NoTable | Self::Maintenance(_) | Self::NobodyHealthy(_) | Self::BadGateway(_) => {
                 UNAVAILABLE
@@ -76,6 +86,7 @@ impl Reason<'_> {
         match self {
             Self::NoTable | Self::NobodyHealthy(_) => Some(1),
             Self::Maintenance(_) => Some(60),
+            Self::TooMany(_, seconds) => Some(seconds),
             _ => None,
         }
     }
@@ -85,6 +96,8 @@ impl Reason<'_> {
             Self::BadRequest(what) => format!("The request was refused: {what}."),
             Self::Method => "This method is not served here.".to_owned(),
             Self::UnknownHost(host) => format!("No environment here answers for {host}."),
+            Self::Refused(host) => format!("{host} is not open to your address."),
+            Self::TooMany(host, _) => format!("{host} is asked for too much."),
             Self::NoTable => "This ingress has not received its routes yet.".to_owned(),
             Self::Maintenance(host) => format!("{host} is closed for maintenance."),
             Self::NobodyHealthy(host) => format!("Nothing healthy serves {host} right now."),
@@ -202,6 +215,16 @@ mod tests {
                 Reason::Timeout("a.test"),
                 "4",
                 "What serves a.test did not answer in time.",
+            ),
+            (
+                Reason::Refused("a.test"),
+                "7",
+                "a.test is not open to your address.",
+            ),
+            (
+                Reason::TooMany("a.test", 2),
+                "8",
+                "a.test is asked for too much.",
             ),
         ];
         for (reason, status, sentence) in table {

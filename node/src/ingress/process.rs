@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use super::arrivals::PerAddress;
 use super::contact::Contacts;
 use super::convert;
 use super::durable::{self, Store};
@@ -25,6 +26,7 @@ use super::session::{Contact, Memory, Session};
 use super::slot::Connections as _;
 use super::tls::Showing;
 use super::tls::handshakes::Handshakes;
+use super::trusted::Trusted;
 use super::upstream::Pool;
 use crate::config::{Network, Node, Peers};
 use crate::trust::Trust;
@@ -52,6 +54,9 @@ pub struct Options {
     pub table: PathBuf,
     /// Whose connections begin with a PROXY header.
     pub balancers: Vec<Network>,
+    /// Proxies whose `X-Forwarded-*` is believed.
+    pub trusted: Vec<Network>,
+    pub per_address: PerAddress,
     /// From the order to stop until connections are cut.
     pub drain: Duration,
     /// How long to wait for the first table of all before answering 503 to everybody.
@@ -90,6 +95,11 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
         control: peers.iter().map(ToString::to_string).collect(),
         table: paths.route_table(),
         balancers: node.settings.proxy_protocol_from.clone(),
+        trusted: node.settings.trusted_proxies.clone(),
+        per_address: PerAddress {
+            connections: node.settings.connections_per_address,
+            handshakes: node.settings.handshakes_per_address,
+        },
         drain: DRAIN,
         first_table: FIRST_TABLE,
     };
@@ -126,7 +136,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<Outcome> {
     let (drain, first_table) = (options.drain, options.first_table);
-    let ingress = Ingress::new(options.balancers.clone());
+    let ingress = Ingress::new(&options);
     let (session, mut contact) = ingress.session(options);
     let had_table = ingress.proxy.routes.known();
     let session = tokio::spawn(session.run());
@@ -160,14 +170,21 @@ struct Ingress {
 }
 
 impl Ingress {
-    fn new(balancers: Vec<Network>) -> Self {
+    fn new(options: &Options) -> Self {
         let proxy = Arc::new(Proxy {
             routes: Arc::new(Routes::new()),
             lifecycle: Arc::new(Lifecycle::new()),
             tasks: TaskTracker::new(),
+            addresses: Arc::default(),
             started: Instant::now(),
         });
-        let server = Arc::new(Server::new(Arc::clone(&proxy), balancers));
+        let server = Server::new(
+            Arc::clone(&proxy),
+            options.balancers.clone(),
+            Trusted::new(options.trusted.clone()),
+            options.per_address,
+        );
+        let server = Arc::new(server);
         Self { proxy, server }
     }
 

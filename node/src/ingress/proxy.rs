@@ -12,8 +12,11 @@ use tokio_util::task::TaskTracker;
 
 use super::attempts::{Answer, Attempts, NoAnswer, Outgoing};
 use super::body::{Progress, RequestBody, ResponseBody};
+use super::counted::Addresses;
+use super::gate::{self, Pass};
 use super::headers::{self, Client};
 use super::lifecycle::Lifecycle;
+use super::pace::Early;
 use super::pages::{self, Reason};
 use super::retry::Failure;
 use super::routes::Routes;
@@ -28,6 +31,8 @@ pub(super) struct Proxy {
     pub(super) lifecycle: Arc<Lifecycle>,
     /// Tunnels, which outlive the connections they came from.
     pub(super) tasks: TaskTracker,
+    /// What is counted of each client address.
+    pub(super) addresses: Arc<Addresses>,
     /// Zero of the clock that ejection counts in.
     pub(super) started: Instant,
 }
@@ -35,6 +40,11 @@ pub(super) struct Proxy {
 /// Milliseconds by the ingress's own clock.
 pub(super) fn now_ms(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds by the same clock.
+pub(super) fn now_ns(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Proxy {
@@ -74,15 +84,20 @@ impl Proxy {
         body: RequestBody,
         progress: Option<Arc<Progress>>,
     ) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
+        let pass = self.pass(client, target).map_err(|early| {
+            let reason = Reason::TooMany(&target.host, early.seconds());
+            page(reason, &parts.headers)
+        })?;
         let upgrade = upgrade(parts, progress.is_none());
         let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
         let outgoing = self.outgoing(client, parts, target, asked, progress.clone());
         let attempts = Attempts {
             routes: &self.routes,
             host: &target.host,
+            client: client.address.ip(),
             started: self.started,
         };
-        let answer = match attempts.run(outgoing, body).await {
+        let mut answer = match attempts.run(outgoing, body).await {
             Ok(answer) => answer,
             Err(failure) => {
                 let mut page = page(failure.reason(&target.host), &parts.headers);
@@ -96,6 +111,7 @@ impl Proxy {
                 return Err(page);
             }
         };
+        answer.exchange.counted(pass);
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self
                 .switch(client, answer, upgrade)
@@ -109,6 +125,13 @@ impl Proxy {
             head,
             ResponseBody::streamed(incoming, answer.exchange),
         ))
+    }
+
+    /// Counts a request in within the limits of its environment.
+    fn pass(&self, client: &Client, target: &Target) -> Result<Option<Pass>, Early> {
+        let table = self.routes.current.load();
+        let who = (target.host.as_str(), client.address.ip());
+        gate::enter(&table, &self.addresses, who, || now_ns(self.started))
     }
 
     /// The request as a frontend gets it.
@@ -174,7 +197,7 @@ impl Proxy {
 
 /// Where clients keep their frontend, tells one that has none yet.
 fn set_cookie(headers: &mut HeaderMap, client: &Client, exchange: &Exchange) {
-    if let Some(cookie) = exchange.pin().cookie(client.scheme == "https") {
+    if let Some(cookie) = exchange.pin().cookie(client.proto == "https") {
         headers.append(SET_COOKIE, cookie);
     }
 }

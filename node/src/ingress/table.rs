@@ -4,9 +4,12 @@
 //! the table before: the version of an environment's routes, and the slot of a frontend.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::admission::Admission;
+use super::gate::Together;
 use super::retry::Budget;
 use super::shards::{self, Sharded};
 use super::slot::{Connections, Slot};
@@ -25,6 +28,8 @@ pub(super) struct Table<C> {
     pub(super) tls: Arc<TlsSpec>,
     /// Some environment sends plain HTTP to HTTPS.
     pub(super) redirects: bool,
+    /// Some environment has limits.
+    pub(super) limits: bool,
 }
 
 /// Where a host leads.
@@ -44,10 +49,28 @@ pub(super) struct Environment<C> {
     pub(super) cookies: Vec<Option<Cookies>>,
     /// The generation that brought this version.
     pub(super) since: u64,
-    /// Kept across versions.
-    pub(super) budget: Arc<Budget>,
+    pub(super) kept: Kept,
+    /// By pool.
+    admissions: Vec<Admission>,
     superseded: AtomicBool,
     requests: Sharded<AtomicU64>,
+}
+
+/// What an environment keeps across versions of its routes.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) budget: Arc<Budget>,
+    pub(super) together: Arc<Together>,
+}
+
+impl Kept {
+    /// That of an environment which was not there before.
+    pub(super) fn new() -> Self {
+        Self {
+            budget: Arc::new(Budget::new()),
+            together: Arc::new(Together::new()),
+        }
+    }
 }
 
 impl<C> Table<C> {
@@ -59,6 +82,7 @@ impl<C> Table<C> {
             wildcard: HashMap::new(),
             tls: Arc::default(),
             redirects: false,
+            limits: false,
         }
     }
 
@@ -72,9 +96,11 @@ impl<C> Table<C> {
         C: 'a,
     {
         let (mut exact, mut wildcard) = (HashMap::new(), HashMap::new());
-        let mut redirects = false;
+        let (mut redirects, mut limits) = (false, false);
         for environment in environments {
-            redirects |= environment.spec.redirect;
+            let spec = &environment.spec;
+            redirects |= spec.redirect;
+            limits |= !(spec.requests.is_none() && spec.address_requests.is_none());
             for host in &environment.spec.hosts {
                 let (map, name) = match host.pattern.strip_prefix("*.") {
                     Some(suffix) => (&mut wildcard, suffix),
@@ -92,6 +118,7 @@ impl<C> Table<C> {
             wildcard,
             tls,
             redirects,
+            limits,
         }
     }
 
@@ -120,20 +147,28 @@ impl<C: Connections> Environment<C> {
         spec: EnvironmentSpec,
         pools: Vec<Vec<Arc<Slot<C>>>>,
         since: u64,
-        budget: Arc<Budget>,
+        kept: Kept,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
         let cookies = spec.pools.iter().map(cookies).collect();
+        let admission = |pool: &PoolSpec| Admission::of(spec.admitted.iter().chain(&pool.admitted));
+        let admissions = spec.pools.iter().map(admission).collect();
         Self {
             key,
             spec,
             pools,
             cookies,
             since,
-            budget,
+            kept,
+            admissions,
             superseded,
             requests,
         }
+    }
+
+    /// Whether a client at this address may reach a pool.
+    pub(super) fn admits(&self, pool: usize, client: IpAddr) -> bool {
+        self.admissions[pool].admits(client)
     }
 
     /// Counts a request in; the shard is to be given back to `leave`, so that no shard's count is

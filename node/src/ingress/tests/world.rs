@@ -14,7 +14,7 @@ use super::control::Control;
 use super::frontend::Frontend;
 use super::raw::Raw;
 use crate::config::Network;
-use crate::ingress::{Listeners, Options, Outcome, serve};
+use crate::ingress::{Listeners, Options, Outcome, PerAddress, serve};
 use crate::trust::testing::TestAuthority;
 
 /// Longer than anything here takes on a busy machine. Never slept, only waited for.
@@ -40,6 +40,8 @@ pub(super) struct Setup {
     pub(super) authority: TestAuthority,
     pub(super) drain: Duration,
     pub(super) balancers: Vec<Network>,
+    pub(super) trusted: Vec<Network>,
+    pub(super) per_address: PerAddress,
     pub(super) directory: Arc<tempfile::TempDir>,
 }
 
@@ -55,6 +57,8 @@ impl Setup {
                 .map_or_else(|| TestAuthority::new("c1"), |c| c.authority.clone()),
             drain: PATIENCE,
             balancers: Vec::new(),
+            trusted: Vec::new(),
+            per_address: PerAddress::default(),
             directory: Arc::new(tempfile::tempdir().unwrap()),
         }
     }
@@ -73,6 +77,8 @@ impl Setup {
             control: self.control.clone(),
             table: table.clone(),
             balancers: self.balancers.clone(),
+            trusted: self.trusted.clone(),
+            per_address: self.per_address,
             drain: self.drain,
             first_table: std::time::Duration::from_millis(200),
         };
@@ -185,6 +191,7 @@ pub(super) fn environment(
         settings: Some(wire::RouteSettings::default()),
         certificate: String::new(),
         redirect: false,
+        ..wire::EnvironmentRoutes::default()
     }
 }
 

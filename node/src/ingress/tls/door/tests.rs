@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::ingress::retry::Budget;
 use crate::ingress::spec::{EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec};
-use crate::ingress::table::Environment;
+use crate::ingress::table::{Environment, Kept};
 
 /// prod has a certificate that nobody brought in this table, so the cluster's own is shown.
 fn table(redirect: bool) -> Table<()> {
@@ -27,7 +26,7 @@ fn table(redirect: bool) -> Table<()> {
             spec,
             vec![Vec::new()],
             1,
-            Arc::new(Budget::new()),
+            Kept::new(),
         ))
     };
     let all = [
@@ -62,7 +61,7 @@ fn a_connection_is_good_for_one_environment() {
         (Some("nobody.test"), "www.prod.test", true),
     ] {
         let door = Door::tls(asked);
-        let verdict = door.verdict(&table, &target(host, "/"));
+        let verdict = door.verdict(&table, "https", &target(host, "/"));
         let expected = if enters {
             Verdict::Enter
         } else {
@@ -85,7 +84,7 @@ fn a_connection_is_good_for_one_environment() {
 fn plain_http_is_sent_to_https_where_that_is_wished_and_served() {
     let (on, off) = (table(true), table(false));
     let sent = |table: &Table<()>, https, host: &str, uri: &str| {
-        let verdict = Door::Plain { https }.verdict(table, &target(host, uri));
+        let verdict = Door::Plain { https }.verdict(table, "http", &target(host, uri));
         match verdict {
             Verdict::Redirect(location) => location.to_str().unwrap().to_owned(),
             other => format!("{other:?}"),
@@ -116,4 +115,8 @@ fn plain_http_is_sent_to_https_where_that_is_wished_and_served() {
         "HTTPS is not served here"
     );
     assert_eq!(sent(&off, Some(443), "www.prod.test", "/"), "Enter");
+    // A proxy before us has spoken TLS with the client already.
+    let door = Door::Plain { https: Some(443) };
+    let verdict = door.verdict(&on, "https", &target("www.prod.test", "/"));
+    assert_eq!(verdict, Verdict::Enter);
 }

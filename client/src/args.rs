@@ -9,6 +9,7 @@ mod log;
 mod node;
 mod release;
 mod service;
+mod whitelist;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -23,6 +24,7 @@ pub use release::{
     ReleasesVerb,
 };
 pub use service::{ProcessArgs, ScaleArgs, ServiceVerb};
+pub use whitelist::{LimitOptions, Rate, WhitelistVerb};
 
 /// Release software on your own machines.
 #[derive(Debug, Parser)]
@@ -108,6 +110,9 @@ pub enum Noun {
     /// Certificates that the environments' hosts show
     #[command(subcommand)]
     Cert(CertificateVerb),
+    /// Whitelists: whose clients may reach environments
+    #[command(subcommand)]
+    Whitelist(WhitelistVerb),
     /// Settings of the cluster
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -19,6 +19,7 @@ mod releases;
 mod services;
 mod source;
 mod variables;
+mod whitelist;
 
 use crate::args::{Noun, tree};
 use crate::failure::Failure;
@@ -40,6 +41,7 @@ pub(crate) async fn run(session: &mut Session, noun: Noun) -> Result<(), Failure
         Noun::Envs(verb) => Box::pin(environment::run(session, verb)).await,
         Noun::Vars(verb) => Box::pin(variables::run(session, verb)).await,
         Noun::Cert(verb) => Box::pin(certificate::run(session, verb)).await,
+        Noun::Whitelist(verb) => Box::pin(whitelist::run(session, verb)).await,
         Noun::Config(verb) => Box::pin(config::run(session, verb)).await,
         Noun::Ps(options) => Box::pin(processes::list(session, options)).await,
         Noun::Events(options) => Box::pin(events::run(session, options)).await,

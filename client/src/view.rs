@@ -21,6 +21,7 @@ mod release;
 mod service;
 mod token;
 mod variables;
+mod whitelist;
 
 #[cfg(test)]
 mod golden;
@@ -45,6 +46,7 @@ pub(crate) use release::{CreatedReleaseView, ReleaseList, ReleaseView};
 pub(crate) use service::ServiceList;
 pub(crate) use token::{CreatedTokenView, TokenList};
 pub(crate) use variables::{VariableChangeView, VariablesView};
+pub(crate) use whitelist::{WhitelistList, WhitelistView};
 
 /// The word of a state: its name in the API without the prefix of its type. A state that a newer
 /// cluster knows and this program does not is `UNKNOWN`.

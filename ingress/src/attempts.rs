@@ -1,5 +1,6 @@
 //! The attempts at a request: choose, connect, send; again elsewhere when that may help.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,7 @@ pub(super) struct Answer {
 pub(super) enum NoAnswer {
     UnknownHost,
     NoTable,
+    Refused,
     Maintenance,
     NobodyHealthy,
     Failed(Failure),
@@ -55,6 +57,8 @@ pub(super) struct Attempts<'a> {
     pub(super) host: &'a str,
     /// Between two pieces of its body.
     pub(super) body_time: Duration,
+    /// Who asks.
+    pub(super) client: IpAddr,
     pub(super) started: Instant,
 }
 
@@ -128,7 +132,7 @@ impl Attempts<'_> {
         loop {
             let pin = self.choose(&mut memory).await?;
             account.chosen(&pin);
-            let (id, budget) = (pin.slot.id, Arc::clone(&pin.environment.budget));
+            let (id, budget) = (pin.slot.id, Arc::clone(&pin.environment.kept.budget));
             if !std::mem::replace(&mut memory.deposited, true) {
                 budget.deposit();
             }
@@ -159,18 +163,22 @@ impl Attempts<'_> {
         loop {
             let choice = self.routes.acquire(&Asked {
                 host: self.host,
+                client: self.client,
                 cookie: memory.cookie.as_ref(),
                 tried: &memory.tried,
                 entropy: rand::random(),
                 now_ms: now_ms(self.started),
             });
             let hold = match choice {
-                Choice::Pinned(pin) if memory.grants(&pin.environment.budget) => return Ok(pin),
+                Choice::Pinned(pin) if memory.grants(&pin.environment.kept.budget) => {
+                    return Ok(pin);
+                }
                 // No more repeats; but nobody got the request, so it can wait for a new table.
                 Choice::Pinned(pin) if memory.failure == Some(Failure::NotConnected) => {
                     pin.environment.spec.settings.hold
                 }
                 Choice::Pinned(_) => Duration::ZERO,
+                Choice::Refused => return Err(NoAnswer::Refused),
                 Choice::Maintenance => return Err(NoAnswer::Maintenance),
                 Choice::Unknown if self.routes.known() => return Err(NoAnswer::UnknownHost),
                 Choice::Unknown => return Err(NoAnswer::NoTable),
@@ -428,6 +436,7 @@ impl NoAnswer {
         match self {
             Self::UnknownHost => Reason::UnknownHost(host),
             Self::NoTable => Reason::NoTable,
+            Self::Refused => Reason::Refused(host),
             Self::Maintenance => Reason::Maintenance(host),
             Self::NobodyHealthy | Self::Failed(Failure::NotConnected) => {
                 Reason::NobodyHealthy(host)

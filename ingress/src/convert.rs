@@ -1,6 +1,7 @@
 //! Between the wire form of routes and reports and our own; nothing else knows the wire form.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::host;
+use super::pace::{Limit, Rate};
 use super::routes::{FrontendLoad, Snapshot};
 use super::spec::{
     Backend, Delta, EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec, Protocol, Settings, Spec,
 };
 use super::tls::spec::{TlsDelta, TlsSpec};
+use crate::config::Network;
 
 /// Routes that make no sense. Refused as a whole: half a table is worse than the one before.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +45,11 @@ pub(super) enum Nonsense {
     Protocol {
         environment: EnvironmentKey,
         id: u64,
+    },
+    #[error("{environment} lets in {network:?}, which is no network")]
+    Network {
+        environment: EnvironmentKey,
+        network: String,
     },
 }
 
@@ -127,6 +135,11 @@ fn environment(
             },
             drain: wire.drain_ms.map(|ms| Duration::from_millis(ms.into())),
             sticky: (!wire.sticky_key.is_empty()).then(|| wire.sticky_key.as_ref().into()),
+            admitted: wire
+                .admitted
+                .into_iter()
+                .map(|admitted| networks(&key, admitted))
+                .collect::<Result<_, _>>()?,
         });
     }
     let mut hosts = Vec::with_capacity(routes.hosts.len());
@@ -149,6 +162,8 @@ fn environment(
     }
     let (active_release, maintenance) = (routes.active_release, routes.maintenance);
     let settings = settings(routes.settings);
+    let admitted = routes.admitted.map(|admitted| networks(&key, admitted));
+    let admitted = admitted.transpose()?;
     Ok((
         key,
         EnvironmentSpec {
@@ -159,8 +174,32 @@ fn environment(
             settings,
             certificate: routes.certificate,
             redirect: routes.redirect,
+            admitted,
+            requests: limit(routes.requests),
+            address_requests: limit(routes.address_requests),
         },
     ))
+}
+
+fn networks(environment: &EnvironmentKey, wire: wire::Admitted) -> Result<Vec<Network>, Nonsense> {
+    let network = |text: String| {
+        text.parse().map_err(|_| Nonsense::Network {
+            environment: environment.clone(),
+            network: text,
+        })
+    };
+    wire.networks.into_iter().map(network).collect()
+}
+
+fn limit(wire: Option<wire::RouteLimit>) -> Limit {
+    let wire = wire.unwrap_or_default();
+    Limit {
+        in_flight: NonZeroU32::new(wire.in_flight),
+        rate: NonZeroU32::new(wire.per_second).map(|per_second| Rate {
+            per_second,
+            burst: wire.burst,
+        }),
+    }
 }
 
 fn backend(environment: &EnvironmentKey, wire: wire::Backend) -> Result<Backend, Nonsense> {
@@ -238,6 +277,11 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         response_timeout_ms: pool.response_timeout.map_or(0, millis),
         sticky_key: pool.sticky.as_deref().unwrap_or_default().to_vec().into(),
         drain_ms: pool.drain.map(millis),
+        admitted: pool
+            .admitted
+            .iter()
+            .map(|one| networks_to_wire(one))
+            .collect(),
     };
     let default = Settings::default();
     let explicit = |value: Duration, default: Duration| match value == default {
@@ -258,7 +302,24 @@ fn environment_to_wire(key: &EnvironmentKey, spec: &EnvironmentSpec) -> wire::En
         settings,
         certificate: spec.certificate.clone(),
         redirect: spec.redirect,
+        admitted: spec.admitted.as_deref().map(networks_to_wire),
+        requests: limit_to_wire(spec.requests),
+        address_requests: limit_to_wire(spec.address_requests),
     }
+}
+
+fn networks_to_wire(networks: &[Network]) -> wire::Admitted {
+    wire::Admitted {
+        networks: networks.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn limit_to_wire(limit: Limit) -> Option<wire::RouteLimit> {
+    (!limit.is_none()).then(|| wire::RouteLimit {
+        in_flight: limit.in_flight.map_or(0, NonZeroU32::get),
+        per_second: limit.rate.map_or(0, |rate| rate.per_second.get()),
+        burst: limit.rate.map_or(0, |rate| rate.burst),
+    })
 }
 
 fn millis(duration: Duration) -> u32 {
@@ -306,6 +367,9 @@ mod tests {
             address: address.to_owned(),
             protocol: wire::backend::Protocol::Http2.into(),
         };
+        let admitted = |networks: &[&str]| wire::Admitted {
+            networks: networks.iter().map(|text| (*text).to_owned()).collect(),
+        };
         let host = |host: &str| wire::HostRoute {
             host: host.to_owned(),
             release: "R1".to_owned(),
@@ -321,6 +385,7 @@ mod tests {
             response_timeout_ms: 90_000,
             sticky_key: vec![7; 32].into(),
             drain_ms: Some(0),
+            admitted: vec![admitted(&["10.1.0.0/16"]), admitted(&[])],
         };
         let routes = wire::EnvironmentRoutes {
             app: "shop".to_owned(),
@@ -335,6 +400,13 @@ mod tests {
             }),
             certificate: "shop".to_owned(),
             redirect: true,
+            admitted: Some(admitted(&["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"])),
+            requests: None,
+            address_requests: Some(wire::RouteLimit {
+                in_flight: 3,
+                per_second: 10,
+                burst: 20,
+            }),
         };
         wire::RouteTable {
             generation: 4,
@@ -398,6 +470,10 @@ mod tests {
             (
                 |t| t.environments[0].pools[0].backends[1].protocol = 3,
                 "frontend 8 of shop/prod speaks a protocol that is not known here",
+            ),
+            (
+                |t| t.environments[0].pools[0].admitted[0].networks[0] = "10.1.0.1/16".to_owned(),
+                "shop/prod lets in \"10.1.0.1/16\", which is no network",
             ),
         ];
         for (change, sentence) in table {

@@ -60,13 +60,17 @@ const NOT_NOMINABLE: [HeaderName; 6] = [
 const LONGEST_REQUEST_ID: usize = 128;
 
 /// Who asked, and through which door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Client {
     pub(super) address: SocketAddr,
     /// Port of the ingress the connection came to.
     pub(super) port: u16,
-    /// "http" or "https".
+    /// What the connection speaks, "http" or "https".
     pub(super) scheme: &'static str,
+    /// What the client speaks: something else only if a trusted proxy says so.
+    pub(super) proto: &'static str,
+    /// The client and the trusted proxies behind him, where there are any.
+    pub(super) chain: Option<HeaderValue>,
 }
 
 /// Turns the headers a client sent into those a frontend gets; `host` becomes the only `Host`.
@@ -87,11 +91,11 @@ pub(super) fn to_frontend(
     }
     join_cookies(headers);
 
-    let address = HeaderValue::try_from(client.address.ip().to_canonical().to_string());
-    if let Ok(address) = address {
+    let alone = || HeaderValue::try_from(client.address.ip().to_canonical().to_string()).ok();
+    if let Some(address) = client.chain.clone().or_else(alone) {
         headers.insert(X_FORWARDED_FOR, address);
     }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.proto));
     headers.insert(X_FORWARDED_HOST, host.clone());
     headers.insert(X_FORWARDED_PORT, HeaderValue::from(client.port));
     headers.insert(HOST, host);

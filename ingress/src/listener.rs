@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use super::arrivals::{Arrivals, PerAddress};
 use super::body::Held;
 use super::guarded::{Guarded, Protocol};
 use super::headers::Client;
@@ -27,6 +28,7 @@ use super::stream::Stream;
 use super::taken::Streams;
 use super::tls::door::{Door, Entered};
 use super::tls::handshakes::Handshakes;
+use super::trusted::Trusted;
 use crate::config::Network;
 
 /// Serves the connections of all listeners.
@@ -35,6 +37,8 @@ pub(super) struct Server {
     proxy: Arc<Proxy>,
     /// Whose connections begin with a PROXY header.
     balancers: Vec<Network>,
+    trusted: Arc<Trusted>,
+    arrivals: Arrivals,
     places: Arc<Semaphore>,
     pub(super) connections: TaskTracker,
 }
@@ -53,11 +57,25 @@ pub(super) enum Entry {
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 impl Server {
-    pub(super) fn new(proxy: Arc<Proxy>, balancers: Vec<Network>) -> Self {
+    pub(super) fn new(
+        proxy: Arc<Proxy>,
+        balancers: Vec<Network>,
+        trusted: Trusted,
+        per_address: PerAddress,
+    ) -> Self {
+        let trusted = Arc::new(trusted);
+        let arrivals = Arrivals::new(
+            Arc::clone(&proxy.addresses),
+            Arc::clone(&trusted),
+            per_address,
+            proxy.started,
+        );
         let places = Arc::new(Semaphore::new(limits::CLIENT_CONNECTIONS));
         Self {
             proxy,
             balancers,
+            trusted,
+            arrivals,
             places,
             connections: TaskTracker::new(),
         }
@@ -105,6 +123,8 @@ impl Server {
             address,
             port,
             scheme: "http",
+            proto: "http",
+            chain: None,
         };
         self.connections.spawn(async move {
             if let Err(error) = server.serve(stream, client, entry).await {
@@ -127,14 +147,18 @@ impl Server {
         let mut phase = self.proxy.lifecycle.watch();
         let entered = async {
             self.heed_balancer(&mut stream, &mut client).await?;
-            self.enter(stream, entry).await
+            let tls = matches!(entry, Entry::Tls(_));
+            let seat = self.arrivals.enter(client.address.ip(), tls)?;
+            self.enter(stream, entry)
+                .await
+                .map(|entered| (entered, seat))
         };
         let entered = tokio::select! {
             entered = entered => entered,
             () = reached(&mut phase, Phase::Leaving) => return Ok(()),
         };
-        let (stream, door) = entered?;
-        client.scheme = door.scheme();
+        let ((stream, door), _seat) = entered?;
+        (client.scheme, client.proto) = (door.scheme(), door.scheme());
         let tls = stream.tls();
         let begin = Guarded::begin(stream, self.proxy.times.take);
         let begun = tokio::select! {
@@ -150,9 +174,11 @@ impl Server {
             written: guarded.written(),
         });
         let (proxy, counted) = (Arc::clone(&self.proxy), Arc::clone(&activity));
+        let trusted = Arc::clone(&self.trusted);
         let service = service_fn(move |request: Request<Incoming>| {
             let counted = Counted::new(Arc::clone(&counted), proxy.started);
             let proxy = Arc::clone(&proxy);
+            let client = trusted.client(&client, request.headers());
             let mut account = proxy.observer.open(&client, tls, &request);
             let entered = door.enter(&proxy.routes, &client, request);
             // Boxed: the engine keeps the room of a request for as long as a connection lives, and

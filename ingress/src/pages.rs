@@ -17,6 +17,10 @@ pub(super) enum Reason<'a> {
     UnknownHost(&'a str),
     /// No table was ever received.
     NoTable,
+    /// The client is not among those who are let in.
+    Refused(&'a str),
+    /// More than the environment's limits let through; seconds until it may be let in.
+    TooMany(&'a str, u32),
     Maintenance(&'a str),
     /// Nobody healthy, for as long as the request was held.
     NobodyHealthy(&'a str),
@@ -32,10 +36,12 @@ pub(super) enum Reason<'a> {
 }
 
 /// Why there are answers of ours, in the words of metrics and of the access log.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 13] = [
     "bad_request",
     "method",
     "unknown_host",
+    "not_admitted",
+    "too_many",
     "no_table",
     "maintenance",
     "nobody_healthy",
@@ -63,6 +69,8 @@ impl Reason<'_> {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost(_) => StatusCode::NOT_FOUND,
+            Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoTable | Self::Maintenance(_) | Self::NobodyHealthy(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -79,12 +87,16 @@ impl Reason<'_> {
     /// client's HTTP and not to its gRPC: that it should connect otherwise.
     fn grpc_status(self) -> Option<HeaderValue> {
         const DEADLINE_EXCEEDED: &str = "4";
+        const PERMISSION_DENIED: &str = "7";
+        const RESOURCE_EXHAUSTED: &str = "8";
         const UNIMPLEMENTED: &str = "12";
         const INTERNAL: &str = "13";
         const UNAVAILABLE: &str = "14";
         let status = match self {
             Self::Timeout(_) | Self::SlowBody => DEADLINE_EXCEEDED,
             Self::UnknownHost(_) | Self::Method => UNIMPLEMENTED,
+            Self::Refused(_) => PERMISSION_DENIED,
+            Self::TooMany(..) => RESOURCE_EXHAUSTED,
             Self::BadRequest(_) => INTERNAL,
             Self::NoTable | Self::Maintenance(_) | Self::NobodyHealthy(_) | Self::BadGateway(_) => {
                 UNAVAILABLE
@@ -99,6 +111,8 @@ impl Reason<'_> {
             Self::BadRequest(_) => ("bad_request", None),
             Self::Method => ("method", None),
             Self::UnknownHost(host) => ("unknown_host", Some(host)),
+            Self::Refused(host) => ("not_admitted", Some(host)),
+            Self::TooMany(host, _) => ("too_many", Some(host)),
             Self::NoTable => ("no_table", None),
             Self::Maintenance(host) => ("maintenance", Some(host)),
             Self::NobodyHealthy(host) => ("nobody_healthy", Some(host)),
@@ -117,6 +131,7 @@ impl Reason<'_> {
         match self {
             Self::NoTable | Self::NobodyHealthy(_) => Some(1),
             Self::Maintenance(_) => Some(60),
+            Self::TooMany(_, seconds) => Some(seconds),
             _ => None,
         }
     }
@@ -126,6 +141,8 @@ impl Reason<'_> {
             Self::BadRequest(what) => format!("The request was refused: {what}."),
             Self::Method => "This method is not served here.".to_owned(),
             Self::UnknownHost(host) => format!("No environment here answers for {host}."),
+            Self::Refused(host) => format!("{host} is not open to your address."),
+            Self::TooMany(host, _) => format!("{host} is asked for too much."),
             Self::NoTable => "This ingress has not received its routes yet.".to_owned(),
             Self::Maintenance(host) => format!("{host} is closed for maintenance."),
             Self::NobodyHealthy(host) => format!("Nothing healthy serves {host} right now."),
@@ -251,6 +268,16 @@ mod tests {
                 "4",
                 "What serves a.test did not answer in time.",
             ),
+            (
+                Reason::Refused("a.test"),
+                "7",
+                "a.test is not open to your address.",
+            ),
+            (
+                Reason::TooMany("a.test", 2),
+                "8",
+                "a.test is asked for too much.",
+            ),
         ];
         for (reason, status, sentence) in table {
             let response = page(reason, &asked);
@@ -275,6 +302,8 @@ mod tests {
             Reason::BadRequest("it is none"),
             Reason::Method,
             Reason::UnknownHost(host),
+            Reason::Refused(host),
+            Reason::TooMany(host, 1),
             Reason::NoTable,
             Reason::Maintenance(host),
             Reason::NobodyHealthy(host),

@@ -1,5 +1,6 @@
 //! A request's hold on the frontend and the routes that were chosen for it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::table::{Environment, Table};
 pub(super) struct Asked<'a> {
     /// As the table spells it.
     pub(super) host: &'a str,
+    pub(super) client: IpAddr,
     pub(super) cookie: Option<&'a HeaderValue>,
     /// Frontends where this request failed already.
     pub(super) tried: &'a [FrontendId],
@@ -29,6 +31,8 @@ pub(super) struct Asked<'a> {
 pub(super) enum Choice<C: Connections> {
     /// No environment has this host.
     Unknown,
+    /// The client is not let in.
+    Refused,
     /// The environment is closed for maintenance.
     Maintenance,
     /// The pool has nobody, or the request failed at everybody.
@@ -60,6 +64,9 @@ impl<C: Connections> Choice<C> {
             return Self::Unknown;
         };
         let environment = &target.environment;
+        if !environment.admits(target.pool, asked.client) {
+            return Self::Refused;
+        }
         if environment.spec.maintenance {
             return Self::Maintenance;
         }

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::arrivals::PerAddress;
 use super::contact::Contacts;
 use super::convert;
 use super::durable::{self, Store};
@@ -28,6 +29,7 @@ use super::session::{Contact, Memory, Session};
 use super::slot::Connections as _;
 use super::tls::Showing;
 use super::tls::handshakes::Handshakes;
+use super::trusted::Trusted;
 use super::upstream::Pool;
 use crate::config::{AccessLines, Network, Node, Peers};
 use crate::trust::Trust;
@@ -56,6 +58,9 @@ pub struct Options {
     pub table: PathBuf,
     /// Whose connections begin with a PROXY header.
     pub balancers: Vec<Network>,
+    /// Proxies whose `X-Forwarded-*` is believed.
+    pub trusted: Vec<Network>,
+    pub per_address: PerAddress,
     /// How long clients are waited for that owe something.
     pub times: Times,
     /// From the order to stop until connections are cut.
@@ -101,6 +106,11 @@ pub async fn run(node: &Node) -> anyhow::Result<()> {
         control: peers.iter().map(ToString::to_string).collect(),
         table: paths.route_table(),
         balancers: node.settings.proxy_protocol_from.clone(),
+        trusted: node.settings.trusted_proxies.clone(),
+        per_address: PerAddress {
+            connections: node.settings.connections_per_address,
+            handshakes: node.settings.handshakes_per_address,
+        },
         times: Times::default(),
         drain: limits::DRAIN,
         metrics: node.settings.metrics_listen,
@@ -155,7 +165,7 @@ pub async fn serve(
 ) -> io::Result<Outcome> {
     let (drain, first_table) = (options.drain, options.first_table);
     let log = AccessLog::start(options.access_log, options.access_log_file.clone());
-    let ingress = Ingress::new(options.balancers.clone(), options.times, log.clone());
+    let ingress = Ingress::new(&options, log.clone());
     let shown = options.metrics.map(|address| ingress.show(address));
     let (session, mut contact) = ingress.session(options);
     let had_table = ingress.proxy.routes.known();
@@ -194,16 +204,23 @@ struct Ingress {
 }
 
 impl Ingress {
-    fn new(balancers: Vec<Network>, times: Times, log: Option<AccessLog>) -> Self {
+    fn new(options: &Options, log: Option<AccessLog>) -> Self {
         let proxy = Arc::new(Proxy {
             routes: Arc::new(Routes::new()),
             lifecycle: Arc::new(Lifecycle::new()),
             observer: Observer::new(log),
             tasks: TaskTracker::new(),
-            times,
+            times: options.times,
+            addresses: Arc::default(),
             started: Instant::now(),
         });
-        let server = Arc::new(Server::new(Arc::clone(&proxy), balancers));
+        let server = Server::new(
+            Arc::clone(&proxy),
+            options.balancers.clone(),
+            Trusted::new(options.trusted.clone()),
+            options.per_address,
+        );
+        let server = Arc::new(server);
         Self { proxy, server }
     }
 

@@ -12,10 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use super::attempts::{Answer, Attempts, NoAnswer, Outgoing};
 use super::body::{Progress, RequestBody, ResponseBody};
+use super::counted::Addresses;
+use super::gate::{self, Pass};
 use super::headers::{self, Client};
 use super::lifecycle::Lifecycle;
 use super::limits::Times;
 use super::observe::{Account, Meter, Observer};
+use super::pace::Early;
 use super::pages::{self, Reason};
 use super::retry::Failure;
 use super::routes::Routes;
@@ -33,6 +36,8 @@ pub(super) struct Proxy {
     /// Tunnels, which outlive the connections they came from.
     pub(super) tasks: TaskTracker,
     pub(super) times: Times,
+    /// What is counted of each client address.
+    pub(super) addresses: Arc<Addresses>,
     /// Zero of the clock that ejection counts in.
     pub(super) started: Instant,
 }
@@ -40,6 +45,11 @@ pub(super) struct Proxy {
 /// Milliseconds by the ingress's own clock.
 pub(super) fn now_ms(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds by the same clock.
+pub(super) fn now_ns(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Proxy {
@@ -83,6 +93,10 @@ impl Proxy {
         body: RequestBody,
         account: &mut Account,
     ) -> Result<Response<ResponseBody>, Response<ResponseBody>> {
+        let pass = self.pass(client, target).map_err(|early| {
+            let reason = Reason::TooMany(&target.host, early.seconds());
+            page(reason, &parts.headers)
+        })?;
         let progress = body.progress();
         let upgrade = upgrade(parts, progress.is_none());
         let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
@@ -92,9 +106,10 @@ impl Proxy {
             routes: &self.routes,
             host: &target.host,
             body_time: self.times.body,
+            client: client.address.ip(),
             started: self.started,
         };
-        let answer = match attempts.run(outgoing, body, account).await {
+        let mut answer = match attempts.run(outgoing, body, account).await {
             Ok(answer) => answer,
             Err(failure) => {
                 let mut page = page(failure.reason(&target.host), &parts.headers);
@@ -108,6 +123,7 @@ impl Proxy {
                 return Err(page);
             }
         };
+        answer.exchange.counted(pass);
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self
                 .switch(client, target, answer, upgrade, account)
@@ -121,6 +137,13 @@ impl Proxy {
             head,
             ResponseBody::streamed(incoming, answer.exchange),
         ))
+    }
+
+    /// Counts a request in within the limits of its environment.
+    fn pass(&self, client: &Client, target: &Target) -> Result<Option<Pass>, Early> {
+        let table = self.routes.current.load();
+        let who = (target.host.as_str(), client.address.ip());
+        gate::enter(&table, &self.addresses, who, || now_ns(self.started))
     }
 
     /// The request as a frontend gets it.
@@ -203,7 +226,7 @@ impl Proxy {
 
 /// Where clients keep their frontend, tells one that has none yet.
 fn set_cookie(headers: &mut HeaderMap, client: &Client, exchange: &Exchange) {
-    if let Some(cookie) = exchange.pin().cookie(client.scheme == "https") {
+    if let Some(cookie) = exchange.pin().cookie(client.proto == "https") {
         headers.append(SET_COOKIE, cookie);
     }
 }

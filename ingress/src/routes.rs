@@ -34,10 +34,9 @@ use tokio::sync::{Notify, watch};
 use super::load;
 use super::observe::Ledger;
 use super::pin::{Asked, Choice};
-use super::retry::Budget;
 use super::slot::{Connections, FrontendId, Slot};
 use super::spec::{Backend, EnvironmentKey, EnvironmentSpec, Spec};
-use super::table::{Environment, Table, unchanged};
+use super::table::{Environment, Kept, Table, unchanged};
 
 #[derive(Debug)]
 pub(super) struct Routes<C> {
@@ -236,16 +235,16 @@ impl<C: Connections> Behind<C> {
             let version = match old {
                 Some(old) if unchanged(&old, spec) => old,
                 old => {
-                    let budget = old.as_ref().map(|old| Arc::clone(&old.budget));
+                    let kept = old.as_ref().map(|old| old.kept.clone());
                     replaced.environments.extend(old);
-                    let budget = budget.unwrap_or_else(|| Arc::new(Budget::new()));
+                    let kept = kept.unwrap_or_else(Kept::new);
                     let (key, wanted) = (key.clone(), wanted.clone());
                     Arc::new(Environment::new(
                         key,
                         wanted,
                         pools,
                         spec.generation,
-                        budget,
+                        kept,
                         &mut self.ledger,
                     ))
                 }

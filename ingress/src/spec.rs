@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::Address;
+use super::pace::Limit;
 use super::slot::FrontendId;
 use super::sticky;
 use super::tls::spec::{TlsDelta, TlsSpec};
+use crate::config::Network;
 
 /// Names an environment; orders as the table's digest and the precedence of hosts do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +44,12 @@ pub(super) struct EnvironmentSpec {
     pub(super) certificate: String,
     /// Plain HTTP is sent to HTTPS.
     pub(super) redirect: bool,
+    /// Whose clients are let in; `None`: everybody's.
+    pub(super) admitted: Option<Vec<Network>>,
+    /// Of all clients together.
+    pub(super) requests: Limit,
+    /// Of each client address.
+    pub(super) address_requests: Limit,
 }
 
 /// A host pattern and the pool behind it.
@@ -64,6 +72,8 @@ pub(super) struct PoolSpec {
     pub(super) drain: Option<Duration>,
     /// Clients keep their frontend, by cookies that this signs.
     pub(super) sticky: Option<sticky::Key>,
+    /// Each must let a client in, beside that of the environment.
+    pub(super) admitted: Vec<Vec<Network>>,
 }
 
 /// A frontend as a table names it.

@@ -4,11 +4,14 @@
 //! the table before: the version of an environment's routes, and the slot of a frontend.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Admission;
+use super::gate::Together;
 use super::observe::{Ledger, Tally};
 use super::retry::Budget;
 use super::shards::{self, Sharded};
@@ -28,6 +31,8 @@ pub(super) struct Table<C> {
     pub(super) tls: Arc<TlsSpec>,
     /// Some environment sends plain HTTP to HTTPS.
     pub(super) redirects: bool,
+    /// Some environment has limits.
+    pub(super) limits: bool,
 }
 
 /// Where a host leads.
@@ -47,14 +52,32 @@ pub(super) struct Environment<C> {
     pub(super) cookies: Vec<Option<Cookies>>,
     /// The generation that brought this version.
     pub(super) since: u64,
-    /// Kept across versions.
-    pub(super) budget: Arc<Budget>,
+    pub(super) kept: Kept,
+    /// By pool.
+    admissions: Vec<Admission>,
     /// Per pool, for what no frontend is asked.
     tallies: Vec<Arc<Tally>>,
     superseded: AtomicBool,
     /// Cancelled after that, for who waits.
     replaced: CancellationToken,
     requests: Sharded<AtomicU64>,
+}
+
+/// What an environment keeps across versions of its routes.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) budget: Arc<Budget>,
+    pub(super) together: Arc<Together>,
+}
+
+impl Kept {
+    /// That of an environment which was not there before.
+    pub(super) fn new() -> Self {
+        Self {
+            budget: Arc::new(Budget::new()),
+            together: Arc::new(Together::new()),
+        }
+    }
 }
 
 impl<C> Table<C> {
@@ -66,6 +89,7 @@ impl<C> Table<C> {
             wildcard: HashMap::new(),
             tls: Arc::default(),
             redirects: false,
+            limits: false,
         }
     }
 
@@ -79,9 +103,11 @@ impl<C> Table<C> {
         C: 'a,
     {
         let (mut exact, mut wildcard) = (HashMap::new(), HashMap::new());
-        let mut redirects = false;
+        let (mut redirects, mut limits) = (false, false);
         for environment in environments {
-            redirects |= environment.spec.redirect;
+            let spec = &environment.spec;
+            redirects |= spec.redirect;
+            limits |= !(spec.requests.is_none() && spec.address_requests.is_none());
             for host in &environment.spec.hosts {
                 let (map, name) = match host.pattern.strip_prefix("*.") {
                     Some(suffix) => (&mut wildcard, suffix),
@@ -99,6 +125,7 @@ impl<C> Table<C> {
             wildcard,
             tls,
             redirects,
+            limits,
         }
     }
 
@@ -134,7 +161,7 @@ impl<C: Connections> Environment<C> {
         spec: EnvironmentSpec,
         pools: Vec<Vec<Arc<Slot<C>>>>,
         since: u64,
-        budget: Arc<Budget>,
+        kept: Kept,
         ledger: &mut Ledger,
     ) -> Self {
         let (superseded, requests) = (AtomicBool::new(false), Sharded::new());
@@ -151,18 +178,26 @@ impl<C: Connections> Environment<C> {
             ledger.of(&key, release)
         });
         let tallies = tallies.collect();
+        let admission = |pool: &PoolSpec| Admission::of(spec.admitted.iter().chain(&pool.admitted));
+        let admissions = spec.pools.iter().map(admission).collect();
         Self {
             key,
             spec,
             pools,
             cookies,
             since,
-            budget,
+            kept,
+            admissions,
             tallies,
             superseded,
             replaced,
             requests,
         }
+    }
+
+    /// Whether a client at this address may reach a pool.
+    pub(super) fn admits(&self, pool: usize, client: IpAddr) -> bool {
+        self.admissions[pool].admits(client)
     }
 
     /// Counts a request in; the shard is to be given back to `leave`, so that no shard's count is

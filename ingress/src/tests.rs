@@ -1,6 +1,7 @@
 //! The ingress as its neighbours see it: real sockets, a frontend and a control of our own.
 
 mod abuse;
+mod access;
 mod bytes;
 mod control;
 mod corpus;

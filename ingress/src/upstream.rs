@@ -20,6 +20,7 @@ use tokio::task::AbortHandle;
 
 use super::address::Address;
 use super::body::{Progress, RequestBody};
+use super::gate::Pass;
 use super::limits;
 use super::multiplexed::{Place, Shared, as_http2};
 use super::pin;
@@ -248,6 +249,8 @@ pub(super) struct Exchange {
     connection: Connection,
     progress: Option<Arc<Progress>>,
     pin: Pin,
+    /// Counts the request within its environment's limits.
+    pass: Option<Pass>,
 }
 
 impl Exchange {
@@ -256,7 +259,13 @@ impl Exchange {
             connection,
             progress,
             pin,
+            pass: None,
         }
+    }
+
+    /// Keeps a request counted for as long as it takes.
+    pub(super) fn counted(&mut self, pass: Option<Pass>) {
+        self.pass = pass;
     }
 
     pub(super) fn pin(&self) -> &Pin {
@@ -269,6 +278,7 @@ impl Exchange {
             connection,
             progress,
             pin,
+            pass: _,
         } = self;
         let Carrier::Own(own) = connection.carrier else {
             return;

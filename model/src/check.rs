@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     State,
+    access::{ALLOW_ALL, MOST_RULES, MOST_WHITELISTS, Whitelist},
     build::{BuildStatus, STEP_ATTEMPTS, STEPS_PER_NODE},
     certificate::{MOST_CERTIFICATES, SELF_SIGNED, TICKET_KEYS},
     environment::LoadedStatus,
@@ -28,6 +29,7 @@ pub fn violations(state: &State) -> Vec<String> {
     build_steps_are_due(state, &mut found);
     trust_is_of_nodes(state, &mut found);
     certificates_are_there(state, &mut found);
+    whitelists_are_there(state, &mut found);
     found
 }
 
@@ -80,6 +82,28 @@ fn certificates_are_there(state: &State, found: &mut Vec<String>) {
             "there are {} certificates",
             state.certificates.len()
         ));
+    }
+}
+
+/// Environments name whitelists that exist; the one that admits everybody is as it was made.
+fn whitelists_are_there(state: &State, found: &mut Vec<String>) {
+    for environment in state.environments.values() {
+        let name = environment.settings.whitelist.as_str();
+        if !state.whitelists.contains_key(name) && name != ALLOW_ALL {
+            let key = &environment.key;
+            found.push(format!("{key} has the whitelist {name:?}, which is none"));
+        }
+    }
+    let all = state.whitelists.get(ALLOW_ALL);
+    if all.is_some_and(|all| *all != Whitelist::allow_all()) {
+        found.push(format!("{ALLOW_ALL} is {all:?}"));
+    }
+    let long = state
+        .whitelists
+        .values()
+        .find(|list| list.rules.len() > MOST_RULES);
+    if long.is_some() || state.whitelists.len() > MOST_WHITELISTS {
+        found.push(format!("whitelists have grown: {long:?}"));
     }
 }
 

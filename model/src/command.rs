@@ -3,6 +3,7 @@
 //! [`State::apply`] is total: every command is applied or rejected with a code and a sentence, it
 //! never panics, and it decides alone. The API may refuse early; what counts is decided here.
 
+mod access;
 mod anew;
 mod app;
 mod backup;
@@ -31,6 +32,7 @@ use std::{
     sync::Arc,
 };
 
+pub use access::{Change as AccessChange, LimitChange};
 pub use anew::{Recovered, Restored, SKIPPED};
 pub use backup::BackupResult;
 pub use certificate::{Change as CertificateChange, NewCertificate};
@@ -118,6 +120,8 @@ pub enum Command {
     Trust(Box<TrustChange>),
     /// Certificates that clients of the ingress see, and who has which. Boxed likewise.
     Certificate(Box<CertificateChange>),
+    /// Whitelists, who has which, and limits of requests. Boxed likewise.
+    Access(Box<AccessChange>),
 
     // Apps, builds.
     CreateApp {
@@ -424,6 +428,7 @@ impl State {
             Command::RecordFacts { node, facts } => node::record_facts(self, node, facts),
             Command::Trust(change) => trust::change(self, *change, actor),
             Command::Certificate(change) => certificate::change(self, *change, actor),
+            Command::Access(change) => access::change(self, *change, actor),
             Command::CreateApp { name } => app::create(self, &name, actor),
             Command::DeleteApp { app } => app::delete(self, &app, actor),
             Command::SetLocked { app, on } => app::lock(self, &app, on, actor),

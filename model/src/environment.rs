@@ -6,7 +6,7 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::{
     Time,
-    access::ALLOW_ALL,
+    access::{ALLOW_ALL, RequestLimits},
     certificate::SELF_SIGNED,
     command::{Code, Rejection},
     ids::{AppName, BuildId, EnvironmentKey, EnvironmentName, ReleaseId, ServiceName},
@@ -65,6 +65,8 @@ pub struct Settings {
     /// The ingress answers 503 with a page.
     pub maintenance: bool,
     pub limits: Limits,
+    /// What is asked of it at most.
+    pub requests: RequestLimits,
     pub tracked_branches: Vec<String>,
     /// How long requests in flight may hold back the stop of a frontend.
     pub drain: Millis,
@@ -124,6 +126,7 @@ impl Settings {
             protected: false,
             maintenance: false,
             limits: Limits { min: 2, max },
+            requests: RequestLimits::default(),
             tracked_branches: Vec::new(),
             drain: DEFAULT_DRAIN,
             guard: DEFAULT_GUARD,
@@ -363,6 +366,7 @@ const RESERVED: &[&str] = &[
     "healthcheck",
     "help",
     "import",
+    "limits",
     "list",
     "load",
     "lock",

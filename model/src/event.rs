@@ -36,6 +36,7 @@ pub enum Kind {
     Frontend,
     Scaling,
     Certificate,
+    Whitelist,
 }
 
 impl Kind {
@@ -52,6 +53,7 @@ impl Kind {
             Self::Frontend => "frontend",
             Self::Scaling => "scaling",
             Self::Certificate => "certificate",
+            Self::Whitelist => "whitelist",
         }
     }
 }

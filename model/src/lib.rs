@@ -23,6 +23,7 @@ pub mod goal;
 pub mod health;
 pub mod ids;
 pub mod manifest;
+pub mod network;
 pub mod node;
 pub mod plan;
 pub mod reference;

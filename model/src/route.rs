@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     State,
+    access::RequestLimits,
     environment::{Environment, Loaded, LoadedStatus},
     ids::{EnvironmentKey, FrontendId, LoadedKey, ReleaseId, ServiceName},
     manifest::Service,
+    network::Network,
     time::Millis,
 };
 
@@ -15,6 +17,9 @@ use crate::{
 pub struct EnvironmentRoutes {
     pub environment: EnvironmentKey,
     pub maintenance: bool,
+    /// Whose clients are let in; `None`: everybody's.
+    pub admitted: Option<Vec<Network>>,
+    pub requests: RequestLimits,
     /// The certificate that its hosts show.
     pub certificate: String,
     /// Plain HTTP is sent to HTTPS.
@@ -36,7 +41,7 @@ pub struct Backend {
 }
 
 /// What the manifest says about requests to a service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manner {
     /// How long an answer is waited for; `None`: as long as the ingress thinks right.
     pub timeout: Option<Millis>,
@@ -44,6 +49,9 @@ pub struct Manner {
     pub sticky: bool,
     /// How long a connection without an end of its own lasts once the routes lead elsewhere.
     pub drain: Millis,
+    /// Each of these must let a client in, beside what its environment says. Where two releases share
+    /// the traffic, nobody is shown one that would not have him.
+    pub admitted: Vec<Vec<Network>>,
 }
 
 /// A service of a release.
@@ -67,6 +75,8 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
     let mut routes = EnvironmentRoutes {
         environment: key.clone(),
         maintenance: environment.settings.maintenance,
+        admitted: state.admitted_to(environment),
+        requests: environment.settings.requests,
         certificate: state.certificate_of(environment).to_owned(),
         redirect: state.redirects(environment),
         hosts: BTreeMap::new(),
@@ -94,6 +104,7 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
                 timeout: service.timeout,
                 sticky: service.sticky,
                 drain: service.drain.unwrap_or(environment.settings.drain),
+                admitted: admitted(service).into_iter().collect(),
             };
             let target = Target {
                 release: release.cloned(),
@@ -116,9 +127,9 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
                     routes.hosts.insert(host, front.clone());
                 }
                 let decides = shared.is_none_or(|r| r.incoming.as_ref() == release);
-                if decides || !routes.manners.contains_key(&front) {
-                    routes.manners.insert(front.clone(), manner);
-                }
+                let before = routes.manners.remove(&front);
+                let manner = manner.clone().beside(before, decides);
+                routes.manners.insert(front.clone(), manner);
                 routes.backends.entry(front).or_default();
             }
             routes.manners.insert(target.clone(), manner);
@@ -145,6 +156,35 @@ pub fn environment(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRou
         }
     }
     Some(routes)
+}
+
+/// The networks that a service's manifest lets in; `None`: it says nothing. Texts that are none are
+/// refused long before this, and admit nobody.
+fn admitted(service: &Service) -> Option<Vec<Network>> {
+    let texts = &service.whitelist;
+    let networks = texts.iter().filter_map(|text| text.parse().ok());
+    (!texts.is_empty()).then(|| networks.collect())
+}
+
+impl Manner {
+    /// This one, of a release that shares a target with another whose manner is known already; it
+    /// decides, or the other does, but whom either keeps out is kept out.
+    fn beside(self, other: Option<Self>, decides: bool) -> Self {
+        let Some(other) = other else {
+            return self;
+        };
+        let (mut manner, rest) = if decides {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        for networks in rest.admitted {
+            if !manner.admitted.contains(&networks) {
+                manner.admitted.push(networks);
+            }
+        }
+        manner
+    }
 }
 
 fn serves(state: &State, key: &LoadedKey, service: &ServiceName) -> bool {

@@ -123,13 +123,9 @@ impl State {
             next_event: 1,
             ..Self::default()
         };
-        let everybody = Whitelist {
-            name: ALLOW_ALL.to_owned(),
-            rules: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
-            read_only: true,
-            created: Time::default(),
-        };
-        state.whitelists.insert(ALLOW_ALL.into(), everybody);
+        state
+            .whitelists
+            .insert(ALLOW_ALL.into(), Whitelist::allow_all());
         let own = Certificate {
             name: SELF_SIGNED.into(),
             created: Time::default(),

@@ -2,6 +2,7 @@
 //! workers say, nodes that fall silent, retries. After every command all of [`crate::common::Checked`]
 //! must hold.
 
+mod access;
 mod anew;
 mod certificates;
 mod moves;

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::autoscaling::AutoscalingVerb;
+use super::whitelist::LimitOptions;
 
 /// ON or OFF, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -110,6 +111,20 @@ pub enum EnvironmentVerb {
         environment: String,
         #[arg(ignore_case = true)]
         switch: OnOff,
+    },
+    /// Let in the clients of a whitelist (fleet whitelist list) alone
+    Whitelist {
+        #[arg(value_name = "ENV")]
+        environment: String,
+        #[arg(value_name = "WHITELIST")]
+        whitelist: String,
+    },
+    /// Limit the requests that each ingress lets through; refused ones are answered 429
+    Limits {
+        #[arg(value_name = "ENV")]
+        environment: String,
+        #[command(flatten)]
+        limits: LimitOptions,
     },
     /// ON: answer 503 instead of the app
     Maintenance {

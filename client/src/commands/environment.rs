@@ -1,5 +1,6 @@
 //! `env` verbs about environments: what is in them, what runs, and their settings.
 
+mod access;
 mod autoscaling;
 mod destroy;
 mod settings;
@@ -80,6 +81,14 @@ pub(super) async fn run(session: &mut Session, verb: EnvironmentVerb) -> Result<
             environment,
             certificate,
         } => settings::certificate(session, environment, certificate).await,
+        EnvironmentVerb::Whitelist {
+            environment,
+            whitelist,
+        } => access::whitelist(session, environment, whitelist).await,
+        EnvironmentVerb::Limits {
+            environment,
+            limits,
+        } => access::limits(session, environment, limits).await,
         EnvironmentVerb::Redirect {
             environment,
             switch,

@@ -69,6 +69,13 @@ const NOUNS: &[Noun] = &[
         later: &[],
     },
     Noun {
+        word: "whitelist",
+        canonical: &["whitelist"],
+        default: "list",
+        now: &["list", "create", "allow", "revoke", "describe", "destroy"],
+        later: &[],
+    },
+    Noun {
         word: "config",
         canonical: &["config"],
         default: "show",
@@ -181,7 +188,6 @@ const LATER: &[&str] = &[
     "test",
     "update",
     "updates",
-    "whitelist",
     "why",
 ];
 

@@ -151,7 +151,6 @@ fn documented_variable_forms() {
 #[test]
 fn documented_forms_of_later_versions_are_refused_as_such() {
     let later = [
-        "env whitelist prod office",
         "env workers prod AUTO",
         "env cache flush prod",
         "env prod cache flush",
@@ -168,7 +167,6 @@ fn documented_forms_of_later_versions_are_refused_as_such() {
         "snapshot list",
         "snapshot create prod --name N",
         "database dump prod",
-        "whitelist list",
         "key add N",
         "log delete --environment prod",
         "report usage",

@@ -35,7 +35,14 @@ pub(super) const ENVIRONMENT_VERBS: &[Verb] = &[
     .with(AUTOSCALING_VERBS),
     Verb::now("cert", 2, Some(2), "env cert ENV CERT"),
     Verb::now("redirect", 2, Some(2), "env redirect ENV ON|OFF"),
-    Verb::later("whitelist"),
+    Verb::now("whitelist", 2, Some(2), "env whitelist ENV WHITELIST"),
+    Verb::now(
+        "limits",
+        1,
+        Some(1),
+        "env limits ENV [--in-flight N] [--rate N[,BURST]] [--address-in-flight N] \
+         [--address-rate N[,BURST]]",
+    ),
     Verb::later("workers"),
     Verb::later("cache").with(&[Verb::later("flush")]),
     Verb::later("varnish"),

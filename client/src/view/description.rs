@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::autoscaling::SettingsView;
 use super::environment::EnvironmentView;
+use super::whitelist::LimitView;
 use super::{on_off, word};
 use crate::output::{Align, Block, Columns, escape, escape_lines, rfc3339, stamp};
 
@@ -20,6 +21,8 @@ pub(crate) struct DescriptionView {
     recycling: bool,
     maintenance: bool,
     redirect: bool,
+    requests: Option<LimitView>,
+    address_requests: Option<LimitView>,
     tracked_branches: Vec<String>,
     /// `never`, `none` or `release`.
     previous_release_state: &'static str,
@@ -157,6 +160,12 @@ impl DescriptionView {
         if !self.redirect {
             block.row("redirect to https", "OFF");
         }
+        if let Some(limit) = &self.requests {
+            block.row("request limits", limit.text());
+        }
+        if let Some(limit) = &self.address_requests {
+            block.row("limits by address", limit.text());
+        }
         if let Some(rollout) = &self.rollout {
             block.row("rollout", rollout.line());
         }
@@ -227,6 +236,8 @@ impl From<&EnvironmentDescription> for DescriptionView {
             recycling: description.recycling,
             maintenance: description.maintenance,
             redirect: !description.no_redirect,
+            requests: description.requests.as_ref().map(LimitView::from),
+            address_requests: description.address_requests.as_ref().map(LimitView::from),
             tracked_branches: description.tracked_branches.clone(),
             previous_release_state: state,
             previous_release: (state == "release").then_some(previous.release),

@@ -6,6 +6,7 @@ mod library;
 mod logs;
 mod releases;
 mod services;
+mod whitelists;
 
 pub(crate) use backups::CHUNKS;
 
@@ -26,6 +27,7 @@ use fleet_proto::v1::progress_server::ProgressServer;
 use fleet_proto::v1::releases_server::ReleasesServer;
 use fleet_proto::v1::services_server::ServicesServer;
 use fleet_proto::v1::variables_server::VariablesServer;
+use fleet_proto::v1::whitelists_server::WhitelistsServer;
 use fleet_proto::v1::{ErrorDetail, ProgressLine, WaitRequest};
 use fleet_trust::{Authority, Credentials, Fingerprint, Incoming, NodeKey};
 use prost::Message as _;
@@ -80,6 +82,8 @@ pub(crate) struct Script {
     pub(crate) pages: VecDeque<Vec<fleet_proto::v1::LogLine>>,
     /// What was added.
     pub(crate) certificates: Vec<fleet_proto::v1::AddCertificateRequest>,
+    /// How requests were limited.
+    pub(crate) limits: Vec<fleet_proto::v1::SetRequestLimitsRequest>,
     /// A promotion of the release asked for is under way already.
     pub(crate) under_way: bool,
 }
@@ -121,6 +125,7 @@ impl Fake {
             .add_service(ServicesServer::new(self.clone()))
             .add_service(LocalServer::new(self.clone()))
             .add_service(LogsServer::new(self.clone()))
+            .add_service(WhitelistsServer::new(self.clone()))
     }
 
     pub(crate) fn refuse(&self, status: Status) {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod autoscaling;
 mod backups;
 mod certificates;

@@ -18,6 +18,8 @@ fn forwarded(lines: &[(&str, &str)]) -> HeaderMap {
         address,
         port: 8080,
         scheme: "http",
+        proto: "http",
+        chain: None,
     };
     to_frontend(
         &mut headers,

@@ -206,6 +206,8 @@ mod tests {
             address: "[::ffff:192.0.2.7]:4000".parse().unwrap(),
             port: 443,
             scheme: "https",
+            proto: "https",
+            chain: None,
         };
         Line::begin(&log, &client, Some("TLSv1.3"), request)
     }

@@ -49,6 +49,7 @@ fn spec(generation: u64, frontends: &[u64]) -> Arc<Spec> {
 fn asked(host: &str, entropy: u64) -> Asked<'_> {
     Asked {
         host,
+        client: [192, 0, 2, 7].into(),
         cookie: None,
         tried: &[],
         entropy,

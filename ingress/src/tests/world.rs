@@ -15,7 +15,7 @@ use super::frontend::Frontend;
 use super::raw::Raw;
 use crate::config::{AccessLines, Network};
 use crate::trust::testing::TestAuthority;
-use crate::{Listeners, Options, Outcome, Times, serve};
+use crate::{Listeners, Options, Outcome, PerAddress, Times, serve};
 
 /// Longer than anything here takes on a busy machine. Never slept, only waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,6 +43,8 @@ pub(super) struct Setup {
     pub(super) balancers: Vec<Network>,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) access_log: AccessLines,
+    pub(super) trusted: Vec<Network>,
+    pub(super) per_address: PerAddress,
     pub(super) directory: Arc<tempfile::TempDir>,
 }
 
@@ -61,6 +63,8 @@ impl Setup {
             balancers: Vec::new(),
             metrics: None,
             access_log: AccessLines::Off,
+            trusted: Vec::new(),
+            per_address: PerAddress::default(),
             directory: Arc::new(tempfile::tempdir().unwrap()),
         }
     }
@@ -79,6 +83,8 @@ impl Setup {
             control: self.control.clone(),
             table: table.clone(),
             balancers: self.balancers.clone(),
+            trusted: self.trusted.clone(),
+            per_address: self.per_address,
             drain: self.drain,
             metrics: self.metrics,
             access_log: self.access_log,
@@ -195,6 +201,7 @@ pub(super) fn environment(
         settings: Some(wire::RouteSettings::default()),
         certificate: String::new(),
         redirect: false,
+        ..wire::EnvironmentRoutes::default()
     }
 }
 

@@ -74,7 +74,7 @@ impl Door {
         let Ok(target) = Target::of(&parts, client.scheme) else {
             return Entered::In(Request::from_parts(parts, body));
         };
-        match self.verdict(&table, &target) {
+        match self.verdict(&table, client.proto, &target) {
             Verdict::Enter => Entered::In(Request::from_parts(parts, body)),
             Verdict::Misdirected => {
                 Entered::Answered(page(Reason::Misdirected(&target.host), &parts))
@@ -99,14 +99,15 @@ impl Door {
         }
     }
 
-    fn verdict<C>(&self, table: &Table<C>, target: &Target) -> Verdict {
+    /// `proto` is what the client speaks, which is not always what the connection does.
+    fn verdict<C>(&self, table: &Table<C>, proto: &str, target: &Target) -> Verdict {
         let Some(wanted) = table.lookup(&target.host) else {
             return Verdict::Enter;
         };
         let wanted = &wanted.environment;
         match self {
             Self::Plain { https: None } => Verdict::Enter,
-            Self::Plain { https: Some(port) } if wanted.spec.redirect => {
+            Self::Plain { https: Some(port) } if wanted.spec.redirect && proto == "http" => {
                 location(target, *port).map_or(Verdict::Enter, Verdict::Redirect)
             }
             Self::Plain { .. } => Verdict::Enter,

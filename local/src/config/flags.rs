@@ -80,6 +80,31 @@ pub struct Flags {
         value_name = "NETWORKS"
     )]
     pub proxy_protocol_from: Option<String>,
+    /// Proxies before the ingress whose X-Forwarded-For, -Proto and -Port are believed, as
+    /// 10.0.0.0/8,192.0.2.7 [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_TRUSTED_PROXIES",
+        value_name = "NETWORKS"
+    )]
+    pub trusted_proxies: Option<String>,
+    /// Connections to the ingress that one address may have at once; 0: any number [default: 0]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_CONNECTIONS_PER_ADDRESS",
+        value_name = "N"
+    )]
+    pub connections_per_address: Option<u32>,
+    /// Handshakes of TLS that one address may make a second; 0: any number [default: 0]
+    #[arg(
+        long,
+        global = true,
+        env = "FLEETD_HANDSHAKES_PER_ADDRESS",
+        value_name = "N"
+    )]
+    pub handshakes_per_address: Option<u32>,
     /// Where the ingress speaks TLS, or "off" [default: 0.0.0.0:443, with --dev 127.0.0.1:8443]
     #[arg(
         long,

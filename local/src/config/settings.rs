@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ pub struct Settings {
     pub http_listen: SocketAddr,
     /// Balancers before the ingress, which say in a PROXY header whose connection they pass on.
     pub proxy_protocol_from: Vec<Network>,
+    /// Proxies before the ingress whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Connections to the ingress that one address may have; `None`: without limit.
+    pub connections_per_address: Option<NonZeroU32>,
+    /// Handshakes of TLS that one address may make a second; `None`: without limit.
+    pub handshakes_per_address: Option<NonZeroU32>,
     /// `None`: the ingress speaks no TLS.
     pub https_listen: Option<SocketAddr>,
     /// `None`: no metrics are shown. The ingress shows them here, control at the next port.
@@ -85,8 +92,11 @@ pub enum SettingsError {
         setting: &'static str,
         source: RangeError,
     },
-    #[error("proxy_protocol_from is not usable")]
-    ProxyProtocol(#[from] NetworkError),
+    #[error("{setting} is not usable")]
+    Networks {
+        setting: &'static str,
+        source: NetworkError,
+    },
     #[error("metrics_listen needs a fixed port below 65535: control has the next one")]
     MetricsPort,
     #[error("access_log is not usable")]
@@ -142,12 +152,10 @@ impl Settings {
             api_listen: Some(self.api_listen.to_string()),
             advertise: Some(self.advertise.to_string()),
             http_listen: Some(self.http_listen.to_string()),
-            proxy_protocol_from: Some(
-                self.proxy_protocol_from
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            ),
+            proxy_protocol_from: Some(texts(&self.proxy_protocol_from)),
+            trusted_proxies: Some(texts(&self.trusted_proxies)),
+            connections_per_address: self.connections_per_address.map(NonZeroU32::get),
+            handshakes_per_address: self.handshakes_per_address.map(NonZeroU32::get),
             https_listen: Some(
                 self.https_listen
                     .map_or_else(|| OFF.to_owned(), |address| address.to_string()),
@@ -221,9 +229,20 @@ impl Settings {
             advertise: advertise.parse().map_err(SettingsError::Advertise)?,
             http_listen: address("http_listen", &http)?,
             proxy_protocol_from: networks(
+                "proxy_protocol_from",
                 flags.proxy_protocol_from.as_deref(),
                 file.proxy_protocol_from,
             )?,
+            trusted_proxies: networks(
+                "trusted_proxies",
+                flags.trusted_proxies.as_deref(),
+                file.trusted_proxies,
+            )?,
+            connections_per_address: most(
+                flags.connections_per_address,
+                file.connections_per_address,
+            ),
+            handshakes_per_address: most(flags.handshakes_per_address, file.handshakes_per_address),
             https_listen: match https.as_str() {
                 OFF => None,
                 https => Some(address("https_listen", https)?),
@@ -288,15 +307,29 @@ fn name(text: String) -> Result<String, SettingsError> {
     }
 }
 
-fn networks(flag: Option<&str>, file: Option<Vec<String>>) -> Result<Vec<Network>, SettingsError> {
+/// 0 is without limit, which is what it is without the setting.
+fn most(flag: Option<u32>, file: Option<u32>) -> Option<NonZeroU32> {
+    flag.or(file).and_then(NonZeroU32::new)
+}
+
+fn texts(networks: &[Network]) -> Vec<String> {
+    networks.iter().map(ToString::to_string).collect()
+}
+
+fn networks(
+    setting: &'static str,
+    flag: Option<&str>,
+    file: Option<Vec<String>>,
+) -> Result<Vec<Network>, SettingsError> {
     let texts = match flag {
         Some(flag) => flag.split(',').map(|text| text.trim().to_owned()).collect(),
         None => file.unwrap_or_default(),
     };
     let given = texts.iter().filter(|text| !text.is_empty());
-    Ok(given
+    given
         .map(|text| text.parse::<Network>())
-        .collect::<Result<_, _>>()?)
+        .collect::<Result<_, _>>()
+        .map_err(|source| SettingsError::Networks { setting, source })
 }
 
 fn labels(

@@ -54,6 +54,9 @@ fn what_the_agent_hands_on_means_the_same() {
         metrics_listen: Some("127.0.0.1:7480".into()),
         access_log: Some("1/100".into()),
         access_log_file: Some("/srv/access.log".into()),
+        trusted_proxies: Some("192.0.2.0/24".into()),
+        connections_per_address: Some(7),
+        handshakes_per_address: Some(0),
         dev: true,
         ..Flags::default()
     };

@@ -90,7 +90,7 @@ pub(super) fn change(
 
 fn add(state: &mut State, new: NewCertificate, actor: &Arc<str>) -> Result<Detail, Rejection> {
     let name = new.name;
-    check_name(&name)?;
+    check_name("certificate", &name)?;
     if *name == *SELF_SIGNED {
         return Err(own_is_not_yours("be replaced"));
     }
@@ -125,7 +125,7 @@ fn add(state: &mut State, new: NewCertificate, actor: &Arc<str>) -> Result<Detai
 }
 
 /// A name stands in commands and tables, and in no host.
-fn check_name(name: &str) -> Result<(), Rejection> {
+pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Rejection> {
     let tail =
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
     let problem = match name.chars().next() {
@@ -141,7 +141,7 @@ fn check_name(name: &str) -> Result<(), Rejection> {
     };
     Err(Rejection::new(
         Code::InvalidName,
-        format!("certificate name {name:?} {problem}"),
+        format!("{kind} name {name:?} {problem}"),
     ))
 }
 

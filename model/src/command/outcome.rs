@@ -142,6 +142,8 @@ pub enum Code {
     UnknownService,
     UnknownToken,
     UnknownCertificate,
+    UnknownWhitelist,
+    UnknownRule,
     TokenRefused,
     AlreadyExists,
     Ambiguous,
@@ -187,7 +189,9 @@ impl Code {
             | Self::UnknownVariable
             | Self::UnknownService
             | Self::UnknownToken
-            | Self::UnknownCertificate => Class::NotFound,
+            | Self::UnknownCertificate
+            | Self::UnknownWhitelist
+            | Self::UnknownRule => Class::NotFound,
             _ => Class::Refused,
         }
     }
@@ -206,6 +210,8 @@ impl Code {
             Self::UnknownService => "UNKNOWN_SERVICE",
             Self::UnknownToken => "UNKNOWN_TOKEN",
             Self::UnknownCertificate => "UNKNOWN_CERTIFICATE",
+            Self::UnknownWhitelist => "UNKNOWN_WHITELIST",
+            Self::UnknownRule => "UNKNOWN_RULE",
             Self::TokenRefused => "TOKEN_REFUSED",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::Ambiguous => "AMBIGUOUS",
@@ -230,7 +236,7 @@ impl Code {
         }
     }
 
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::InvalidName,
         Self::InvalidValue,
         Self::UnknownApp,
@@ -241,6 +247,8 @@ impl Code {
         Self::UnknownService,
         Self::UnknownToken,
         Self::UnknownCertificate,
+        Self::UnknownWhitelist,
+        Self::UnknownRule,
         Self::TokenRefused,
         Self::AlreadyExists,
         Self::Ambiguous,

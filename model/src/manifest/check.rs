@@ -1,7 +1,7 @@
 //! What texts of a manifest must look like, so that nothing they are handed to reads them as
 //! something else. Each answer is the end of a sentence: "must …".
 
-use std::net::IpAddr;
+use crate::network::{Network, NetworkError};
 
 /// Where a text is of no use; `must begin with one /`, ready to stand behind its name.
 pub type Doubt = &'static str;
@@ -47,21 +47,15 @@ pub fn domain(name: &str) -> Result<(), Doubt> {
 /// # Errors
 /// What it must be instead.
 pub fn network(text: &str) -> Result<(), Doubt> {
-    let (address, bits) = match text.split_once('/') {
-        None => (text, None),
-        Some((address, bits)) => (address, Some(bits)),
-    };
-    let fits = address.parse::<IpAddr>().is_ok_and(|address| {
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        bits.is_none_or(|bits| {
-            let digits = bits.bytes().all(|b| b.is_ascii_digit());
-            digits && bits.parse::<u8>().is_ok_and(|bits| bits <= most)
-        })
-    });
-    if fits {
-        return Ok(());
+    match text.parse::<Network>() {
+        Ok(_) => Ok(()),
+        Err(NetworkError::Form(_)) => {
+            Err("must be an address or a network, as 192.0.2.7 or 10.0.0.0/8")
+        }
+        Err(NetworkError::HostBits { .. }) => {
+            Err("must have no bits beyond its prefix: 10.0.0.0/8, not 10.0.0.1/8")
+        }
     }
-    Err("must be an address or a network, as 192.0.2.7 or 10.0.0.0/8")
 }
 
 #[cfg(test)]
@@ -106,6 +100,7 @@ mod tests {
             "a/8",
             "10.0.0.0/",
             "10.0.0.0/+8",
+            "10.0.0.1/8",
         ] {
             assert!(network(bad).is_err(), "{bad}");
         }

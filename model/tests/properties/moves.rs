@@ -427,6 +427,7 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         super::anew::command(),
         super::certificates::command().boxed(),
+        super::access::command().boxed(),
         Just(Command::InitCluster {
             id: "c2".to_owned(),
             name: "other".to_owned(),

@@ -4,6 +4,7 @@ use fleet_model::{
     Outcome, Rejection, State,
     environment::Previous,
     ids::{EnvironmentKey, LoadedKey, ReleaseId},
+    network::Network,
     plan::warmth,
     report::Waiting,
     route,
@@ -81,6 +82,19 @@ pub fn routes(state: &State, key: &EnvironmentKey) -> Vec<String> {
             .map_or("?".to_owned(), |loaded| loaded.name.clone())
     };
     let mut said = vec![format!("generation {}", state.generation)];
+    let listed = |networks: &[Network]| {
+        let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        match networks.is_empty() {
+            true => "nobody".to_owned(),
+            false => networks.join(" "),
+        }
+    };
+    said.extend(
+        routes
+            .admitted
+            .as_deref()
+            .map(|all| format!("lets in {}", listed(all))),
+    );
     for (host, target) in &routes.hosts {
         let backends: Vec<_> = routes.backends[target]
             .keys()
@@ -91,6 +105,9 @@ pub fn routes(state: &State, key: &EnvironmentKey) -> Vec<String> {
             target.release.as_ref().map_or("both".to_owned(), name),
             backends.join(" ")
         ));
+        for networks in &routes.manners[target].admitted {
+            said.push(format!("  and lets in {}", listed(networks)));
+        }
     }
     said
 }

@@ -2,11 +2,12 @@
 
 use fleet_model::{
     Command, Outcome, Rejection, Time,
-    command::{NewBuild, NodeChange, Report, Scale, VariableChange},
+    command::{AccessChange, NewBuild, NodeChange, Report, Scale, VariableChange},
     environment::Limits,
     frontend::{Desired, Exit, Frontend, Phase},
     ids::{EnvironmentKey, NodeId},
     manifest::Service,
+    network::Network,
     plan::{IngressFacts, Load},
     report::Waiting,
     time::Millis,
@@ -56,6 +57,13 @@ impl Stage {
                 self.work(None);
                 show::waiting(&self.plan())
             }
+            // One frontend does as it is told, and the others take their time.
+            ["one"] => {
+                self.plan();
+                let first = self.reports(None).into_iter().next();
+                self.checked.commit(self.now, first.unwrap()).unwrap();
+                show::waiting(&self.plan())
+            }
             ["fail", name, last @ ..] => {
                 self.work(Some((name, &last.join(" "))));
                 show::waiting(&self.plan())
@@ -79,6 +87,13 @@ impl Stage {
                 let service = Service { domains, ..web() };
                 self.build(service, name, &message.join(" "))
             }
+            // Of an app that lets in the clients of some networks.
+            ["for", networks, "build", name, message @ ..] => {
+                let whitelist = networks.split(',').map(str::to_owned).collect();
+                let service = Service { whitelist, ..web() };
+                self.build(service, name, &message.join(" "))
+            }
+            ["whitelist", ..] | ["env", "whitelist", ..] => access(words)?,
             _ => command(words),
         };
         self.builds += 1;
@@ -347,6 +362,32 @@ fn command(words: &[&str]) -> Command {
         }),
         _ => panic!("{words:?} is no line of a story"),
     }
+}
+
+/// What is typed about whitelists.
+fn access(words: &[&str]) -> Result<Command, Rejection> {
+    let change = match words {
+        ["whitelist", "create", name] => AccessChange::Create {
+            name: (*name).into(),
+        },
+        ["whitelist", "destroy", name] => AccessChange::Destroy {
+            name: (*name).into(),
+        },
+        ["whitelist", "allow", name, network] => AccessChange::Allow {
+            name: (*name).into(),
+            network: Network::typed(network)?,
+        },
+        ["whitelist", "revoke", name, network] => AccessChange::Revoke {
+            name: (*name).into(),
+            network: Network::typed(network)?,
+        },
+        ["env", "whitelist", env, name] => AccessChange::Choose {
+            environment: key(env),
+            name: (*name).into(),
+        },
+        _ => panic!("{words:?} is no line of a story"),
+    };
+    Ok(Command::Access(Box::new(change)))
 }
 
 /// `scale` that is asked for nothing.

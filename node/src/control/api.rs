@@ -24,6 +24,7 @@ mod resolve;
 mod services;
 mod trust;
 mod variables;
+mod whitelists;
 
 use std::sync::Arc;
 
@@ -76,6 +77,9 @@ pub(super) fn routes(context: &Arc<Context>) -> Routes {
         .add_service(v1::variables_server::VariablesServer::new(variables::Api(
             of(),
         )))
+        .add_service(v1::whitelists_server::WhitelistsServer::new(
+            whitelists::Api(of()),
+        ))
         .add_service(internal::membership_server::MembershipServer::new(
             membership::Api::new(of()),
         ));

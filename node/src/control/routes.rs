@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use fleet_model::{
     State,
+    access::Limit,
     ids::{EnvironmentKey, FrontendId},
+    network::Network,
     route,
 };
 use fleet_proto::internal::{
-    Backend, EnvironmentName, EnvironmentRoutes, HostRoute, ReleasePool, RouteDelta, RouteSettings,
-    RouteTable, backend, ingress_order::Routes,
+    Admitted, Backend, EnvironmentName, EnvironmentRoutes, HostRoute, ReleasePool, RouteDelta,
+    RouteLimit, RouteSettings, RouteTable, backend, ingress_order::Routes,
 };
 use prost::Message as _;
 use ring::hmac;
@@ -71,6 +73,8 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
     let route::EnvironmentRoutes {
         environment: _,
         maintenance,
+        admitted,
+        requests,
         certificate,
         redirect,
         hosts,
@@ -83,7 +87,7 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
         service: target.service.to_string(),
     });
     let pools = backends.into_iter().map(|(target, backends)| {
-        let manner = manners.get(&target).copied().unwrap_or_default();
+        let manner = manners.get(&target).cloned().unwrap_or_default();
         ReleasePool {
             release: release_of(&target),
             service: target.service.to_string(),
@@ -96,6 +100,7 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
                 true => sticky_key(state, key, &target),
                 false => Bytes::new(),
             },
+            admitted: manner.admitted.iter().map(|one| networks(one)).collect(),
         }
     });
     let active = environment.active.as_ref();
@@ -109,6 +114,24 @@ fn routes(state: &State, key: &EnvironmentKey) -> Option<EnvironmentRoutes> {
         settings: Some(RouteSettings::default()),
         certificate,
         redirect,
+        admitted: admitted.as_deref().map(networks),
+        requests: limit(requests.all),
+        address_requests: limit(requests.address),
+    })
+}
+
+fn networks(networks: &[Network]) -> Admitted {
+    Admitted {
+        networks: networks.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Nothing where there is no limit.
+fn limit(limit: Limit) -> Option<RouteLimit> {
+    (limit != Limit::default()).then(|| RouteLimit {
+        in_flight: limit.in_flight.unwrap_or_default(),
+        per_second: limit.rate.map_or(0, |rate| rate.per_second),
+        burst: limit.rate.map_or(0, |rate| rate.burst),
     })
 }
 

@@ -216,6 +216,28 @@ impl environments_server::Environments for Fake {
         self.mutate(&request, call, WaitGoal::Unspecified)
     }
 
+    async fn set_whitelist(
+        &self,
+        request: Request<SetWhitelistRequest>,
+    ) -> Answer<EnvironmentResponse> {
+        let asked = request.get_ref();
+        let (id, app, environment) = (&asked.request_id, &asked.app, &asked.environment);
+        let call = seen("set_whitelist", id, app, environment);
+        let release = asked.whitelist.clone();
+        self.mutate(&request, Seen { release, ..call }, WaitGoal::Unspecified)
+    }
+
+    async fn set_request_limits(
+        &self,
+        request: Request<SetRequestLimitsRequest>,
+    ) -> Answer<EnvironmentResponse> {
+        let asked = request.get_ref();
+        let (id, app, environment) = (&asked.request_id, &asked.app, &asked.environment);
+        let call = seen("set_request_limits", id, app, environment);
+        self.script.lock().unwrap().limits.push(asked.clone());
+        self.mutate(&request, call, WaitGoal::Unspecified)
+    }
+
     async fn set_certificate(
         &self,
         request: Request<SetCertificateRequest>,

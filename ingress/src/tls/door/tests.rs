@@ -2,9 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::observe::Ledger;
-use crate::retry::Budget;
 use crate::spec::{EnvironmentKey, EnvironmentSpec, HostSpec, PoolSpec};
-use crate::table::Environment;
+use crate::table::{Environment, Kept};
 
 /// prod has a certificate that nobody brought in this table, so the cluster's own is shown.
 fn table(redirect: bool) -> Table<()> {
@@ -28,7 +27,7 @@ fn table(redirect: bool) -> Table<()> {
             spec,
             vec![Vec::new()],
             1,
-            Arc::new(Budget::new()),
+            Kept::new(),
             &mut Ledger::default(),
         ))
     };
@@ -64,7 +63,7 @@ fn a_connection_is_good_for_one_environment() {
         (Some("nobody.test"), "www.prod.test", true),
     ] {
         let door = Door::tls(asked);
-        let verdict = door.verdict(&table, &target(host, "/"));
+        let verdict = door.verdict(&table, "https", &target(host, "/"));
         let expected = if enters {
             Verdict::Enter
         } else {
@@ -87,7 +86,7 @@ fn a_connection_is_good_for_one_environment() {
 fn plain_http_is_sent_to_https_where_that_is_wished_and_served() {
     let (on, off) = (table(true), table(false));
     let sent = |table: &Table<()>, https, host: &str, uri: &str| {
-        let verdict = Door::Plain { https }.verdict(table, &target(host, uri));
+        let verdict = Door::Plain { https }.verdict(table, "http", &target(host, uri));
         match verdict {
             Verdict::Redirect(location) => location.to_str().unwrap().to_owned(),
             other => format!("{other:?}"),
@@ -118,4 +117,8 @@ fn plain_http_is_sent_to_https_where_that_is_wished_and_served() {
         "HTTPS is not served here"
     );
     assert_eq!(sent(&off, Some(443), "www.prod.test", "/"), "Enter");
+    // A proxy before us has spoken TLS with the client already.
+    let door = Door::Plain { https: Some(443) };
+    let verdict = door.verdict(&on, "https", &target("www.prod.test", "/"));
+    assert_eq!(verdict, Verdict::Enter);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fleet_model::{
     State,
+    access::Limit,
     environment::{Environment, Loaded, LoadedStatus, Previous},
     ids::{EnvironmentKey, LoadedKey, ReleaseId, ServiceName},
     release::Release,
@@ -65,6 +66,8 @@ pub(super) fn description(
         recycling: found.settings.recycling,
         maintenance: found.settings.maintenance,
         no_redirect: !found.settings.redirect,
+        requests: limit(found.settings.requests.all),
+        address_requests: limit(found.settings.requests.address),
         guard_seconds: u32::try_from(found.settings.guard.0 / 1000).unwrap_or(u32::MAX),
         previous_release: Some(previous(state, found)),
         autoscaling_min: found.settings.limits.min,
@@ -79,6 +82,18 @@ pub(super) fn description(
         rollout: rollout.map(|rollout| self::rollout(state, rollout)),
         autoscaling: Some(autoscaling::settings(&found.settings.autoscaling)),
     }
+}
+
+/// Nothing where there is no limit.
+fn limit(limit: Limit) -> Option<v1::RequestLimit> {
+    let Limit { in_flight, rate } = limit;
+    (limit != Limit::default()).then(|| v1::RequestLimit {
+        in_flight,
+        rate: rate.map(|rate| v1::RequestRate {
+            per_second: rate.per_second,
+            burst: rate.burst,
+        }),
+    })
 }
 
 fn previous(state: &State, environment: &Environment) -> v1::PreviousRelease {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use fleet_model::{
     Command, Rejection, State,
+    access::Rate,
     certificate::SELF_SIGNED,
-    command::{CertificateChange, Code},
+    command::{AccessChange, CertificateChange, Code, LimitChange},
     environment::Limits,
     ids::EnvironmentKey,
     reference, route,
@@ -14,7 +15,7 @@ use fleet_model::{
 use fleet_proto::v1::{self, WaitGoal, environments_server::Environments};
 use tonic::{Request, Response, Status};
 
-use super::{ACTOR, autoscaling, describe, message, page, request_id, resolve};
+use super::{ACTOR, autoscaling, describe, message, page, request_id, resolve, whitelists};
 use crate::control::{
     Context,
     context::Done,
@@ -44,6 +45,9 @@ impl Environments for Api {
             let unknown = Rejection::unknown(code, "certificate", certificate, names);
             return Err(rejected(&unknown));
         }
+        if !asked.whitelist.is_empty() {
+            whitelists::known(&state, &asked.whitelist)?;
+        }
         let outcome = self.commit(&asked.request_id, &command).await?;
         let key = resolve::environment(&state, app.as_str(), &name)?;
         if asked.protected {
@@ -58,6 +62,10 @@ impl Environments for Api {
         }
         if !asked.certificate.is_empty() {
             self.choose(&format!("{}+c", asked.request_id), &key, &asked.certificate)
+                .await?;
+        }
+        if !asked.whitelist.is_empty() {
+            self.admit(&format!("{}+w", asked.request_id), &key, &asked.whitelist)
                 .await?;
         }
         answer(resolve::receipt(&outcome, &key))
@@ -237,7 +245,7 @@ impl Environments for Api {
             notices: uncovered(&state, &key, &asked.certificate)
                 .into_iter()
                 .collect(),
-            ..resolve::receipt(&outcome, &key)
+            ..resolve::routed(&outcome, &key)
         })
     }
 
@@ -246,6 +254,28 @@ impl Environments for Api {
             Command::Certificate(Box::new(CertificateChange::Redirect { environment, on }))
         })
         .await
+    }
+
+    async fn set_whitelist(&self, request: Request<v1::SetWhitelistRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let outcome = self
+            .admit(&asked.request_id, &key, &asked.whitelist)
+            .await?;
+        answer(resolve::routed(&outcome, &key))
+    }
+
+    async fn set_request_limits(&self, request: Request<v1::SetRequestLimitsRequest>) -> Answer {
+        let asked = message(request);
+        let key = self.key(&asked.app, &asked.environment).await?;
+        let limit = AccessChange::Limit {
+            environment: key.clone(),
+            all: limit_change(asked.requests),
+            address: limit_change(asked.address_requests),
+        };
+        let command = Command::Access(Box::new(limit));
+        let outcome = self.commit(&asked.request_id, &command).await?;
+        answer(resolve::routed(&outcome, &key))
     }
 
     async fn set_guard(&self, request: Request<v1::SetGuardRequest>) -> Answer {
@@ -305,6 +335,20 @@ impl Api {
             .await
     }
 
+    async fn admit(
+        &self,
+        request: &str,
+        key: &EnvironmentKey,
+        whitelist: &str,
+    ) -> Result<Done, Status> {
+        let choose = AccessChange::Choose {
+            environment: key.clone(),
+            name: whitelist.into(),
+        };
+        self.commit(request, &Command::Access(Box::new(choose)))
+            .await
+    }
+
     async fn switch(
         &self,
         request: Request<v1::SwitchRequest>,
@@ -314,7 +358,23 @@ impl Api {
         let key = self.key(&asked.app, &asked.environment).await?;
         let command = command(key.clone(), asked.on);
         let outcome = self.commit(&asked.request_id, &command).await?;
-        answer(resolve::receipt(&outcome, &key))
+        answer(match command {
+            Command::SetMaintenance { .. } | Command::Certificate(_) => {
+                resolve::routed(&outcome, &key)
+            }
+            _ => resolve::receipt(&outcome, &key),
+        })
+    }
+}
+
+fn limit_change(asked: Option<v1::RequestLimit>) -> LimitChange {
+    let v1::RequestLimit { in_flight, rate } = asked.unwrap_or_default();
+    LimitChange {
+        in_flight,
+        rate: rate.map(|rate| Rate {
+            per_second: rate.per_second,
+            burst: rate.burst,
+        }),
     }
 }
 

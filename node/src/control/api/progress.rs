@@ -1,5 +1,6 @@
 //! `fleet.v1.Progress`: waiting for what a command began, with every line of what happens meanwhile.
 
+mod routed;
 mod story;
 mod wanted;
 
@@ -51,6 +52,11 @@ impl progress_server::Progress for Api {
         }
         let state = self.0.read(false).await.map_err(unread)?;
         let target = asked.target.unwrap_or_default();
+        if target.goal() == v1::WaitGoal::Routed {
+            let (lines, following) = mpsc::channel(QUEUE);
+            tokio::spawn(routed::tell(self.0.clone(), state.generation, lines));
+            return Ok(Response::new(Box::pin(ReceiverStream::new(following))));
+        }
         let wanted = Wanted::find(&state, &target)?;
         let log = wanted
             .build()

@@ -105,6 +105,15 @@ pub(super) fn receipt(done: &Done, key: &EnvironmentKey) -> v1::Receipt {
     }
 }
 
+/// One of a command that every ingress must hear of.
+pub(super) fn routed(done: &Done, key: &EnvironmentKey) -> v1::Receipt {
+    let wait = wait(v1::WaitGoal::Routed, key, "", 0, done.index);
+    v1::Receipt {
+        wait: Some(wait),
+        ..receipt(done, key)
+    }
+}
+
 /// What can be waited for after a command on a release of an environment.
 pub(super) fn wait(
     goal: v1::WaitGoal,

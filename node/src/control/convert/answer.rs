@@ -45,6 +45,8 @@ plain_enum!(
         MissingVariables,
         Unsupported,
         UnknownCertificate,
+        UnknownWhitelist,
+        UnknownRule,
     ]
 );
 

@@ -1,5 +1,6 @@
 //! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
 
+mod access;
 mod asked;
 mod build;
 mod certificate;
@@ -12,8 +13,8 @@ mod trust;
 use fleet_model::{
     Command,
     command::{
-        Advance, BuildReport, CertificateChange, NewBuild, Recovered, Registration, Restored,
-        Scale, TrustChange, Verdict,
+        AccessChange, Advance, BuildReport, CertificateChange, NewBuild, Recovered, Registration,
+        Restored, Scale, TrustChange, Verdict,
     },
     environment::Limits,
     ids::{AppName, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName},
@@ -48,6 +49,7 @@ impl Stored for Command {
             } => node::mark_to_stored(*node, (*from, *to), *assumed),
             Self::Trust(change) => Wire::Trust(change.to_stored()),
             Self::Certificate(change) => Wire::Certificate(change.to_stored()),
+            Self::Access(change) => Wire::Access(change.to_stored()),
             Self::RecordFacts { node, facts } => node::facts_to_stored(*node, facts),
             Self::CreateApp { name } => Wire::CreateApp(stored::CreateApp { name: name.clone() }),
             Self::DeleteApp { app } => Wire::DeleteApp(stored::DeleteApp {
@@ -161,11 +163,11 @@ impl Stored for Command {
                 environment,
                 reference,
                 force,
-            } => Wire::Promote(stored::Promote {
-                environment: Some(environment.to_stored()),
-                reference: reference.clone(),
-                force: *force,
-            }),
+            } => Wire::Promote(asked::promote_to_stored(
+                environment,
+                reference.as_ref(),
+                *force,
+            )),
             Self::Rollback {
                 environment,
                 reference,
@@ -177,40 +179,30 @@ impl Stored for Command {
                 environment,
                 build_from,
                 variables_from,
-            } => Wire::CreateFrom(stored::CreateFrom {
-                environment: Some(environment.to_stored()),
-                build_from: build_from.clone(),
-                variables_from: variables_from.clone(),
-            }),
+            } => Wire::CreateFrom(asked::create_from_to_stored(
+                environment,
+                build_from,
+                variables_from,
+            )),
             Self::CancelRollout { environment } => Wire::CancelRollout(stored::CancelRollout {
                 environment: Some(environment.to_stored()),
             }),
             Self::Load {
                 environment,
                 reference,
-            } => Wire::Load(stored::Load {
-                environment: Some(environment.to_stored()),
-                reference: reference.clone(),
-            }),
+            } => Wire::Load(asked::load_to_stored(environment, reference)),
             Self::Activate {
                 environment,
                 reference,
                 now,
-            } => Wire::Activate(stored::Activate {
-                environment: Some(environment.to_stored()),
-                reference: reference.clone(),
-                now: *now,
-            }),
+            } => Wire::Activate(asked::activate_to_stored(environment, reference, *now)),
             Self::Deactivate { environment } => Wire::Deactivate(stored::Deactivate {
                 environment: Some(environment.to_stored()),
             }),
             Self::Unload {
                 environment,
                 reference,
-            } => Wire::Unload(stored::Unload {
-                environment: Some(environment.to_stored()),
-                reference: reference.clone(),
-            }),
+            } => Wire::Unload(asked::unload_to_stored(environment, reference)),
             Self::Place(placements) => Wire::Place(stored::Place {
                 placements: all_stored(placements),
             }),
@@ -266,6 +258,7 @@ impl Stored for Command {
             Wire::ChangeNode(wire) => node::change_from_stored(wire)?,
             Wire::MarkNode(wire) => node::mark_from_stored(&wire)?,
             Wire::Trust(wire) => Self::Trust(Box::new(TrustChange::from_stored(wire)?)),
+            Wire::Access(wire) => Self::Access(Box::new(AccessChange::from_stored(wire)?)),
             Wire::Certificate(wire) => {
                 Self::Certificate(Box::new(CertificateChange::from_stored(wire)?))
             }

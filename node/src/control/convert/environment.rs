@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fleet_model::{
     Time,
+    access::RequestLimits,
     environment::{Environment, Limits, Previous, Scaling, Settings},
     ids::{ReleaseId, ServiceName},
     time::Millis,
@@ -11,7 +12,9 @@ use fleet_model::{
 use fleet_proto::stored::{self, previous};
 
 use super::{
-    DecodeError, Stored, optional, present,
+    DecodeError, Stored,
+    access::{limit_from_stored, limit_to_stored},
+    optional, present,
     release::{variables_from_stored, variables_to_stored},
     required,
 };
@@ -113,6 +116,7 @@ impl Stored for Settings {
             protected,
             maintenance,
             limits,
+            requests,
             tracked_branches,
             drain,
             guard,
@@ -127,6 +131,8 @@ impl Stored for Settings {
             protected: *protected,
             maintenance: *maintenance,
             limits: Some(limits.to_stored()),
+            requests: limit_to_stored(requests.all),
+            address_requests: limit_to_stored(requests.address),
             tracked_branches: tracked_branches.clone(),
             drain_ms: drain.0,
             guard_ms: guard.0,
@@ -152,6 +158,8 @@ impl Stored for Settings {
             scale,
             autoscaling,
             no_redirect,
+            requests,
+            address_requests,
         } = wire;
         Ok(Self {
             whitelist,
@@ -161,6 +169,10 @@ impl Stored for Settings {
             protected,
             maintenance,
             limits: required(limits, "settings.limits")?,
+            requests: RequestLimits {
+                all: limit_from_stored(requests),
+                address: limit_from_stored(address_requests),
+            },
             tracked_branches,
             drain: Millis(drain_ms),
             guard: Millis(guard_ms),

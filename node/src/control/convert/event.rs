@@ -25,6 +25,7 @@ plain_enum!(
         Frontend,
         Scaling,
         Certificate,
+        Whitelist,
     ]
 );
 

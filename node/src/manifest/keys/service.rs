@@ -192,9 +192,8 @@ pub(super) const SERVICE: &[Key] = &[
         "whitelist",
         Kind::Networks,
         "'10.0.0.0/8, 192.0.2.7'",
-        "networks of the clients that are let in, as a list or parted by commas",
-    )
-    .refused(),
+        "networks of the clients that are let in, as a list or parted by commas; the environment's whitelist must let them in too",
+    ),
 ];
 
 const AGENT: &[Key] = &[

@@ -203,8 +203,7 @@ fn what_comes_later_is_kept_and_named() {
             "scale.gpu",
             "scale.targets.external",
             "startupProbe.tcpSocketPort",
-            "volumes",
-            "whitelist"
+            "volumes"
         ]
     );
 }

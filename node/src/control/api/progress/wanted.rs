@@ -148,6 +148,7 @@ fn goal(state: &State, target: &v1::WaitTarget) -> Result<Goal, Status> {
         WaitGoal::Unspecified
         | WaitGoal::EnvironmentRunning
         | WaitGoal::BuildAvailable
+        | WaitGoal::Routed
         | WaitGoal::NodeDrained => {
             return Err(invalid(
                 "nothing that can be waited for is named",

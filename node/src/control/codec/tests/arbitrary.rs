@@ -1,5 +1,6 @@
 //! Commands and answers of every kind, over so few names that sequences of them meet.
 
+mod access;
 mod backups;
 mod builds;
 mod certificates;
@@ -39,6 +40,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         1 => builds::command().boxed(),
         2 => trust::command().boxed(),
         2 => certificates::command().boxed(),
+        2 => access::command().boxed(),
         2 => promotion_command().boxed(),
         3 => planned_command().boxed(),
         2 => (node(), vec(report(), 0..3))

@@ -203,3 +203,53 @@ pub(super) fn switch_to_stored(environment: &EnvironmentKey, on: bool) -> stored
         on,
     }
 }
+
+pub(super) fn promote_to_stored(
+    environment: &EnvironmentKey,
+    reference: Option<&String>,
+    force: bool,
+) -> stored::Promote {
+    stored::Promote {
+        environment: Some(environment.to_stored()),
+        reference: reference.cloned(),
+        force,
+    }
+}
+
+pub(super) fn create_from_to_stored(
+    environment: &EnvironmentKey,
+    build_from: &str,
+    variables_from: &str,
+) -> stored::CreateFrom {
+    stored::CreateFrom {
+        environment: Some(environment.to_stored()),
+        build_from: build_from.to_owned(),
+        variables_from: variables_from.to_owned(),
+    }
+}
+
+pub(super) fn activate_to_stored(
+    environment: &EnvironmentKey,
+    reference: &str,
+    now: bool,
+) -> stored::Activate {
+    stored::Activate {
+        environment: Some(environment.to_stored()),
+        reference: reference.to_owned(),
+        now,
+    }
+}
+
+pub(super) fn load_to_stored(environment: &EnvironmentKey, reference: &str) -> stored::Load {
+    stored::Load {
+        environment: Some(environment.to_stored()),
+        reference: reference.to_owned(),
+    }
+}
+
+pub(super) fn unload_to_stored(environment: &EnvironmentKey, reference: &str) -> stored::Unload {
+    stored::Unload {
+        environment: Some(environment.to_stored()),
+        reference: reference.to_owned(),
+    }
+}

@@ -3,6 +3,7 @@
 //! [`State::apply`] is total: every command is applied or rejected with a code and a sentence, it
 //! never panics, and it decides alone. The API may refuse early; what counts is decided here.
 
+mod acme;
 mod anew;
 mod app;
 mod backup;
@@ -31,6 +32,7 @@ use std::{
     sync::Arc,
 };
 
+pub use acme::{Change as AcmeChange, Failed as AcmeFailed, NewManaged, NewPlaced as PlacedOrder};
 pub use anew::{Recovered, Restored, SKIPPED};
 pub use backup::BackupResult;
 pub use certificate::{Change as CertificateChange, NewCertificate};

@@ -127,7 +127,9 @@ impl Server {
             entered = entered => entered,
             () = reached(&mut phase, Phase::Leaving) => return Ok(()),
         };
-        let (stream, door) = entered?;
+        let Some((stream, door)) = entered? else {
+            return Ok(());
+        };
         client.scheme = door.scheme();
         let begin = Guarded::begin(stream);
         let begun = tokio::select! {
@@ -201,14 +203,16 @@ impl Server {
     }
 }
 
-/// Makes what is spoken out of what was accepted.
-async fn enter(tcp: TcpStream, entry: Entry) -> std::io::Result<(Stream, Door)> {
+/// Makes what is spoken out of what was accepted; `None` when the handshake was all of it.
+async fn enter(tcp: TcpStream, entry: Entry) -> std::io::Result<Option<(Stream, Door)>> {
     match entry {
-        Entry::Plain { https } => Ok((Stream::Plain(tcp), Door::Plain { https })),
+        Entry::Plain { https } => Ok(Some((Stream::Plain(tcp), Door::Plain { https }))),
         Entry::Tls(handshakes) => {
-            let stream = Box::pin(handshakes.greet(tcp)).await?;
+            let Some(stream) = Box::pin(handshakes.greet(tcp)).await? else {
+                return Ok(None);
+            };
             let door = Door::tls(stream.server_name());
-            Ok((Stream::Tls(Box::new(stream)), door))
+            Ok(Some((Stream::Tls(Box::new(stream)), door)))
         }
     }
 }

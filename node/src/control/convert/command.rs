@@ -1,5 +1,6 @@
 //! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
 
+mod acme;
 mod asked;
 mod certificate;
 mod node;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet_model::command::{CertificateChange, NewCertificate};
+use fleet_model::command::{AcmeChange, CertificateChange, NewCertificate};
 use fleet_proto::stored::{self, certificate_change::Change as Wire};
 
 use super::switch_to_stored;
@@ -45,6 +45,7 @@ impl Stored for CertificateChange {
                 days: *days,
                 assumed: *assumed,
             }),
+            Self::Acme(change) => Wire::Acme(change.to_stored()),
         };
         stored::CertificateChange {
             change: Some(change),
@@ -85,6 +86,7 @@ impl Stored for CertificateChange {
                 days,
                 assumed,
             },
+            Wire::Acme(change) => Self::Acme(AcmeChange::from_stored(change)?),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! They run one at a time (`--test-threads=1`): a deadline shall measure fleet and not the cluster
 //! next door. Each starts its own cluster and ends by checking that nothing of it is left.
 
+mod acme;
 mod agent_frozen;
 mod agent_killed;
 mod archives;

@@ -12,6 +12,7 @@ use crate::{
     },
     certificate::{Certificate, Issued, SELF_SIGNED},
     event::Kind,
+    time::Millis,
 };
 
 /// A change of what is ordered from authorities.
@@ -411,7 +412,7 @@ fn fail(state: &mut State, failed: Failed) -> Result<Detail, Rejection> {
     managed.problem = shortened(&problem);
     let asked = not_before.map_or(now, |at| at.min(now.plus(LONGEST_REST)));
     managed.not_before = Managed::rest(&name, managed.failures, now).max(asked);
-    let rest = managed.not_before.since(now);
+    let rest = spoken(managed.not_before.since(now));
     let sentence = format!(
         "certificate {name} was not issued: {}; the next attempt is in {rest}",
         managed.problem
@@ -425,6 +426,14 @@ fn fail(state: &mut State, failed: Failed) -> Result<Detail, Rejection> {
     }
     state.record(Kind::Certificate, &itself(), None, &*name, sentence);
     Ok(Detail::Done)
+}
+
+/// Rests last from minutes to days.
+fn spoken(rest: Millis) -> String {
+    match rest.0 / 60_000 {
+        minutes @ 0..120 => format!("{minutes} min"),
+        minutes => format!("{} h", minutes / 60),
+    }
 }
 
 fn shortened(problem: &str) -> String {

@@ -89,7 +89,8 @@ async fn ordered(cluster: &Cluster, pebble: &Pebble) -> Result<()> {
     let mail = ["--email", "ops@example.org"];
     let said = cluster.cli.ok(&[&add(pages)[..], &mail].concat()).await?;
     ensure!(
-        said.stdout.contains("waits for an environment with a domain"),
+        said.stdout
+            .contains("waits for an environment with a domain"),
         "{said}"
     );
     let named = ["--challenge", "tls-alpn-01", "--domain", OTHER];
@@ -103,7 +104,10 @@ async fn ordered(cluster: &Cluster, pebble: &Pebble) -> Result<()> {
 
 /// What is known of a certificate.
 async fn look(cluster: &Cluster, name: &str) -> Result<Value> {
-    let said = cluster.cli.ok(&["cert", "show", name, "-o", "json"]).await?;
+    let said = cluster
+        .cli
+        .ok(&["cert", "show", name, "-o", "json"])
+        .await?;
     Ok(serde_json::from_str(&said.stdout)?)
 }
 

@@ -77,10 +77,26 @@ impl Pebble {
             ports,
         };
         let names = pebble.ports.spare().to_string();
-        let unused = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-management", ""];
+        let unused = [
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-management",
+            "",
+        ];
         pebble.run(
             Command::new(PROGRAMS[1])
-                .args(["-dns01", &names, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""])
+                .args([
+                    "-dns01",
+                    &names,
+                    "-defaultIPv4",
+                    "127.0.0.1",
+                    "-defaultIPv6",
+                    "",
+                ])
                 .args(unused),
         )?;
         pebble.run(
@@ -88,9 +104,9 @@ impl Pebble {
                 .arg("-config")
                 .arg(config)
                 .args(["-dnsserver", &names])
-                // At once; a third of all nonces refused; each order looked at.
+                // At once; many nonces refused, which is as if they were too old; each order looked at.
                 .env("PEBBLE_VA_NOSLEEP", "1")
-                .env("PEBBLE_WFE_NONCEREJECT", "30")
+                .env("PEBBLE_WFE_NONCEREJECT", "15")
                 .env("PEBBLE_AUTHZREUSE", "0"),
         )?;
         wait::until("pebble to answer", wait::GENEROUS, async || {

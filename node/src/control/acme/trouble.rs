@@ -8,7 +8,8 @@ use instant_acme::{Error, Problem};
 pub(super) enum Trouble {
     /// Somebody else was there before; what there is now says what is next.
     Overtaken,
-    /// It is no matter of the order: this node cannot commit or read something.
+    /// It is no matter of the order: this node cannot commit or read something, or was unlucky. The
+    /// same step is taken again.
     Local(String),
     /// The order has come to nothing.
     Order {
@@ -22,6 +23,10 @@ pub(super) enum Trouble {
 
 const UNKNOWN_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
+/// A number that was to be used once was too old, and those after it too: only bad luck, or an
+/// authority that has just begun anew (RFC 8555, 6.5).
+const BAD_NONCE: &str = "urn:ietf:params:acme:error:badNonce";
+
 impl Trouble {
     pub(super) fn of_order(problem: impl Into<String>) -> Self {
         Self::Order {
@@ -34,6 +39,9 @@ impl Trouble {
     /// What the authority said, or why it could not be heard.
     pub(super) fn of(error: &Error, not_before: Option<Time>) -> Self {
         let (problem, stranger) = match error {
+            Error::Api(problem) if problem.r#type.as_deref() == Some(BAD_NONCE) => {
+                return Self::Local(worded(problem));
+            }
             Error::Api(problem) => (
                 worded(problem),
                 problem.r#type.as_deref() == Some(UNKNOWN_ACCOUNT),
@@ -88,6 +96,14 @@ mod tests {
         assert_eq!(problem(r#"{"detail": "no"}"#), "no");
         assert_eq!(problem(r#"{"type": "about:blank"}"#), "blank");
         assert_eq!(problem("{}"), "the authority gave no reason");
+    }
+
+    #[test]
+    fn bad_luck_is_no_failure_of_the_order() {
+        let problem: Problem =
+            serde_json::from_value(serde_json::json!({ "type": BAD_NONCE })).expect("a problem");
+        let trouble = Trouble::of(&Error::Api(problem), None);
+        assert_eq!(trouble, Trouble::Local("badNonce".to_owned()));
     }
 
     #[test]

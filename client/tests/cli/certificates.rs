@@ -99,11 +99,13 @@ async fn certificates_are_listed_shown_and_removed() {
     let address = fake.serve().await;
     let listed = line("cert", &[&address]).run().await;
     insta::assert_snapshot!(listed.output, @r"
-    name         common name    organization    expires                             uploaded
-    -----------  -------------  --------------  ----------------------------------  -------------------------
-    old          shop.test      Shop \x1bLtd    2015-06-09 01:55:24+00:00 (over)    2015-06-09 01:55:25+00:00
+    name         common name    organization    expires                             uploaded                   issuer          order
+    -----------  -------------  --------------  ----------------------------------  -------------------------  --------------  ----------------------------------------------------------------------
+    old          shop.test      Shop \x1bLtd    2015-06-09 01:55:24+00:00 (over)    2015-06-09 01:55:25+00:00  Test Authority
+    refused                                                                                                                    tried again 2015-06-18 04:00:00+00:00; last error: dns: no \x1baddress
+    renewed      shop.test      Shop \x1bLtd    2015-06-18 04:00:00+00:00 (9 days)  2015-06-09 01:55:25+00:00  Test Authority  ordered 2015-06-18 04:00:00+00:00
     self-signed
-    shop         shop.test      Shop \x1bLtd    2015-06-18 04:00:00+00:00 (9 days)  2015-06-09 01:55:25+00:00
+    shop         shop.test      Shop \x1bLtd    2015-06-18 04:00:00+00:00 (9 days)  2015-06-09 01:55:25+00:00  Test Authority
     ");
     let json = line("cert list -o json", &[&address]).run().await;
     let json: serde_json::Value = serde_json::from_str(&json.output).unwrap();

@@ -1,6 +1,5 @@
 //! Commands: one arm each way. What carries more than a few fields has a file under `command/`.
 
-mod acme;
 mod asked;
 mod certificate;
 mod node;
@@ -12,8 +11,8 @@ mod trust;
 use fleet_model::{
     Command,
     command::{
-        Advance, BuildReport, CertificateChange, NewBuild, Recovered, Registration, Restored,
-        Scale, TrustChange, Verdict,
+        Advance, BuildReport, NewBuild, Recovered, Registration, Restored, Scale, TrustChange,
+        Verdict,
     },
     environment::Limits,
     ids::{
@@ -282,9 +281,7 @@ impl Stored for Command {
             Wire::ChangeNode(wire) => node::change_from_stored(wire)?,
             Wire::MarkNode(wire) => node::mark_from_stored(&wire)?,
             Wire::Trust(wire) => Self::Trust(Box::new(TrustChange::from_stored(wire)?)),
-            Wire::Certificate(wire) => {
-                Self::Certificate(Box::new(CertificateChange::from_stored(wire)?))
-            }
+            Wire::Certificate(wire) => certificate::from_stored(wire)?,
             Wire::RecordFacts(wire) => node::facts_from_stored(wire)?,
             Wire::CreateApp(stored::CreateApp { name }) => Self::CreateApp { name },
             Wire::DeleteApp(stored::DeleteApp { app }) => Self::DeleteApp {

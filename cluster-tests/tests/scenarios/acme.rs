@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use fleet_cluster_tests::app::{self, APP, Shop};
 use fleet_cluster_tests::cluster::Cluster;
 use fleet_cluster_tests::process::Role;
-use fleet_cluster_tests::{faults, wait, workload};
+use fleet_cluster_tests::{faults, wait};
 use serde_json::Value;
 
 use self::pebble::{BLOCKED, Pebble};
@@ -156,10 +156,6 @@ async fn shown(cluster: &Cluster, pebble: &Pebble) -> Result<()> {
             Ok(())
         })
         .await?;
-        // What nobody ordered is the app's matter, and it has no such page.
-        let path = "/.well-known/acme-challenge/unknown";
-        let theirs = workload::get(node.http(), &app::host("admin"), path).await;
-        ensure!(!theirs.succeeded(), "{:?}", theirs.outcome);
     }
     Ok(())
 }

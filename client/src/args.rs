@@ -14,7 +14,7 @@ mod whitelist;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use autoscaling::{AutoscalingVerb, Policy, Target, TargetOptions};
-pub use certificate::{CertificateAdd, CertificateVerb};
+pub use certificate::{CertificateAdd, CertificateVerb, Challenge};
 pub use cluster::{BackupArgs, BackupVerb, CaVerb, ClusterVerb, Copy, Every};
 pub use environment::{ChangeOptions, EnvironmentVerb, MaskVerb, OnOff, SetArgs, VariableVerb};
 pub use log::{LogVerb, ViewArgs};

@@ -414,6 +414,12 @@ mod tests {
             tls: Some(wire::ServedTls {
                 certificates: Vec::new(),
                 tickets: Some(wire::TicketKeys::default()),
+                answers: vec![wire::AcmeAnswer {
+                    host: "www.prod.shop.test".to_owned(),
+                    token: "token".to_owned(),
+                    proof: "token.thumb".to_owned(),
+                    tls_alpn: true,
+                }],
             }),
         }
     }

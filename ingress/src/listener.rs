@@ -157,7 +157,9 @@ impl Server {
             entered = entered => entered,
             () = reached(&mut phase, Phase::Leaving) => return Ok(()),
         };
-        let ((stream, door), _seat) = entered?;
+        let (Some((stream, door)), _seat) = entered? else {
+            return Ok(());
+        };
         (client.scheme, client.proto) = (door.scheme(), door.scheme());
         let tls = stream.tls();
         let begin = Guarded::begin(stream, self.proxy.times.take);
@@ -243,20 +245,21 @@ impl Server {
         Ok(())
     }
 
-    /// Makes what is spoken out of what was accepted.
-    async fn enter(&self, tcp: TcpStream, entry: Entry) -> std::io::Result<(Stream, Door)> {
+    /// Makes what is spoken out of what was accepted; `None` when the handshake was all of it.
+    async fn enter(&self, tcp: TcpStream, entry: Entry) -> std::io::Result<Option<(Stream, Door)>> {
         match entry {
-            Entry::Plain { https } => Ok((Stream::Plain(tcp), Door::Plain { https })),
+            Entry::Plain { https } => Ok(Some((Stream::Plain(tcp), Door::Plain { https }))),
             Entry::Tls(handshakes) => {
-                let stream = Box::pin(handshakes.greet(tcp)).await;
-                self.proxy.observer.figures.shaken(match &stream {
-                    Ok(stream) if stream.is_resumed() => Handshake::Resumed,
+                let greeted = Box::pin(handshakes.greet(tcp)).await;
+                self.proxy.observer.figures.shaken(match &greeted {
+                    Ok(Some(stream)) if stream.is_resumed() => Handshake::Resumed,
                     Ok(_) => Handshake::Full,
                     Err(_) => Handshake::Failed,
                 });
-                let stream = stream?;
-                let door = Door::tls(stream.server_name());
-                Ok((Stream::Tls(Box::new(stream)), door))
+                Ok(greeted?.map(|stream| {
+                    let door = Door::tls(stream.server_name());
+                    (Stream::Tls(Box::new(stream)), door)
+                }))
             }
         }
     }

@@ -28,6 +28,8 @@ use crate::config::Paths;
 pub const AUTHORITY_KEY: &str = "authority key";
 /// What the keys of certificates that clients see are sealed for.
 pub const WEB_KEY: &str = "web certificate key";
+/// What accounts with authorities that give such certificates are sealed for.
+pub const ACCOUNT_KEY: &str = "acme account";
 /// What the keys of their tickets are sealed for.
 pub const TICKET_KEY: &str = "ticket key";
 

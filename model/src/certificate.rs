@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::{State, Time, environment::Environment, time::Millis};
+use crate::{State, Time, acme::Managed, environment::Environment, time::Millis};
 
 /// The certificate every cluster makes for itself, and every environment has until it is given
 /// another.
@@ -34,10 +34,12 @@ pub struct Certificate {
     pub uploaded: Time,
     /// The generation of the route table that brought its present content.
     pub generation: u64,
-    /// `None`: the cluster's own, until the leader has made it.
+    /// `None`: the cluster's own until the leader has made it, and what an authority has yet to give.
     pub issued: Option<Arc<Issued>>,
     /// The last of [`WARNINGS`] that was said of its present content.
     pub warned: Option<u32>,
+    /// An authority gives it.
+    pub managed: Option<Arc<Managed>>,
 }
 
 /// What a certificate says, and its key.
@@ -142,6 +144,14 @@ impl Certificate {
     /// The warning that is due at `now`: the smallest number of days that is reached and was not said.
     #[must_use]
     pub fn warning(&self, now: Time) -> Option<u32> {
+        // What renews itself is worth no word before it fails to.
+        if self
+            .managed
+            .as_ref()
+            .is_some_and(|managed| managed.failures == 0)
+        {
+            return None;
+        }
         let ends = self.issued.as_ref()?.ends();
         let reached = |days: &&u32| ends <= now.plus(days_long(**days));
         let due = *WARNINGS.iter().rev().find(reached)?;
@@ -241,6 +251,7 @@ mod tests {
             generation: 1,
             issued: Some(Arc::new(issued(&[], ends_on_day * DAY.0, None))),
             warned,
+            managed: None,
         }
     }
 

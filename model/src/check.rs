@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     State,
     access::{ALLOW_ALL, MOST_RULES, MOST_WHITELISTS, Whitelist},
+    acme::{Account, MOST_ACCOUNTS, ORDERS_AT_ONCE, ORDERS_PER_WINDOW},
     build::{BuildStatus, STEP_ATTEMPTS, STEPS_PER_NODE},
     certificate::{MOST_CERTIFICATES, SELF_SIGNED, TICKET_KEYS},
     environment::LoadedStatus,
@@ -30,6 +31,7 @@ pub fn violations(state: &State) -> Vec<String> {
     trust_is_of_nodes(state, &mut found);
     certificates_are_there(state, &mut found);
     whitelists_are_there(state, &mut found);
+    orders_are_few_and_known(state, &mut found);
     found
 }
 
@@ -105,6 +107,37 @@ fn whitelists_are_there(state: &State, found: &mut Vec<String>) {
     if long.is_some() || state.whitelists.len() > MOST_WHITELISTS {
         found.push(format!("whitelists have grown: {long:?}"));
     }
+}
+
+/// No more orders are under way than may be, each with an account, and ingresses were told of every
+/// answer.
+fn orders_are_few_and_known(state: &State, found: &mut Vec<String>) {
+    let orders = state.orders().count();
+    if orders > ORDERS_AT_ONCE || state.accounts.len() > MOST_ACCOUNTS {
+        let accounts = state.accounts.len();
+        found.push(format!(
+            "{orders} orders are under way, {accounts} accounts"
+        ));
+    }
+    for (certificate, managed) in state.managed() {
+        let name = &certificate.name;
+        if !state.accounts.contains_key(&managed.directory) || **name == *SELF_SIGNED {
+            found.push(format!("certificate {name} comes from nobody"));
+        }
+        let order = managed.order.as_ref();
+        let placed = order.and_then(|order| order.placed.as_ref());
+        if placed.is_some_and(|placed| placed.generation > state.tls.generation) {
+            found.push(format!("answers for certificate {name} came in silence"));
+        }
+    }
+    let begun = |account: &&Account| account.begun > ORDERS_PER_WINDOW;
+    found.extend(
+        state
+            .accounts
+            .values()
+            .filter(begun)
+            .map(|account| format!("{} orders from {}", account.begun, account.directory)),
+    );
 }
 
 /// A step belongs to a build that is not over; no worker has more of them than it may.

@@ -4,6 +4,7 @@
 //! never panics, and it decides alone. The API may refuse early; what counts is decided here.
 
 mod access;
+mod acme;
 mod anew;
 mod app;
 mod backup;
@@ -33,6 +34,7 @@ use std::{
 };
 
 pub use access::{Change as AccessChange, LimitChange};
+pub use acme::{Change as AcmeChange, Failed as AcmeFailed, NewManaged, NewPlaced as PlacedOrder};
 pub use anew::{Recovered, Restored, SKIPPED};
 pub use backup::BackupResult;
 pub use certificate::{Change as CertificateChange, NewCertificate};

@@ -9,6 +9,7 @@
 //! to and from wire and stored types lives in the node's `control/convert`.
 
 pub mod access;
+pub mod acme;
 pub mod app;
 pub mod backup;
 pub mod balance;

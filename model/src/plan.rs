@@ -15,8 +15,9 @@
 //! `promotion` how far rolling updates are, by the bounds of [`rolling`] and under its `guard`;
 //! [`builds`] which worker runs which build step; [`copies`] who holds which artefact;
 //! `scaling` how many frontends the load asks for; [`membership`] who votes; `trust` how far the
-//! replacement of the authority is; `certificates` which end soon.
+//! replacement of the authority is; `certificates` which end soon; `acme` which are ordered.
 
+mod acme;
 pub mod balance;
 pub mod builds;
 mod certificates;
@@ -114,6 +115,7 @@ pub fn plan(state: &State, load: &Load, now: Time) -> Plan {
     copies::plan(state, &mut draft);
     trust::plan(state, &mut draft);
     certificates::plan(state, &mut draft);
+    acme::plan(state, &ingresses, &mut draft);
     balance::plan(state, &mut draft);
     scaling::plan(state, load, &ingresses, &mut draft);
     if leases > 0 {

@@ -10,6 +10,7 @@ pub use self::group::Group;
 use crate::{
     Time,
     access::{ALLOW_ALL, Whitelist},
+    acme::Account,
     app::App,
     backup::Backups,
     balance::Balance,
@@ -51,6 +52,8 @@ pub struct State {
     pub frontends: OrdMap<FrontendId, Frontend>,
     pub whitelists: OrdMap<Arc<str>, Whitelist>,
     pub certificates: OrdMap<Arc<str>, Certificate>,
+    /// With authorities that give certificates, by their directories.
+    pub accounts: OrdMap<Arc<str>, Account>,
     pub events: OrdMap<u64, Event>,
     /// Answers to requests, so that a retry takes effect once.
     pub requests: OrdMap<RequestId, Answered>,
@@ -133,6 +136,7 @@ impl State {
             generation: 0,
             issued: None,
             warned: None,
+            managed: None,
         };
         state.certificates.insert(SELF_SIGNED.into(), own);
         state

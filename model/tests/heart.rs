@@ -2,8 +2,9 @@
 //!
 //! [`common::Checked`] holds the invariants after every single command, whoever sent it;
 //! [`properties`] sends anything in any order; [`world`] lets simulated workers and ingresses live
-//! through seeded faults; [`access`] is about whom environments let in, [`anew`] is about logs that begin with a state, [`builds`] about their
-//! steps, [`certificates`] about what clients are shown, [`nodes`] about machines that come and go,
+//! through seeded faults; [`access`] is about whom environments let in, [`anew`] about logs that begin
+//! with a state, [`builds`] about their steps, [`certificates`] about what clients are shown, [`acme`] about
+//! how authorities give them, [`nodes`] about machines that come and go,
 //! [`singletons`] about services of which there may never be two, [`scaling`] about counts that follow the
 //! load, [`trust`] about who is let in; [`scripts`] are readable stories with their expected
 //! words; [`promises`]
@@ -14,6 +15,7 @@
 #![allow(clippy::print_stderr, clippy::disallowed_methods)]
 
 mod access;
+mod acme;
 mod anew;
 mod builds;
 mod certificates;

@@ -2,6 +2,7 @@
 //! cluster answers, tells and waits for. Run with `UPDATE_SCRIPTS=1` to have them written anew, and
 //! read the difference.
 
+mod orders;
 mod show;
 mod stage;
 

@@ -3,6 +3,7 @@
 //! Plumbing only: facts come in (sessions, API calls), decisions go out (orders, answers). What is
 //! to be decided is decided in `fleet_model`, by `apply` and by `plan`.
 
+mod acme;
 pub mod anew;
 mod api;
 mod assignments;
@@ -66,7 +67,8 @@ pub async fn run(node: &config::Node) -> anyhow::Result<()> {
         tokio::spawn(membership::run(context.clone(), stopped.clone())),
         tokio::spawn(copies::run(context.clone(), stopped.clone())),
         tokio::spawn(backups::run(context.clone(), stopped.clone())),
-        tokio::spawn(certificates::run(context.clone(), stopped)),
+        tokio::spawn(certificates::run(context.clone(), stopped.clone())),
+        tokio::spawn(acme::run(context.clone(), stopped)),
         tokio::spawn(metrics::run(context.clone())),
         tokio::spawn(node.trust.clone().watch(paths)),
     ];

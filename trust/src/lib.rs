@@ -34,8 +34,8 @@ pub use rustls::pki_types::CertificateDer;
 pub use seal::{Seal, SealError};
 pub use token::{JoinToken, TokenError};
 pub use web::{
-    Block, Blocks, Fault, Faulty, Identity, IdentityError, OwnIssuer, Shows, TicketKeys,
-    WebAcceptor, WebCertificate, WebStream,
+    Believing, Block, Blocks, Fault, Faulty, Identity, IdentityError, OwnIssuer, Shows, TicketKeys,
+    WebAcceptor, WebCertificate, WebStream, issuer_of,
 };
 
 /// The only cryptography in use.

@@ -6,6 +6,7 @@
 //! them, and who is asked for decides what is shown. See docs/ingress.md.
 
 mod accept;
+mod acme;
 mod blocks;
 mod content;
 mod der;
@@ -15,8 +16,9 @@ mod own;
 mod tickets;
 
 pub use accept::{Shows, WebAcceptor, WebStream};
+pub use acme::Believing;
 pub use blocks::Blocks;
-pub use content::WebCertificate;
+pub use content::{WebCertificate, issuer_of};
 pub use faults::{Block, Fault, Faulty};
 pub use identity::{Identity, IdentityError};
 pub use own::OwnIssuer;

@@ -41,6 +41,7 @@ fn canonical_words_parse() {
         "env prod redirect off",
         "cert",
         "cert add shop --cert a --chain b --key c --replace --force",
+        "cert add shop --acme --directory https://ca.test/dir --directory-ca a --email a@b.c --domain a.test --domain b.test --challenge tls-alpn-01",
         "cert show self-signed",
         "cert remove shop",
         "whitelist",

@@ -4,10 +4,12 @@ mod blocks;
 
 use fleet_proto::v1::certificates_client::CertificatesClient;
 use fleet_proto::v1::{
-    AddCertificateRequest, GetCertificateRequest, ListCertificatesRequest, RemoveCertificateRequest,
+    AcmeMethod, AddCertificateRequest, GetCertificateRequest, ListCertificatesRequest,
+    OrderedCertificate, RemoveCertificateRequest,
 };
 
-use crate::args::{CertificateAdd, CertificateVerb};
+use self::blocks::Blocks;
+use crate::args::{CertificateAdd, CertificateVerb, Challenge};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::escape;
@@ -37,7 +39,10 @@ async fn list(session: &mut Session) -> Result<(), Failure> {
 }
 
 async fn add(session: &mut Session, asked: CertificateAdd) -> Result<(), Failure> {
-    let blocks = blocks::read(session, &asked)?;
+    let (blocks, acme) = match asked.acme {
+        true => (Blocks::default(), Some(ordered(session, &asked)?)),
+        false => (blocks::read(session, &asked)?, None),
+    };
     let name = asked.name;
     let command = AddCertificateRequest {
         request_id: Connection::request_id(),
@@ -47,6 +52,7 @@ async fn add(session: &mut Session, asked: CertificateAdd) -> Result<(), Failure
         private_key: blocks.key.into(),
         replace: asked.replace,
         force: asked.force,
+        acme,
     };
     let answer = session
         .write(command, |c, r| async move {
@@ -64,6 +70,23 @@ async fn add(session: &mut Session, asked: CertificateAdd) -> Result<(), Failure
     })
 }
 
+/// What is asked of an authority. Whether it makes sense is the cluster's to judge.
+fn ordered(session: &Session, asked: &CertificateAdd) -> Result<OrderedCertificate, Failure> {
+    let directory_ca = asked.directory_ca.as_deref();
+    let directory_ca = directory_ca.map(|path| blocks::file(session, path));
+    let method = match asked.challenge {
+        Challenge::Http => AcmeMethod::Http,
+        Challenge::TlsAlpn => AcmeMethod::TlsAlpn,
+    };
+    Ok(OrderedCertificate {
+        directory: asked.directory.clone().unwrap_or_default(),
+        email: asked.email.clone(),
+        directory_ca: directory_ca.transpose()?.unwrap_or_default().into(),
+        domains: asked.domains.clone(),
+        method: method.into(),
+    })
+}
+
 /// The certificates alone, as a file wants them.
 async fn show(session: &mut Session, name: String) -> Result<(), Failure> {
     let question = GetCertificateRequest {
@@ -75,18 +98,27 @@ async fn show(session: &mut Session, name: String) -> Result<(), Failure> {
             CertificatesClient::new(c).get(r).await
         })
         .await?;
-    if answer.chain.is_empty() {
-        return Err(
-            Failure::failed(format!("certificate {name} is not made yet"))
-                .hint("its cluster makes it within seconds of its first leader"),
-        );
-    }
-    if session.console.is_json() {
-        let certificate = answer.certificate.unwrap_or_default();
-        let view = CertificateView::new(&certificate, session.surroundings.now_ms);
+    let certificate = answer.certificate.unwrap_or_default();
+    let view = CertificateView::new(&certificate, session.surroundings.now_ms);
+    let ordered = view.ordered();
+    // What is known of an order is worth showing before there is a certificate.
+    if session.console.is_json() && (ordered.is_some() || !answer.chain.is_empty()) {
         return session.console.document(&view.with_chain(answer.chain));
     }
-    session.console.write_file(&answer.chain)
+    match (answer.chain.is_empty(), ordered) {
+        (true, Some(ordered)) => Err(Failure::failed(format!(
+            "certificate {name} is not issued yet: {ordered}"
+        ))),
+        (true, None) => Err(
+            Failure::failed(format!("certificate {name} is not made yet"))
+                .hint("its cluster makes it within seconds of its first leader"),
+        ),
+        (false, ordered) => {
+            // Beside the certificate, which may go into a file.
+            ordered.iter().for_each(|line| session.console.remark(line));
+            session.console.write_file(&answer.chain)
+        }
+    }
 }
 
 async fn remove(session: &mut Session, name: String) -> Result<(), Failure> {

@@ -52,6 +52,10 @@ const VALUE_OPTIONS: &[&str] = &[
     "--cert",
     "--chain",
     "--key",
+    "--directory",
+    "--directory-ca",
+    "--email",
+    "--challenge",
 ];
 
 /// Whether the word after this one is its value.

@@ -258,6 +258,7 @@ fn other_nouns() {
         cert                       => cert list
         cert add shop              => cert add shop
         cert add --cert a.pem --key k.pem shop --force => cert add --cert a.pem --key k.pem shop --force
+        cert add --acme --directory https://ca.test --email a@b.c shop => cert add --acme --directory https://ca.test --email a@b.c shop
         cert show self-signed      => cert show self-signed
         cert remove shop           => cert remove shop
         config                     => config show

@@ -1,8 +1,11 @@
 //! Certificates.
 
+mod acme;
+
 use fleet_proto::v1::Certificate;
 use serde::Serialize;
 
+use self::acme::AcmeView;
 use super::left;
 use crate::output::{Columns, rfc3339, stamp};
 
@@ -20,6 +23,9 @@ pub(crate) struct CertificateView {
     days_left: Option<i64>,
     uploaded: Option<String>,
     environments: Vec<String>,
+    issuer: String,
+    /// Of one that an authority gives.
+    acme: Option<AcmeView>,
     /// `cert show`: its certificates as PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<String>,
@@ -41,6 +47,8 @@ impl CertificateView {
             days_left: days.and_then(|days| i64::try_from(days).ok()),
             uploaded: rfc3339(certificate.uploaded.as_ref()),
             environments: certificate.environments.clone(),
+            issuer: certificate.issuer.clone(),
+            acme: certificate.acme.as_ref().map(AcmeView::new),
             chain: None,
             stamps: [certificate.expires, certificate.uploaded].map(|at| stamp(at.as_ref())),
         }
@@ -51,8 +59,16 @@ impl CertificateView {
         self
     }
 
+    /// How far it is with an authority, in half a line.
+    pub(crate) fn ordered(&self) -> Option<String> {
+        self.acme.as_ref().map(AcmeView::line)
+    }
+
     /// For whom and how long, in half a line.
     pub(crate) fn summary(&self) -> String {
+        if let Some(acme) = &self.acme {
+            return acme.line();
+        }
         format!(
             "{}; it ends {}",
             crate::output::escape(&self.names.join(", ")),
@@ -84,7 +100,15 @@ impl CertificateList {
     }
 
     pub(crate) fn text(&self) -> String {
-        let columns = left(["name", "common name", "organization", "expires", "uploaded"]);
+        let columns = left([
+            "name",
+            "common name",
+            "organization",
+            "expires",
+            "uploaded",
+            "issuer",
+            "order",
+        ]);
         let mut table = Columns::new(&columns);
         for one in &self.0 {
             table.row(vec![
@@ -93,6 +117,8 @@ impl CertificateList {
                 one.organization.clone(),
                 one.end(),
                 one.stamps[1].clone(),
+                one.issuer.clone(),
+                one.ordered().unwrap_or_default(),
             ]);
         }
         table.render()

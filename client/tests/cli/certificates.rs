@@ -1,6 +1,7 @@
 //! Certificates: what is sent of what is pasted, and what is shown.
 
 use fleet_client::Exit;
+use fleet_proto::v1::{AcmeMethod, OrderedCertificate};
 use tonic::Code;
 
 use crate::fake::{Fake, status};
@@ -98,19 +99,30 @@ async fn certificates_are_listed_shown_and_removed() {
     let address = fake.serve().await;
     let listed = line("cert", &[&address]).run().await;
     insta::assert_snapshot!(listed.output, @r"
-    name         common name    organization    expires                             uploaded
-    -----------  -------------  --------------  ----------------------------------  -------------------------
-    old          shop.test      Shop \x1bLtd    2015-06-09 01:55:24+00:00 (over)    2015-06-09 01:55:25+00:00
+    name         common name    organization    expires                             uploaded                   issuer          order
+    -----------  -------------  --------------  ----------------------------------  -------------------------  --------------  ----------------------------------------------------------------------
+    old          shop.test      Shop \x1bLtd    2015-06-09 01:55:24+00:00 (over)    2015-06-09 01:55:25+00:00  Test Authority
+    refused                                                                                                                    tried again 2015-06-18 04:00:00+00:00; last error: dns: no \x1baddress
+    renewed      shop.test      Shop \x1bLtd    2015-06-18 04:00:00+00:00 (9 days)  2015-06-09 01:55:25+00:00  Test Authority  ordered 2015-06-18 04:00:00+00:00
     self-signed
-    shop         shop.test      Shop \x1bLtd    2015-06-18 04:00:00+00:00 (9 days)  2015-06-09 01:55:25+00:00
+    shop         shop.test      Shop \x1bLtd    2015-06-18 04:00:00+00:00 (9 days)  2015-06-09 01:55:25+00:00  Test Authority
     ");
     let json = line("cert list -o json", &[&address]).run().await;
     let json: serde_json::Value = serde_json::from_str(&json.output).unwrap();
     assert_eq!(
-        (&json[0]["days_left"], &json[2]["days_left"]),
+        (&json[0]["days_left"], &json[4]["days_left"]),
         (&(-1).into(), &9.into())
     );
-    assert_eq!(json[2]["environments"][0], "shop/prod");
+    assert_eq!(json[4]["environments"][0], "shop/prod");
+    assert_eq!(json[4]["issuer"], "Test Authority");
+    assert!(json[4]["acme"].is_null());
+    let refused = &json[1]["acme"];
+    assert_eq!(refused["challenge"], "tls-alpn-01");
+    assert_eq!(
+        (&refused["state"], &refused["failures"]),
+        (&"due".into(), &2.into())
+    );
+    assert_eq!(refused["last_error"], "dns: no \u{1b}address");
 
     let shown = line("cert show shop", &[&address]).run().await;
     assert_eq!(shown.output, "-----BEGIN CERTIFICATE-----\n");
@@ -158,5 +170,72 @@ async fn an_environment_is_given_a_certificate_and_told_whether_to_redirect() {
         seen[..3]
             .iter()
             .all(|call| call.release == "shop" && call.environment == "prod")
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_ordered_and_told_of() {
+    let here = tempfile::tempdir().unwrap();
+    let fake = Fake::default();
+    let address = fake.serve().await;
+    std::fs::write(here.path().join("ca.pem"), CERTIFICATE).unwrap();
+    let words = "cert add shop --acme --directory https://ca.test/dir --directory-ca ca.pem \
+                 --email ops@shop.test --domain a.test --domain b.test --challenge tls-alpn-01";
+    for words in [words, "cert add shop --acme"] {
+        let ended = line(words, &[&address]).directory(here.path()).run().await;
+        assert_eq!(ended.exit, Exit::Done, "{}", ended.errors);
+        assert_eq!(
+            ended.output,
+            "Certificate shop is added: waits for an environment with a domain\n"
+        );
+    }
+    let sent = fake.script.lock().unwrap().certificates.clone();
+    let asked = OrderedCertificate {
+        directory: "https://ca.test/dir".to_owned(),
+        email: Some("ops@shop.test".to_owned()),
+        directory_ca: CERTIFICATE.into(),
+        domains: vec!["a.test".to_owned(), "b.test".to_owned()],
+        method: AcmeMethod::TlsAlpn.into(),
+    };
+    assert_eq!(sent[0].acme, Some(asked));
+    let plain = OrderedCertificate {
+        method: AcmeMethod::Http.into(),
+        ..OrderedCertificate::default()
+    };
+    assert_eq!(sent[1].acme, Some(plain));
+    assert!(
+        sent.iter()
+            .all(|one| one.certificate.is_empty() && one.private_key.is_empty())
+    );
+
+    for words in [
+        "cert add shop --acme --cert c.pem --key k.pem",
+        "cert add shop --acme --force",
+        "cert add shop --domain a.test",
+        "cert add shop --directory https://ca.test",
+        "cert add shop --acme --challenge dns-01",
+    ] {
+        let ended = line(words, &[&address]).directory(here.path()).run().await;
+        assert_eq!(ended.exit, Exit::Usage, "{words}");
+    }
+
+    let shown = line("cert show renewed", &[&address]).run().await;
+    assert_eq!(
+        shown.output, "-----BEGIN CERTIFICATE-----\n",
+        "only what a file wants"
+    );
+    assert_eq!(shown.errors, "ordered 2015-06-18 04:00:00+00:00\n");
+    let early = line("cert show looked", &[&address]).run().await;
+    assert_eq!(early.exit, Exit::Failed);
+    assert_eq!(
+        early.errors,
+        "error: certificate looked is not issued yet: the authority looks\n"
+    );
+    let json = line("cert show looked -o json", &[&address]).run().await;
+    assert_eq!(json.exit, Exit::Done, "{}", json.errors);
+    let json: serde_json::Value = serde_json::from_str(&json.output).unwrap();
+    assert_eq!(
+        (&json["acme"]["state"], &json["chain"]),
+        (&"looked".into(), &"".into())
     );
 }

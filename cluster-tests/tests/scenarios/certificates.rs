@@ -2,7 +2,7 @@
 //! brings, bad ones, replacement under load, sessions that move from one ingress to another, and keys
 //! that lie open nowhere but where they are used.
 
-mod client;
+pub(crate) mod client;
 mod material;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! next door. Each starts its own cluster and ends by checking that nothing of it is left.
 
 mod access;
+mod acme;
 mod activations;
 mod agent_frozen;
 mod agent_killed;

@@ -1,5 +1,6 @@
 //! TLS as clients see it.
 
+mod answers;
 mod client;
 mod material;
 mod observed;
@@ -218,6 +219,7 @@ async fn a_certificate_is_replaced_a_hundred_times_under_load() {
                 upsert: vec![given.wire("prod")],
                 names: vec!["prod".to_owned(), "self-signed".to_owned()],
                 tickets: Some(tickets(&[1, 2], 1)),
+                answers: Vec::new(),
             }),
             ..wire::RouteDelta::default()
         });
@@ -253,6 +255,7 @@ async fn a_certificate_that_is_gone_gives_way_to_the_clusters_own() {
             upsert: Vec::new(),
             names: vec!["self-signed".to_owned()],
             tickets: Some(tickets(&[1, 2], 1)),
+            answers: Vec::new(),
         }),
         ..wire::RouteDelta::default()
     });

@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
+use super::answers;
 use crate::body::ResponseBody;
 use crate::headers::Client;
 use crate::host;
@@ -66,6 +67,10 @@ impl Door {
         request: Request<Incoming>,
     ) -> Entered {
         let table = routes.current.load();
+        // Before anything that the environment wishes, or an authority would ask in vain.
+        if let Some(proof) = table.tls.answers.page(request.method(), request.uri()) {
+            return Entered::Answered(answers::page(proof));
+        }
         if !self.concerns(&table, request.headers().get(HOST)) {
             return Entered::In(request);
         }

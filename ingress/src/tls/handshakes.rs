@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use fleet_trust::{WebAcceptor, WebStream};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -29,9 +30,15 @@ impl Handshakes {
         }
     }
 
-    /// A connection whose client has shaken hands in time.
-    pub(crate) async fn greet(&self, tcp: TcpStream) -> io::Result<WebStream> {
-        self.greet_within(tcp, TIME).await
+    /// A connection whose client has shaken hands in time; `None` when the handshake was all that
+    /// was asked for.
+    pub(crate) async fn greet(&self, tcp: TcpStream) -> io::Result<Option<WebStream>> {
+        let mut stream = self.greet_within(tcp, TIME).await?;
+        if !stream.is_over() {
+            return Ok(Some(stream));
+        }
+        stream.shutdown().await?;
+        Ok(None)
     }
 
     async fn greet_within(&self, tcp: TcpStream, limit: Duration) -> io::Result<WebStream> {

@@ -18,6 +18,11 @@ impl<C: Connections> Shows for Showing<C> {
         identity(&self.0.current.load(), host)
     }
 
+    fn answer(&self, host: &str) -> Option<Identity> {
+        let host = host::normalise(host).ok()?;
+        self.0.current.load().tls.answers.identity(&host)
+    }
+
     fn tickets(&self) -> Arc<TicketKeys> {
         Arc::clone(&self.0.current.load().tls.tickets.keys)
     }

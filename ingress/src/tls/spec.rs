@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fleet_proto::internal as wire;
 use fleet_trust::{Identity, TicketKeys};
 
+use super::answers::Answers;
 use super::own::OwnHosts;
 
 /// What is shown, by the name that environments know it by. What did not change is shared with the
@@ -14,6 +15,7 @@ use super::own::OwnHosts;
 pub(crate) struct TlsSpec {
     pub(super) certificates: BTreeMap<String, Arc<Served>>,
     pub(super) tickets: Arc<Tickets>,
+    pub(super) answers: Arc<Answers>,
 }
 
 /// A change of it. Absent from a delta that changes nothing of it.
@@ -23,6 +25,7 @@ pub(crate) struct TlsDelta {
     /// All there are afterwards.
     names: BTreeSet<String>,
     tickets: Arc<Tickets>,
+    answers: Arc<Answers>,
 }
 
 /// A certificate as it came, and what it is good for. Equal when it came equal.
@@ -55,6 +58,7 @@ impl TlsSpec {
         Self {
             certificates: served(wire.certificates),
             tickets: Arc::new(Tickets::new(wire.tickets.unwrap_or_default())),
+            answers: Arc::new(Answers::new(wire.answers)),
         }
     }
 
@@ -63,6 +67,7 @@ impl TlsSpec {
         wire::ServedTls {
             certificates: certificates.map(|served| served.wire.clone()).collect(),
             tickets: Some(self.tickets.wire.clone()),
+            answers: self.answers.wire().to_vec(),
         }
     }
 
@@ -76,6 +81,7 @@ impl TlsSpec {
         Self {
             certificates,
             tickets: delta.tickets,
+            answers: delta.answers,
         }
     }
 }
@@ -86,6 +92,7 @@ impl TlsDelta {
             upsert: served(wire.upsert),
             names: wire.names.into_iter().collect(),
             tickets: Arc::new(Tickets::new(wire.tickets.unwrap_or_default())),
+            answers: Arc::new(Answers::new(wire.answers)),
         }
     }
 }

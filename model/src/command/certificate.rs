@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Code, Detail, Rejection, itself, settings};
+use super::{AcmeChange, Code, Detail, Rejection, acme, itself, settings};
 use crate::{
     State, Time,
     certificate::{
@@ -51,6 +51,8 @@ pub enum Change {
         /// The generation of the content that it is said of.
         assumed: u64,
     },
+    /// What is ordered from authorities.
+    Acme(AcmeChange),
 }
 
 /// A certificate to be.
@@ -85,6 +87,7 @@ pub(super) fn change(
             days,
             assumed,
         } => warn(state, &name, days, assumed),
+        Change::Acme(change) => acme::change(state, change, actor),
     }
 }
 
@@ -95,33 +98,61 @@ fn add(state: &mut State, new: NewCertificate, actor: &Arc<str>) -> Result<Detai
         return Err(own_is_not_yours("be replaced"));
     }
     check_content(state, &new.issued, new.force)?;
-    let before = state.certificates.get(&name);
-    if before.is_some() && !new.replace {
+    check_place(state, &name, new.replace, "--replace")?;
+    let verb = match state.certificates.contains_key(&name) {
+        true => "replaced",
+        false => "added",
+    };
+    let days = days_until(new.issued.ends(), state.now);
+    let sentence = format!("certificate {name} {verb}: {}", lasting(days));
+    let first = has_no_content(state, &name);
+    put(state, &name, new.issued);
+    if first {
+        shown_at_last(state, &name);
+    }
+    state.record(Kind::Certificate, actor, None, &*name, sentence);
+    Ok(Detail::Done)
+}
+
+/// Whether there is room for a certificate, and for this one in the place of another.
+pub(super) fn check_place(
+    state: &State,
+    name: &str,
+    replace: bool,
+    flags: &str,
+) -> Result<(), Rejection> {
+    let there = state.certificates.contains_key(name);
+    if there && !replace {
         return Err(Rejection::new(
             Code::AlreadyExists,
             format!("there is a certificate {name}"),
         )
         .hint(format!(
-            "put this one in its place: fleet cert add {name} --replace"
+            "put this one in its place: fleet cert add {name} {flags}"
         )));
     }
-    if before.is_none() && state.certificates.len() >= MOST_CERTIFICATES {
+    if !there && state.certificates.len() >= MOST_CERTIFICATES {
         return Err(Rejection::new(
             Code::LimitReached,
             format!("there are {MOST_CERTIFICATES} certificates"),
         )
         .hint("remove some: fleet cert list, fleet cert remove NAME"));
     }
-    let verb = if before.is_some() {
-        "replaced"
-    } else {
-        "added"
-    };
-    let days = days_until(new.issued.ends(), state.now);
-    let sentence = format!("certificate {name} {verb}: {}", lasting(days));
-    put(state, &name, new.issued);
-    state.record(Kind::Certificate, actor, None, &*name, sentence);
-    Ok(Detail::Done)
+    Ok(())
+}
+
+/// Whether an authority has yet to give a certificate that there is.
+pub(super) fn has_no_content(state: &State, name: &str) -> bool {
+    let there = state.certificates.get(name);
+    there.is_some_and(|certificate| certificate.issued.is_none())
+}
+
+/// Environments that had to be shown the cluster's own until now.
+pub(super) fn shown_at_last(state: &mut State, name: &str) {
+    let users: Vec<_> = state.served_by(name).map(|e| e.key.clone()).collect();
+    for key in users {
+        state.reroute(&key);
+    }
 }
 
 /// A name stands in commands and tables, and in no host.
@@ -145,7 +176,7 @@ pub(super) fn check_name(kind: &str, name: &str) -> Result<(), Rejection> {
     ))
 }
 
-fn check_content(state: &State, issued: &Issued, force: bool) -> Result<(), Rejection> {
+pub(super) fn check_content(state: &State, issued: &Issued, force: bool) -> Result<(), Rejection> {
     let invalid = |what: String| Rejection::new(Code::InvalidValue, what);
     if issued.size() > LARGEST_CHAIN {
         let (size, most) = (issued.size(), LARGEST_CHAIN);
@@ -196,7 +227,7 @@ fn ago(then: Time, now: Time) -> String {
     }
 }
 
-fn lasting(days: i64) -> String {
+pub(super) fn lasting(days: i64) -> String {
     match days {
         i64::MIN..0 => "it has ended".to_owned(),
         0 => "it ends today".to_owned(),
@@ -205,8 +236,8 @@ fn lasting(days: i64) -> String {
     }
 }
 
-/// Gives a certificate its content; every ingress is sent it.
-fn put(state: &mut State, name: &Arc<str>, issued: Issued) {
+/// Gives a certificate its content; every ingress is sent it. It comes from whoever brought it.
+pub(super) fn put(state: &mut State, name: &Arc<str>, issued: Issued) {
     let created = state.certificates.get(name).map(|before| before.created);
     let certificate = Certificate {
         name: name.clone(),
@@ -215,12 +246,13 @@ fn put(state: &mut State, name: &Arc<str>, issued: Issued) {
         generation: changed(state),
         issued: Some(Arc::new(issued)),
         warned: None,
+        managed: None,
     };
     state.certificates.insert(name.clone(), certificate);
 }
 
 /// A new generation of the route table, for what ingresses need for TLS.
-fn changed(state: &mut State) -> u64 {
+pub(super) fn changed(state: &mut State) -> u64 {
     state.generation += 1;
     state.tls.generation = state.generation;
     state.generation
@@ -264,7 +296,7 @@ fn known(state: &State, name: &str) -> Result<(), Rejection> {
     ))
 }
 
-fn own_is_not_yours(what: &str) -> Rejection {
+pub(super) fn own_is_not_yours(what: &str) -> Rejection {
     Rejection::new(
         Code::InvalidName,
         format!("{SELF_SIGNED} is the cluster's own certificate and cannot {what}"),
@@ -323,6 +355,7 @@ fn warn(state: &mut State, name: &str, days: u32, assumed: u64) -> Result<Detail
 /// In a restored cluster what the cluster made for itself is made again: its key may be sealed by a
 /// cluster's key that nobody has any more. Certificates that were uploaded stay.
 pub(super) fn begin_anew(state: &mut State) {
+    acme::begin_anew(state);
     state.tls.tickets.keys.clear();
     let generation = changed(state);
     if let Some(own) = state.certificates.get_mut(SELF_SIGNED) {

@@ -2,8 +2,12 @@
 
 use fleet_model::{
     Command, Time,
+    acme::{Answer, Method},
     certificate::Issued,
-    command::{CertificateChange as Change, NewCertificate},
+    command::{
+        AcmeChange, AcmeFailed, CertificateChange as Change, NewCertificate, NewManaged,
+        PlacedOrder,
+    },
 };
 use proptest::{prelude::*, sample::select};
 
@@ -37,8 +41,51 @@ pub fn command() -> impl Strategy<Value = Command> {
             sealed: [7].into(),
             assumed,
         }),
+        6 => acme().prop_map(Change::Acme),
     ];
     change.prop_map(|change| Command::Certificate(Box::new(change)))
+}
+
+/// Orders that are begun, placed, opened, fulfilled and given up at any moment, by anybody.
+fn acme() -> impl Strategy<Value = AcmeChange> {
+    let name = || select(vec!["a", "b", "c", "d", "e", "f", "self-signed"]).prop_map(Into::into);
+    let order = || 0..80_u64;
+    let host = || "localhost".to_owned();
+    prop_oneof![
+        4 => (name(), any::<bool>(), any::<bool>()).prop_map(move |(name, named, replace)| {
+            AcmeChange::Manage(NewManaged {
+                name,
+                directory: "https://ca.test".into(),
+                email: None,
+                roots: None,
+                domains: named.then(|| "shop.test".to_owned()).into_iter().collect(),
+                method: Method::TlsAlpn,
+                replace,
+            })
+        }),
+        2 => name().prop_map(|name| AcmeChange::Begin { name }),
+        2 => (name(), order()).prop_map(move |(name, order)| AcmeChange::Place {
+            name,
+            order,
+            placed: PlacedOrder {
+                url: String::new(),
+                sealed_key: [1].into(),
+                answers: vec![Answer { host: host(), token: host(), proof: host() }],
+            },
+        }),
+        1 => (name(), order()).prop_map(|(name, order)| AcmeChange::Open { name, order }),
+        1 => (name(), order(), issued())
+            .prop_map(|(name, order, issued)| AcmeChange::Issue { name, order, issued }),
+        2 => (name(), order(), any::<bool>()).prop_map(|(name, order, stranger)| {
+            AcmeChange::Fail(AcmeFailed {
+                name,
+                order,
+                problem: "ä".repeat(400),
+                not_before: None,
+                stranger,
+            })
+        }),
+    ]
 }
 
 /// Ends soon, long ago, or never.

@@ -2,7 +2,9 @@
 
 use fleet_model::{
     Command, Outcome, Rejection, Time,
-    command::{AccessChange, NewBuild, NodeChange, Report, Scale, VariableChange},
+    command::{
+        AccessChange, CertificateChange, NewBuild, NodeChange, Report, Scale, VariableChange,
+    },
     environment::Limits,
     frontend::{Desired, Exit, Frontend, Phase},
     ids::{EnvironmentKey, NodeId},
@@ -13,7 +15,7 @@ use fleet_model::{
     time::Millis,
 };
 
-use super::show;
+use super::{orders, show};
 use crate::common::{
     Checked, app, change, digest, drain, environment, manifest, registration, web,
 };
@@ -44,6 +46,7 @@ impl Stage {
         let mut said = match words.as_slice() {
             ["describe", env] => show::describe(&self.checked.state, &key(env)),
             ["routes", env] => show::routes(&self.checked.state, &key(env)),
+            ["orders"] => orders::show(&self.checked.state),
             ["wait", span] => {
                 self.now = self.now.plus(Millis::seconds(span.parse().unwrap()));
                 show::waiting(&self.plan())
@@ -94,7 +97,10 @@ impl Stage {
                 self.build(service, name, &message.join(" "))
             }
             ["whitelist", ..] | ["env", "whitelist", ..] => access(words)?,
-            _ => command(words),
+            _ => match orders::command(&self.checked.state, words) {
+                Some(command) => command,
+                None => command(words),
+            },
         };
         self.builds += 1;
         let request = format!("line-{}", self.builds);
@@ -249,6 +255,10 @@ fn command(words: &[&str]) -> Command {
     let reference = |text: &str| text.to_owned();
     let on = |word: &str| word == "ON";
     match words {
+        ["cert", env, name] => Command::Certificate(Box::new(CertificateChange::Choose {
+            environment: key(env),
+            name: (*name).into(),
+        })),
         ["app", name] => Command::CreateApp {
             name: reference(name),
         },

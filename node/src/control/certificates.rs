@@ -6,10 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use fleet_model::{
     Command, State, Time,
+    acme::{Answer, Method},
     certificate::{Certificate, Issued, SELF_SIGNED, TICKET_PERIOD},
     command::CertificateChange,
 };
-use fleet_proto::internal::{ServedCertificate, ServedTls, TicketKey, TicketKeys, TlsChange};
+use fleet_proto::internal::{
+    AcmeAnswer, ServedCertificate, ServedTls, TicketKey, TicketKeys, TlsChange,
+};
 use fleet_trust::{OwnIssuer, Seal, WebCertificate};
 use tokio::sync::watch;
 
@@ -64,6 +67,7 @@ impl Opener {
         ServedTls {
             certificates: all.filter_map(|one| self.certificate(state, one)).collect(),
             tickets: Some(self.tickets(state)),
+            answers: answers(state),
         }
     }
 
@@ -80,6 +84,7 @@ impl Opener {
                 .collect(),
             names: state.certificates.keys().map(ToString::to_string).collect(),
             tickets: Some(self.tickets(state)),
+            answers: answers(state),
         })
     }
 
@@ -122,6 +127,17 @@ impl Opener {
             .inspect_err(|error| tracing::error!(%error, name, "a key cannot be opened"))
             .ok()
     }
+}
+
+/// What ingresses answer to authorities that were asked for certificates.
+fn answers(state: &State) -> Vec<AcmeAnswer> {
+    let wire = |(method, answer): (Method, &Answer)| AcmeAnswer {
+        host: answer.host.clone(),
+        token: answer.token.clone(),
+        proof: answer.proof.clone(),
+        tls_alpn: method == Method::TlsAlpn,
+    };
+    state.answers().map(wire).collect()
 }
 
 /// Makes what is due, on the leader.

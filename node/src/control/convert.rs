@@ -5,6 +5,7 @@
 //! struct apart field by field, so that a field added to the domain cannot be forgotten here.
 
 mod access;
+mod acme;
 mod answer;
 mod app;
 mod backup;

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::acme::ACME_TLS_1;
 use super::identity::Identity;
 use super::tickets::{TicketKeys, Ticketer};
 use crate::credentials::H2;
@@ -26,6 +27,13 @@ pub trait Shows: Send + Sync + 'static {
     /// What to show to a client that asks for `host`, or for none. `None` ends the handshake with an
     /// alert.
     fn identity(&self, host: Option<&str>) -> Option<Identity>;
+
+    /// What to show to an authority that asks in this handshake whether `host` is ours. `None`, as for
+    /// whoever has ordered nothing, ends the handshake with an alert.
+    fn answer(&self, host: &str) -> Option<Identity> {
+        let _ = host;
+        None
+    }
 
     /// The keys of tickets at this moment.
     fn tickets(&self) -> Arc<TicketKeys>;
@@ -45,7 +53,7 @@ impl WebAcceptor {
             .with_protocol_versions(&versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Shown(shows.clone())));
-        config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
+        config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec(), ACME_TLS_1.to_vec()];
         // Sessions are remembered by clients alone, so that any ingress can resume them.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::new(Ticketer(shows));
@@ -72,9 +80,15 @@ struct Shown(Arc<dyn Shows>);
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0
-            .identity(hello.server_name())
-            .map(|identity| identity.0)
+        // Such a client speaks nothing else (RFC 8737, 3).
+        let asks = hello
+            .alpn()
+            .is_some_and(|mut spoken| spoken.next() == Some(ACME_TLS_1) && spoken.next().is_none());
+        let identity = match asks {
+            true => self.0.answer(hello.server_name()?),
+            false => self.0.identity(hello.server_name()),
+        };
+        identity.map(|identity| identity.0)
     }
 }
 
@@ -89,6 +103,12 @@ impl fmt::Debug for Shown {
 pub struct WebStream(TlsStream<TcpStream>);
 
 impl WebStream {
+    /// The handshake was all that was asked for: nothing may follow (RFC 8737, 3).
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.get_ref().1.alpn_protocol() == Some(ACME_TLS_1)
+    }
+
     /// The host that the client asked for in its handshake, as it wrote it.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {

@@ -79,6 +79,12 @@ impl std::fmt::Debug for WebCertificate {
     }
 }
 
+/// What whoever signed a certificate is called in it; empty when it has no name or is none.
+#[must_use]
+pub fn issuer_of(certificate: &[u8]) -> String {
+    der::common_name(&parties(certificate).1)
+}
+
 /// The names of a certificate that a server may show.
 fn server(der: &[u8], said: &Said) -> Result<Vec<String>, Fault> {
     match alone(der, said) {

@@ -28,20 +28,25 @@ impl Identity {
     /// # Errors
     /// When they cannot be read or do not belong together.
     pub fn new(chain: &[impl AsRef<[u8]>], key: &[u8]) -> Result<Self, IdentityError> {
+        let identity = Self::unchecked(chain, key)?;
+        match identity.0.keys_match() {
+            Ok(()) => Ok(identity),
+            Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(IdentityError::OtherKey)
+            }
+            Err(_) => Err(IdentityError::Certificate),
+        }
+    }
+
+    /// The same of what was just made, and holds what the library that verifies does not understand.
+    pub(super) fn unchecked(chain: &[impl AsRef<[u8]>], key: &[u8]) -> Result<Self, IdentityError> {
         let key = PrivateKeyDer::try_from(key).map_err(|_| IdentityError::Key)?;
         let key = provider().key_provider.load_private_key(key.clone_key());
         let key = key.map_err(|_| IdentityError::Key)?;
         let chain = chain
             .iter()
             .map(|der| CertificateDer::from(der.as_ref().to_vec()));
-        let certified = CertifiedKey::new(chain.collect(), key);
-        match certified.keys_match() {
-            Ok(()) => Ok(Self(Arc::new(certified))),
-            Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                Err(IdentityError::OtherKey)
-            }
-            Err(_) => Err(IdentityError::Certificate),
-        }
+        Ok(Self(Arc::new(CertifiedKey::new(chain.collect(), key))))
     }
 
     /// The certificate itself, DER.

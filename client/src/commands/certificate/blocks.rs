@@ -22,8 +22,7 @@ pub(super) struct Blocks {
 }
 
 pub(super) fn read(session: &mut Session, asked: &CertificateAdd) -> Result<Blocks, Failure> {
-    let directory = session.surroundings.directory.clone();
-    let file = |path: &Path| read_file(&directory.join(path), path);
+    let file = |path: &Path| file(session, path);
     if let (Some(certificate), Some(key)) = (&asked.cert, &asked.key) {
         return Ok(Blocks {
             certificate: file(certificate)?,
@@ -92,6 +91,11 @@ fn parted(text: &str) -> Blocks {
         }
         rest = behind;
     }
+}
+
+/// A file of PEM that was named on the command line.
+pub(super) fn file(session: &Session, path: &Path) -> Result<String, Failure> {
+    read_file(&session.surroundings.directory.join(path), path)
 }
 
 fn read_file(path: &Path, typed: &Path) -> Result<String, Failure> {

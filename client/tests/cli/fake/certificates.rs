@@ -18,6 +18,25 @@ fn certificate(name: &str) -> Certificate {
         expires: at(1_434_600_000_000),
         uploaded: at(1_433_814_925_000),
         environments: vec!["shop/prod".to_owned()],
+        issuer: "Test Authority".to_owned(),
+        acme: None,
+    }
+}
+
+/// Of one that is ordered.
+fn ordered(state: AcmeState, failures: u32, last_error: &str) -> Acme {
+    Acme {
+        directory: "https://ca.test/dir".to_owned(),
+        email: "ops@shop.test".to_owned(),
+        method: AcmeMethod::TlsAlpn.into(),
+        domains: vec!["shop.test".to_owned()],
+        domains_of_environments: true,
+        state: state.into(),
+        next_order: (state == AcmeState::Due).then_some(Instant {
+            unix_ms: 1_434_600_000_000,
+        }),
+        failures,
+        last_error: last_error.to_owned(),
     }
 }
 
@@ -26,11 +45,14 @@ impl certificates_server::Certificates for Fake {
     async fn add(&self, request: Request<AddCertificateRequest>) -> Answer<AddCertificateResponse> {
         self.note(&request, seen("add", &request.get_ref().request_id, "", ""))?;
         let asked = request.into_inner();
-        let name = asked.name.clone();
+        let mut added = certificate(&asked.name);
+        if asked.acme.is_some() {
+            added.acme = Some(ordered(AcmeState::Unasked, 0, ""));
+        }
         self.script.lock().unwrap().certificates.push(asked);
         Ok(Response::new(AddCertificateResponse {
             receipt: Some(Receipt::default()),
-            certificate: Some(certificate(&name)),
+            certificate: Some(added),
         }))
     }
 
@@ -45,20 +67,38 @@ impl certificates_server::Certificates for Fake {
             }),
             ..certificate("old")
         };
+        let renewed = Certificate {
+            acme: Some(ordered(AcmeState::Due, 0, "")),
+            ..certificate("renewed")
+        };
+        let refused = Certificate {
+            name: "refused".to_owned(),
+            acme: Some(ordered(AcmeState::Due, 2, "dns: no \x1baddress")),
+            ..Certificate::default()
+        };
         Ok(Response::new(ListCertificatesResponse {
-            certificates: vec![over, own, certificate("shop")],
+            certificates: vec![over, refused, renewed, own, certificate("shop")],
         }))
     }
 
     async fn get(&self, request: Request<GetCertificateRequest>) -> Answer<GetCertificateResponse> {
         let name = request.into_inner().name;
         let chain = match name.as_str() {
-            "self-signed" => String::new(),
-            "shop" => "-----BEGIN CERTIFICATE-----\n".to_owned(),
+            "self-signed" | "looked" => String::new(),
+            "shop" | "renewed" => "-----BEGIN CERTIFICATE-----\n".to_owned(),
             _ => return Err(Status::not_found("there is no such certificate")),
         };
+        let acme = match name.as_str() {
+            "looked" => Some(ordered(AcmeState::Looked, 0, "")),
+            "renewed" => Some(ordered(AcmeState::Due, 0, "")),
+            _ => None,
+        };
+        let certificate = Certificate {
+            acme,
+            ..certificate(&name)
+        };
         Ok(Response::new(GetCertificateResponse {
-            certificate: Some(certificate(&name)),
+            certificate: Some(certificate),
             chain,
         }))
     }

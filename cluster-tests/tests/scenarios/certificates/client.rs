@@ -22,10 +22,10 @@ use tokio_rustls::client::TlsStream;
 const WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
-pub(super) struct Client(ClientConfig);
+pub(crate) struct Client(ClientConfig);
 
 impl Client {
-    pub(super) fn trusting_pem(roots: &[&str]) -> Result<Self> {
+    pub(crate) fn trusting_pem(roots: &[&str]) -> Result<Self> {
         let mut store = RootCertStore::empty();
         for root in roots {
             for der in certificates_from_pem(root)? {
@@ -42,7 +42,7 @@ impl Client {
     }
 
     /// Resumes sessions; clones remember together.
-    pub(super) fn remembering(mut self) -> Self {
+    pub(crate) fn remembering(mut self) -> Self {
         self.0.resumption = Resumption::in_memory_sessions(32);
         self
     }
@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Status and body of one GET on a connection of its own.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         address: SocketAddr,
         host: &str,
@@ -88,14 +88,14 @@ impl Client {
     }
 
     /// Whether the next handshake takes up an earlier session.
-    pub(super) async fn resumes(&self, address: SocketAddr, host: &str) -> Result<bool> {
+    pub(crate) async fn resumes(&self, address: SocketAddr, host: &str) -> Result<bool> {
         let stream = self.shake(address, host).await?;
         Ok(stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed))
     }
 }
 
 /// The head of what is answered to a GET in plain HTTP.
-pub(super) async fn plain_head(address: SocketAddr, host: &str, path: &str) -> Result<String> {
+pub(crate) async fn plain_head(address: SocketAddr, host: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

@@ -73,6 +73,7 @@ fn tls(certificates: Vec<wire::ServedCertificate>) -> wire::ServedTls {
     wire::ServedTls {
         certificates,
         tickets: Some(tickets(&[1, 2], 1)),
+        answers: Vec::new(),
     }
 }
 

@@ -1,15 +1,17 @@
 //! `fleet.v1.Certificates`. What is in a certificate is read here; whether it is taken is decided when
 //! the command is applied.
 
+mod acme;
+
 use std::sync::Arc;
 
 use fleet_model::{
     Command, Rejection, State,
     certificate::Certificate,
-    command::{CertificateChange, Code, NewCertificate},
+    command::{AcmeChange, CertificateChange, Code, NewCertificate},
 };
 use fleet_proto::v1::{self, certificates_server::Certificates};
-use fleet_trust::{Blocks, CertificateDer, Faulty, WebCertificate, certificates_to_pem};
+use fleet_trust::{Blocks, CertificateDer, Faulty, WebCertificate, certificates_to_pem, issuer_of};
 use tonic::{Request, Response, Status};
 
 use super::{ACTOR, instant, message, request_id};
@@ -33,22 +35,10 @@ impl Certificates for Api {
     ) -> Result<Response<v1::AddCertificateResponse>, Status> {
         let asked = message(request);
         let id = request_id(&asked.request_id)?;
-        let blocks = Blocks {
-            certificate: asked.certificate.to_vec(),
-            chain: asked.chain.to_vec(),
-            key: asked.private_key.to_vec(),
+        let change = match &asked.acme {
+            Some(_) => CertificateChange::Acme(AcmeChange::Manage(acme::managed(&asked)?)),
+            None => self.brought(&asked)?,
         };
-        let read = WebCertificate::read(&blocks).map_err(|faulty| bad(&faulty))?;
-        let seal = read_cluster_key(&self.0.node.paths()).map_err(|error| {
-            tracing::error!(%error, "a key cannot be sealed");
-            Status::internal("this node cannot seal keys: see its log")
-        })?;
-        let change = CertificateChange::Add(NewCertificate {
-            name: asked.name.as_str().into(),
-            issued: sealed(read, &seal),
-            replace: asked.replace,
-            force: asked.force,
-        });
         let done = self.change(&id, change).await?;
         let state = self.0.read(false).await.map_err(unread)?;
         let added = state.certificates.get(&*asked.name);
@@ -106,6 +96,25 @@ impl Certificates for Api {
 }
 
 impl Api {
+    fn brought(&self, asked: &v1::AddCertificateRequest) -> Result<CertificateChange, Status> {
+        let blocks = Blocks {
+            certificate: asked.certificate.to_vec(),
+            chain: asked.chain.to_vec(),
+            key: asked.private_key.to_vec(),
+        };
+        let read = WebCertificate::read(&blocks).map_err(|faulty| bad(&faulty))?;
+        let seal = read_cluster_key(&self.0.node.paths()).map_err(|error| {
+            tracing::error!(%error, "a key cannot be sealed");
+            Status::internal("this node cannot seal keys: see its log")
+        })?;
+        Ok(CertificateChange::Add(NewCertificate {
+            name: asked.name.as_str().into(),
+            issued: sealed(read, &seal),
+            replace: asked.replace,
+            force: asked.force,
+        }))
+    }
+
     async fn change(
         &self,
         request: &fleet_model::ids::RequestId,
@@ -134,13 +143,16 @@ fn shown(state: &State, certificate: &Certificate) -> v1::Certificate {
     let environments = users
         .map(|environment| environment.key.to_string())
         .collect();
+    let acme = acme::shown(state, certificate);
     let Some(issued) = certificate.issued.as_deref() else {
         return v1::Certificate {
             name: certificate.name.to_string(),
             environments,
+            acme,
             ..v1::Certificate::default()
         };
     };
+    let server = issued.chain.first();
     v1::Certificate {
         name: certificate.name.to_string(),
         common_name: issued.common_name.clone(),
@@ -150,5 +162,7 @@ fn shown(state: &State, certificate: &Certificate) -> v1::Certificate {
         expires: Some(instant(issued.ends())),
         uploaded: Some(instant(certificate.uploaded)),
         environments,
+        issuer: server.map(|der| issuer_of(der)).unwrap_or_default(),
+        acme,
     }
 }

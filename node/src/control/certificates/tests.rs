@@ -64,6 +64,7 @@ fn changed(before: &ServedTls, change: TlsChange) -> ServedTls {
     ServedTls {
         certificates: by_name.into_values().collect(),
         tickets: change.tickets,
+        answers: change.answers,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fleet_model::{
     Time,
+    acme::Managed,
     certificate::{Certificate, Issued, TicketKey, Tickets, Tls},
 };
 use fleet_proto::stored;
@@ -21,6 +22,7 @@ impl Stored for Certificate {
             generation,
             issued,
             warned,
+            managed,
         } = self;
         stored::Certificate {
             name: name.to_string(),
@@ -29,6 +31,7 @@ impl Stored for Certificate {
             generation: *generation,
             issued: issued.as_deref().map(Issued::to_stored),
             warned: *warned,
+            managed: managed.as_deref().map(Managed::to_stored),
         }
     }
 
@@ -40,6 +43,7 @@ impl Stored for Certificate {
             generation,
             issued,
             warned,
+            managed,
         } = wire;
         Ok(Self {
             name: name.into(),
@@ -48,6 +52,7 @@ impl Stored for Certificate {
             generation,
             issued: optional(issued)?.map(Arc::new),
             warned,
+            managed: optional(managed)?.map(Arc::new),
         })
     }
 }

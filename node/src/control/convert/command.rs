@@ -13,8 +13,8 @@ mod trust;
 use fleet_model::{
     Command,
     command::{
-        AccessChange, Advance, BuildReport, CertificateChange, NewBuild, Recovered, Registration,
-        Restored, Scale, TrustChange, Verdict,
+        AccessChange, Advance, BuildReport, NewBuild, Recovered, Registration, Restored, Scale,
+        TrustChange, Verdict,
     },
     environment::Limits,
     ids::{AppName, EnvironmentKey, EnvironmentName, NodeId, RolloutId, ServiceName},
@@ -259,9 +259,7 @@ impl Stored for Command {
             Wire::MarkNode(wire) => node::mark_from_stored(&wire)?,
             Wire::Trust(wire) => Self::Trust(Box::new(TrustChange::from_stored(wire)?)),
             Wire::Access(wire) => Self::Access(Box::new(AccessChange::from_stored(wire)?)),
-            Wire::Certificate(wire) => {
-                Self::Certificate(Box::new(CertificateChange::from_stored(wire)?))
-            }
+            Wire::Certificate(wire) => certificate::from_stored(wire)?,
             Wire::RecordFacts(wire) => node::facts_from_stored(wire)?,
             Wire::CreateApp(stored::CreateApp { name }) => Self::CreateApp { name },
             Wire::DeleteApp(stored::DeleteApp { app }) => Self::DeleteApp {

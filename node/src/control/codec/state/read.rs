@@ -8,6 +8,7 @@ use std::{
 use fleet_model::{
     State, Time,
     access::Whitelist,
+    acme::Account,
     app::App,
     backup::Backups,
     balance::Balance,
@@ -216,6 +217,7 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         backups,
         balance,
         tls,
+        accounts,
     } = header;
     if version != VERSION {
         return Err(DecodeError::Version {
@@ -243,6 +245,10 @@ fn from_header(header: StateHeader) -> Result<State, DecodeError> {
         .transpose()?
         .unwrap_or_default();
     state.tls = tls.map(Tls::from_stored).transpose()?.unwrap_or_default();
+    for account in accounts {
+        let account = Account::from_stored(account)?;
+        state.accounts.insert(account.directory.clone(), account);
+    }
     if let Some(balance) = balance {
         state.balance = Balance {
             per_minute: balance.per_minute,

@@ -90,6 +90,7 @@ fn header(state: &State) -> StateHeader {
             moving: state.balance.moving.map(|id| id.0),
         }),
         tls: (state.tls != Tls::default()).then(|| state.tls.to_stored()),
+        accounts: state.accounts.values().map(Stored::to_stored).collect(),
     }
 }
 

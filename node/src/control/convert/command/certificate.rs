@@ -1,13 +1,23 @@
 //! Changes of the certificates that clients of the ingress see.
 
+mod acme;
+
 use std::sync::Arc;
 
-use fleet_model::command::{CertificateChange, NewCertificate};
+use fleet_model::{
+    Command,
+    command::{AcmeChange, CertificateChange, NewCertificate},
+};
 use fleet_proto::stored::{self, certificate_change::Change as Wire};
 
 use super::switch_to_stored;
 
 use crate::control::convert::{DecodeError, Stored, present, required};
+
+pub(super) fn from_stored(wire: stored::CertificateChange) -> Result<Command, DecodeError> {
+    let change = CertificateChange::from_stored(wire)?;
+    Ok(Command::Certificate(Box::new(change)))
+}
 
 impl Stored for CertificateChange {
     type Wire = stored::CertificateChange;
@@ -45,6 +55,7 @@ impl Stored for CertificateChange {
                 days: *days,
                 assumed: *assumed,
             }),
+            Self::Acme(change) => Wire::Acme(change.to_stored()),
         };
         stored::CertificateChange {
             change: Some(change),
@@ -85,6 +96,7 @@ impl Stored for CertificateChange {
                 days,
                 assumed,
             },
+            Wire::Acme(change) => Self::Acme(AcmeChange::from_stored(change)?),
         })
     }
 }

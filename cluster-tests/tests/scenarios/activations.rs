@@ -70,6 +70,7 @@ async fn they_cost_no_request_and_websockets_live_for_the_drain_time() -> Result
     cluster.end()
 }
 
+#[allow(clippy::print_stdout, reason = "the figures are worth reading")]
 fn judge(
     switches: &Switches,
     histories: &[(&str, History)],

@@ -22,6 +22,7 @@ const REPLACED_WITHIN: Duration = Duration::from_secs(1);
 const LIVED: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout, reason = "the figures are worth reading")]
 async fn only_requests_inside_it_may_fail() -> Result<()> {
     let rounds = match std::env::var_os("FLEET_LONG") {
         Some(_) => 4,

@@ -22,7 +22,6 @@ const REPLACED_WITHIN: Duration = Duration::from_secs(1);
 const LIVED: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
-#[allow(clippy::print_stdout, reason = "the figures are worth reading")]
 async fn only_requests_inside_it_may_fail() -> Result<()> {
     let rounds = match std::env::var_os("FLEET_LONG") {
         Some(_) => 4,
@@ -120,6 +119,7 @@ async fn killed(cluster: &Cluster, node: &Node) -> Result<Kill> {
 }
 
 /// Nobody was refused or waited in vain for a connection, and who failed was inside.
+#[allow(clippy::print_stdout, reason = "the figures are worth reading")]
 async fn judge(name: &str, load: Running, gone: Instant) -> Result<()> {
     let history = load.stop().await?;
     let outside = history.since(gone);

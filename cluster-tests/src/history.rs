@@ -142,6 +142,15 @@ impl History {
         bodies
     }
 
+    /// Exchanges that were due from one moment to another.
+    pub fn between(&self, from: Instant, to: Instant) -> History {
+        let due = |exchange: &&Exchange| (from..to).contains(&exchange.due);
+        let exchanges = self.exchanges.iter().filter(due);
+        History {
+            exchanges: exchanges.cloned().collect(),
+        }
+    }
+
     /// Exchanges that were due at or after `moment`: nothing sent before can excuse them.
     pub fn since(&self, moment: Instant) -> History {
         let exchanges = self

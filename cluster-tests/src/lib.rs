@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod app;
+pub mod attack;
 pub mod binaries;
 pub mod census;
 pub mod cli;

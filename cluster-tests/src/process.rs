@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, setpriority_process,
+};
+
+/// Some ten times the share of others.
+const FAVOURED: i32 = -11;
 
 /// What a process of a node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +35,16 @@ pub struct Process {
     pub parent: i32,
     pub role: Role,
     pub argv: Vec<String>,
+}
+
+/// A process that goes before others.
+#[derive(Debug)]
+pub struct Favoured(Process);
+
+impl Drop for Favoured {
+    fn drop(&mut self) {
+        self.0.set_nice(0);
+    }
 }
 
 /// A process is known by its pid and start time; its parent changes when that one dies.
@@ -90,6 +105,29 @@ impl Process {
         Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
     }
 
+    /// Gives it precedence over everything that was not given any, as far as this user may, until
+    /// the value is dropped.
+    pub fn favour(&self) -> Favoured {
+        self.set_nice(FAVOURED);
+        Favoured(self.clone())
+    }
+
+    /// The kernel counts threads, so those that there are get it, and what they start inherits it.
+    /// What has ended meanwhile, or what this user may not change, stays as it is.
+    fn set_nice(&self, nice: i32) {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid));
+        for thread in threads.into_iter().flatten().flatten() {
+            let name = thread.file_name();
+            let thread = name.to_str().and_then(|name| name.parse().ok());
+            let _ = setpriority_process(thread.and_then(Pid::from_raw), nice);
+        }
+        // Where sessions share the processor first, that of its session counts too.
+        drop(fs::write(
+            format!("/proc/{}/autogroup", self.pid),
+            nice.to_string(),
+        ));
+    }
+
     /// A variable of its environment, as it was started with it.
     pub fn variable(&self, name: &str) -> Option<String> {
         let bytes = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
@@ -110,6 +148,12 @@ impl Process {
             .filter(|dir| dir.is_dir())
             .collect()
     }
+}
+
+/// The process that asks.
+pub fn own() -> Result<Process> {
+    let pid = i32::try_from(std::process::id())?;
+    look(pid).context("this process runs")
 }
 
 /// Every process that was started for the node whose data lies in `dir`: its command line, working

@@ -21,7 +21,7 @@ use fleet_cluster_tests::websocket::Heard;
 use fleet_cluster_tests::workload::{Load, Manner, Running};
 use rustls::{ClientConfig, RootCertStore};
 
-const APP: &str = "life";
+pub(crate) const APP: &str = "life";
 /// As its manifest says.
 const DRAIN: Duration = Duration::from_secs(1);
 /// A code of RFC 6455: the other side goes away.
@@ -200,8 +200,20 @@ pub(crate) fn host() -> String {
 
 /// Releases of the app under these labels, all loaded, the first of them active.
 pub(crate) async fn live(cluster: &Cluster, labels: &[&str]) -> Result<Vec<(String, String)>> {
+    live_with(cluster, None, labels).await
+}
+
+/// The same with another manifest.
+pub(crate) async fn live_with(
+    cluster: &Cluster,
+    manifest: Option<&str>,
+    labels: &[&str],
+) -> Result<Vec<(String, String)>> {
     let mut sources = Repository::create(&cluster.path().join(APP))?;
     sources.copy_from(&source_root().join("cluster-tests/fixtures/life"))?;
+    if let Some(manifest) = manifest {
+        sources.write("fleet.yml", manifest)?;
+    }
     let cli = cluster.cli.in_dir(&sources.dir);
     cli.ok(&["apps", "create", APP]).await?;
     let mut releases = Vec::new();

@@ -21,6 +21,8 @@ pub(super) struct Frames {
     /// Bytes of use that have not made a whole unit yet.
     odd_bytes: u64,
     paid_until_ms: u64,
+    /// Frames that have begun since this was last taken.
+    begun: u32,
 }
 
 /// The connection asks too much; from this index on nothing shall reach the engine.
@@ -62,7 +64,13 @@ impl Frames {
             balance: SAVED,
             odd_bytes: 0,
             paid_until_ms: now_ms,
+            begun: 0,
         }
+    }
+
+    /// Frames that have begun since the last call.
+    pub(super) fn take_begun(&mut self) -> u32 {
+        std::mem::take(&mut self.begun)
     }
 
     /// Takes the next bytes of the connection; `written` is what went to the client meanwhile.
@@ -95,6 +103,7 @@ impl Frames {
 
     /// A frame has begun.
     fn frame(&mut self) {
+        self.begun += 1;
         let [high, middle, low, kind, flags, ..] = self.header;
         self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         let empty = self.left == 0;

@@ -45,6 +45,8 @@ pub(super) struct Guarded<S> {
     written: Arc<AtomicU64>,
     /// Of `written`, what the scanner has heard of.
     told: u64,
+    /// Frames of HTTP/2 that the engine was given since it last had to wait.
+    turn: u32,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             begun: Instant::now(),
             written: Arc::default(),
             told: 0,
+            turn: 0,
         };
         Ok(Some((guarded, protocol)))
     }
@@ -137,7 +140,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
                 let written = self.written.load(Ordering::Relaxed);
                 let news = written - self.told;
                 self.told = written;
-                if let Err(too_much) = frames.scan(read, news, now_ms) {
+                let verdict = frames.scan(read, news, now_ms);
+                self.turn += frames.take_begun();
+                if let Err(too_much) = verdict {
                     tracing::debug!("a client keeps us busy without asking for anything");
                     into.set_filled(before + too_much.at);
                     self.first = frames::calming().into();
@@ -204,6 +209,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
                 false => this.read(cx, into),
             };
         }
+        if this.turn >= limits::FRAMES_A_TURN {
+            this.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = into.filled().len();
         match this.read(cx, into) {
             Poll::Ready(Ok(())) => {
@@ -219,7 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
             Poll::Pending if this.head_timed_out(cx) => {
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
-            other => other,
+            other => {
+                this.turn = 0;
+                other
+            }
         }
     }
 }
@@ -285,5 +298,34 @@ mod tests {
         }
         let given_up = writing.await.unwrap().unwrap_err();
         assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_frames_lets_others_have_their_turn() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        client.write_all(PREFACE).await.unwrap();
+        // Few enough to be paid for.
+        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        client.write_all(&ping.repeat(500)).await.unwrap();
+        let begun = Guarded::begin(server, limits::TAKE_TIME).await.unwrap();
+        let (mut guarded, _) = begun.unwrap();
+        let (mut turns, mut read) = (1, 0);
+        let mut space = [0; 10 * 17];
+        while read < PREFACE.len() + 500 * ping.len() {
+            let step = std::future::poll_fn(|cx| {
+                let mut into = ReadBuf::new(&mut space);
+                let polled = Pin::new(&mut guarded).poll_read(cx, &mut into);
+                Poll::Ready(polled.map_ok(|()| into.filled().len()))
+            });
+            match step.await {
+                Poll::Ready(step) => read += step.unwrap(),
+                Poll::Pending => {
+                    turns += 1;
+                    // Pending by its own will, so it wakes itself.
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        assert!((6..=8).contains(&turns), "{turns} turns for 500 frames");
     }
 }

@@ -44,6 +44,10 @@ pub(super) const CONNECTION_WINDOW: u32 = 1 << 20;
 pub(super) const PENDING_RESETS: usize = 20;
 /// Streams we reset ourselves because the client provoked it (MadeYouReset).
 pub(super) const LOCAL_RESETS: usize = 1024;
+/// Frames of one connection that are looked at before the others have their turn: small ones, which is
+/// what floods are made of, take some milliseconds. The runtime counts reads, of which each may hold
+/// hundreds of them.
+pub(super) const FRAMES_A_TURN: u32 = 64;
 /// A silent HTTP/2 client is asked whether it is alive this often, and has as long to answer.
 pub(super) const PING: Duration = Duration::from_secs(20);
 

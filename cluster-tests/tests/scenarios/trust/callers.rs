@@ -24,7 +24,8 @@ use tonic::{Code, Request, Status};
 /// Long enough for a daemon that shares its processor with a compiler.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Whatever a node listens on, but for the public entry, HTTP and HTTPS, which is for everybody and exempt.
+/// Whatever a node listens on, but for the public entry, HTTP and HTTPS, which is for everybody, and for
+/// metrics, which are shown only where an operator wants them read by whoever reaches them.
 pub(super) async fn only_those_who_are_who_they_say(
     cluster: &Cluster,
     worker: usize,
@@ -35,6 +36,8 @@ pub(super) async fn only_those_who_are_who_they_say(
         let mut of_node = super::ports::listening(node)?;
         of_node.remove(&node.http().port());
         of_node.remove(&node.https().port());
+        let metrics = node.metrics().port();
+        of_node.retain(|port| ![metrics, metrics + 1].contains(port));
         ports.extend(of_node);
     }
     let expected: BTreeSet<u16> = [founder.api().port()].into();

@@ -15,6 +15,24 @@ pub struct Family {
     pub help: &'static str,
 }
 
+impl Family {
+    /// One whose `name`, `labels` and `help` are as the fields say.
+    #[must_use]
+    pub const fn new(
+        kind: Kind,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind,
+            labels,
+            help,
+        }
+    }
+}
+
 /// How the numbers of a metric behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use fleet_ingress as ingress;
 use fleet_node::config::{Node, Process, Run, Settings};
 use fleet_node::{agent, control, holder, telemetry};
 
@@ -28,7 +27,7 @@ fn dispatch(run: Run) -> anyhow::Result<()> {
             data_dir: settings.data_dir,
         })?),
         Some(Process::Control) => with_runtime(control::run(&Node::load(settings)?)),
-        Some(Process::Ingress) => with_runtime(ingress::run(&Node::load(settings)?)),
+        Some(Process::Ingress) => with_runtime(fleet_ingress::run(&Node::load(settings)?)),
         Some(Process::Stop) => with_runtime(agent::stop(&settings)),
         Some(Process::Moved) => agent::moved(&settings),
         None => with_runtime(agent::run(settings)),

@@ -241,18 +241,7 @@ pub(crate) async fn live_with(
 
 /// What clients of HTTPS believe that take the cluster's word, in HTTP/2.
 async fn trusting_the_cluster(cluster: &Cluster) -> Result<Arc<ClientConfig>> {
-    let pem = wait::until(
-        "the cluster's own certificate",
-        wait::GENEROUS,
-        async || {
-            Ok(cluster
-                .cli
-                .ok(&["cert", "show", "self-signed"])
-                .await?
-                .stdout)
-        },
-    )
-    .await?;
+    let pem = crate::certificates::the_clusters_own(cluster).await?;
     let mut store = RootCertStore::empty();
     for der in fleet_trust::certificates_from_pem(&pem)? {
         store.add(der)?;

@@ -38,20 +38,22 @@ async fn hosts_show_what_they_are_given_and_no_handshake_fails() -> Result<()> {
     cluster.end()
 }
 
-/// What `cert show` prints is all that a client needs, at any ingress.
-async fn the_clusters_own_is_believed(cluster: &Cluster) -> Result<()> {
-    let pem = wait::until(
+/// The certificate that the cluster makes for itself, once it has.
+pub(crate) async fn the_clusters_own(cluster: &Cluster) -> Result<String> {
+    wait::until(
         "the cluster's own certificate",
         wait::GENEROUS,
         async || {
-            Ok(cluster
-                .cli
-                .ok(&["cert", "show", "self-signed"])
-                .await?
-                .stdout)
+            let shown = cluster.cli.ok(&["cert", "show", "self-signed"]).await?;
+            Ok(shown.stdout)
         },
     )
-    .await?;
+    .await
+}
+
+/// What `cert show` prints is all that a client needs, at any ingress.
+async fn the_clusters_own_is_believed(cluster: &Cluster) -> Result<()> {
+    let pem = the_clusters_own(cluster).await?;
     let client = Client::trusting_pem(&[&pem])?;
     for node in &cluster.nodes {
         wait::until(

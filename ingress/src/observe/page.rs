@@ -50,23 +50,9 @@ pub(crate) fn page(
     page.into_text()
 }
 
-const fn family(
-    kind: Kind,
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Family {
-    Family {
-        name,
-        kind,
-        labels,
-        help,
-    }
-}
-
 const INGRESS: [(Family, Write); 21] = [
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_requests_total",
             &["code"],
@@ -75,7 +61,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| each(to, &[], view.total.requests()),
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_ingress_requests_in_flight",
             NONE,
@@ -84,7 +70,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.seen.in_flight),
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_ingress_requests_held",
             NONE,
@@ -93,7 +79,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.seen.held),
     ),
     (
-        family(
+        Family::new(
             Kind::Histogram,
             "fleet_ingress_request_duration_seconds",
             NONE,
@@ -102,7 +88,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| latency(to, &[], &view.total),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_received_bytes_total",
             NONE,
@@ -111,7 +97,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.total.received()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_sent_bytes_total",
             NONE,
@@ -120,7 +106,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.total.sent()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_retries_total",
             NONE,
@@ -129,7 +115,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.total.retries()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_resends_total",
             NONE,
@@ -138,7 +124,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.total.resends()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_ejections_total",
             NONE,
@@ -147,7 +133,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.total.ejections()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_pages_total",
             &["reason"],
@@ -156,7 +142,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| each(to, &[], view.total.pages()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_connections_total",
             NONE,
@@ -165,7 +151,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.observer.figures.accepted.get()),
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_ingress_connections_open",
             NONE,
@@ -174,7 +160,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.connections as u64),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_connections_refused_total",
             NONE,
@@ -183,7 +169,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.observer.figures.refused.get()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_connections_malformed_total",
             NONE,
@@ -192,7 +178,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.observer.figures.malformed.get()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_accept_errors_total",
             NONE,
@@ -201,7 +187,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.observer.figures.not_accepted.get()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_tls_handshakes_total",
             &["result"],
@@ -210,7 +196,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| each(to, &[], view.observer.figures.handshakes()),
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_ingress_table_generation",
             NONE,
@@ -219,7 +205,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.seen.generation),
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_ingress_table_age_seconds",
             NONE,
@@ -232,7 +218,7 @@ const INGRESS: [(Family, Write); 21] = [
         },
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_ingress_frontends",
             NONE,
@@ -241,7 +227,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.seen.frontends),
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_ingress_frontends_ejected",
             NONE,
@@ -250,7 +236,7 @@ const INGRESS: [(Family, Write); 21] = [
         |to, view| one(to, view.seen.ejected),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_ingress_access_log_lines_total",
             &["result"],
@@ -267,7 +253,7 @@ const INGRESS: [(Family, Write); 21] = [
 
 const RELEASES: [(Family, Write); 9] = [
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_release_requests_total",
             &["app", "environment", "release", "code"],
@@ -280,7 +266,7 @@ const RELEASES: [(Family, Write); 9] = [
         },
     ),
     (
-        family(
+        Family::new(
             Kind::Gauge,
             "fleet_release_requests_in_flight",
             RELEASE,
@@ -289,7 +275,7 @@ const RELEASES: [(Family, Write); 9] = [
         |to, view| whole(to, view, |release| release.in_flight),
     ),
     (
-        family(
+        Family::new(
             Kind::Histogram,
             "fleet_release_request_duration_seconds",
             RELEASE,
@@ -302,7 +288,7 @@ const RELEASES: [(Family, Write); 9] = [
         },
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_release_received_bytes_total",
             RELEASE,
@@ -311,7 +297,7 @@ const RELEASES: [(Family, Write); 9] = [
         |to, view| whole(to, view, |release| release.sum.received()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_release_sent_bytes_total",
             RELEASE,
@@ -320,7 +306,7 @@ const RELEASES: [(Family, Write); 9] = [
         |to, view| whole(to, view, |release| release.sum.sent()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_release_retries_total",
             RELEASE,
@@ -329,7 +315,7 @@ const RELEASES: [(Family, Write); 9] = [
         |to, view| whole(to, view, |release| release.sum.retries()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_release_resends_total",
             RELEASE,
@@ -338,7 +324,7 @@ const RELEASES: [(Family, Write); 9] = [
         |to, view| whole(to, view, |release| release.sum.resends()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_release_ejections_total",
             RELEASE,
@@ -347,7 +333,7 @@ const RELEASES: [(Family, Write); 9] = [
         |to, view| whole(to, view, |release| release.sum.ejections()),
     ),
     (
-        family(
+        Family::new(
             Kind::Counter,
             "fleet_release_pages_total",
             &["app", "environment", "release", "reason"],

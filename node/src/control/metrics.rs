@@ -11,62 +11,48 @@ use fleet_model::frontend::Phase;
 use super::Context;
 use crate::consensus::Leadership;
 
-const TERM: Family = family(
+const TERM: Family = Family::new(
     Kind::Gauge,
     "fleet_control_raft_term",
     &[],
     "the term that this node is in",
 );
-const LEADER: Family = family(
+const LEADER: Family = Family::new(
     Kind::Gauge,
     "fleet_control_raft_leader",
     &[],
     "1 where this node leads, else 0",
 );
-const APPLIED: Family = family(
+const APPLIED: Family = Family::new(
     Kind::Gauge,
     "fleet_control_applied_index",
     &[],
     "index of the last entry of the log that this node has applied",
 );
-const SNAPSHOT: Family = family(
+const SNAPSHOT: Family = Family::new(
     Kind::Gauge,
     "fleet_control_snapshot_index",
     &[],
     "index up to which this node has a durable snapshot",
 );
-const FSYNCS: Family = family(
+const FSYNCS: Family = Family::new(
     Kind::Counter,
     "fleet_control_log_fsyncs_total",
     &[],
     "times that the log was made durable",
 );
-const GENERATION: Family = family(
+const GENERATION: Family = Family::new(
     Kind::Gauge,
     "fleet_control_route_generation",
     &[],
     "generation of the route table by the state of this node",
 );
-const FRONTENDS: Family = family(
+const FRONTENDS: Family = Family::new(
     Kind::Gauge,
     "fleet_control_frontends",
     &["state"],
     "frontends of the cluster by what their workers last said, by the state of this node",
 );
-
-const fn family(
-    kind: Kind,
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Family {
-    Family {
-        name,
-        kind,
-        labels,
-        help,
-    }
-}
 
 const PHASES: [Phase; 9] = [
     Phase::Assigned,
